@@ -1,0 +1,118 @@
+import type { Instant } from '../base/instant.ts'
+
+export type Severity = 'critical' | 'warning' | 'info'
+
+/** A named condition: something that is so now, that a person should know, and what to do about it. */
+export interface ConditionDeclaration {
+  readonly severity: Severity
+  readonly title: string
+  readonly hint: string
+}
+
+/** Every condition there is, declared once. A code, once released, keeps its meaning. */
+export const conditions = {
+  'address-without-keepalived': {
+    severity: 'critical',
+    title: 'The namespace holds the marker address, but no keepalived lives to defend or release it',
+    hint: 'A new keepalived is started at once and clears the address first; if this stays, read `keepward explain` for why it does not start',
+  },
+  'kernel-disagrees': {
+    severity: 'critical',
+    title: 'keepalived and the kernel say different things about who holds the address',
+    hint: 'Somebody else adds or removes addresses in the namespace; find out who (`ip -ts monitor address`), or restart this keepalived',
+  },
+  'keepalived-restarting': {
+    severity: 'warning',
+    title: 'keepalived, or its VRRP child, died and is being started again',
+    hint: 'Look for its last words in the system log; if it dies again and again, its config or the machine is at fault',
+  },
+  'keepalived-stalled': {
+    severity: 'critical',
+    title: 'keepalived is stopped or does not answer',
+    hint: 'It is shown and not killed, since it may hold the address; `kill -CONT` a stopped one, restart one that hangs',
+  },
+  'config-refused': {
+    severity: 'warning',
+    title: 'keepalived refuses the rendered config; the one before stays in force',
+    hint: 'The text of the refusal names the line; correct the router in agent.yaml and apply it',
+  },
+  'evidence-missing': {
+    severity: 'critical',
+    title: 'What is needed to know the role cannot be seen',
+    hint: 'The namespace, its HA interface or keepalived cannot be read; `keepward explain` shows which, and since when',
+  },
+  'waiting-for-carrier': {
+    severity: 'warning',
+    title: 'The HA interface has no carrier, so keepalived is not started yet',
+    hint: 'Bring up the link, bridge or parent that the HA interface hangs on',
+  },
+  'interface-missing': {
+    severity: 'warning',
+    title: 'An interface that somebody else makes is not in the namespace',
+    hint: 'Make it and move it there, or let Keepward make it (attach: bridge, macvlan or vxlan)',
+  },
+  'virtual-address-missing': {
+    severity: 'critical',
+    title: 'This instance is primary, but a virtual address is not on its interface',
+    hint: 'Somebody removed it behind keepalived; `keepward apply` does not add it: reload or restart this keepalived, or add it by hand',
+  },
+  'virtual-address-leftover': {
+    severity: 'critical',
+    title: 'This instance is not primary, yet a virtual address is on its interface',
+    hint: 'Somebody added it by hand, or an unclean end left it; remove it with `ip address del`, as two hosts may answer for it',
+  },
+  'operation-failed': {
+    severity: 'warning',
+    title: 'A step towards the wanted state failed and is tried again',
+    hint: 'The text names the step and its error',
+  },
+  'journal-unavailable': {
+    severity: 'critical',
+    title: 'The journal cannot be written; transitions wait in memory',
+    hint: 'Free space, or mend the file system under paths.state; it recovers by itself and nothing acknowledged is lost',
+  },
+  'config-not-applied': {
+    severity: 'warning',
+    title: 'The config file could not be loaded; the one before stays in force',
+    hint: 'Run `keepward validate`, correct what it names, then `keepward apply`',
+  },
+} as const satisfies Record<string, ConditionDeclaration>
+
+export type ConditionCode = keyof typeof conditions
+
+/** A condition that is raised: since when, and what exactly it is this time. */
+export interface RaisedCondition {
+  readonly code: ConditionCode
+  readonly since: Instant
+  readonly text: string
+}
+
+export type Raised = ReadonlyMap<ConditionCode, RaisedCondition>
+
+export interface ConditionChange {
+  readonly change: 'raised' | 'cleared'
+  readonly condition: RaisedCondition
+}
+
+/**
+ * Compare what was raised with what is so now. A condition whose text alone changes keeps its `since` and is no change
+ * worth a record.
+ */
+export function compareConditions(
+  before: Raised,
+  texts: ReadonlyMap<ConditionCode, string>,
+  now: Instant,
+): { readonly raised: Raised; readonly changes: readonly ConditionChange[] } {
+  const raised = new Map<ConditionCode, RaisedCondition>()
+  const changes: ConditionChange[] = []
+  for (const [code, text] of texts) {
+    const known = before.get(code)
+    const condition = { code, since: known?.since ?? now, text }
+    raised.set(code, condition)
+    if (known === undefined) changes.push({ change: 'raised', condition })
+  }
+  for (const [code, condition] of before) {
+    if (!texts.has(code)) changes.push({ change: 'cleared', condition })
+  }
+  return { raised, changes }
+}

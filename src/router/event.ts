@@ -1,0 +1,19 @@
+import type { AnswerEvidence, KernelEvidence, ProcessEvidence, SettingsEvidence, Says } from './evidence.ts'
+import type { Outcome, RouterOperation } from './operation.ts'
+import type { RouterSpec } from './spec.ts'
+
+/** Everything that can happen to a router. Each is evidence, or a hint to look; none says the role. */
+export type RouterEvent =
+  /** The config wants the router so; undefined: it wants it no more. */
+  | { readonly type: 'wanted'; readonly spec: RouterSpec | undefined }
+  | { readonly type: 'kernel'; readonly evidence: KernelEvidence; readonly from: 'watch' | 'recheck' }
+  | { readonly type: 'process'; readonly evidence: ProcessEvidence }
+  | { readonly type: 'settings'; readonly evidence: SettingsEvidence }
+  | { readonly type: 'answer'; readonly evidence: Exclude<AnswerEvidence, { kind: 'none' }> }
+  /** A line of the notify FIFO: it only says when to ask. */
+  | { readonly type: 'notified'; readonly says: Says | 'stopped' }
+  | { readonly type: 'performed'; readonly operation: RouterOperation; readonly outcome: Outcome }
+  /** The slow pass: ages are looked at, keepalived is asked again. */
+  | { readonly type: 'recheck' }
+  /** A moment that the core asked for with the effect `wake`. */
+  | { readonly type: 'woken' }

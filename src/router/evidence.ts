@@ -1,0 +1,69 @@
+import type { Prefix } from '../base/address.ts'
+import type { Instant } from '../base/instant.ts'
+
+/** What the kernel shows of a router's namespace. */
+export type KernelEvidence =
+  | { readonly kind: 'unseen' }
+  | { readonly kind: 'absent'; readonly reason: string; readonly asOf: Instant }
+  | { readonly kind: 'present'; readonly interfaces: ReadonlyMap<string, ObservedInterface>; readonly asOf: Instant }
+
+export interface ObservedInterface {
+  /** Set up by an administrator (IFF_UP). */
+  readonly up: boolean
+  /** The other end is there (IFF_LOWER_UP). */
+  readonly carrier: boolean
+  /** Bears our alias: we made it and may remove it. */
+  readonly ours: boolean
+  readonly mtu: number
+  readonly macAddress: string
+  readonly addresses: readonly ObservedAddress[]
+}
+
+export interface ObservedAddress extends Prefix {
+  /** Bears our protocol number (IFA_PROTO): we added it and may remove it. */
+  readonly ours: boolean
+}
+
+/** keepalived's two processes, as /proc and their pidfds show them. */
+export type ProcessEvidence =
+  | { readonly kind: 'unseen' }
+  | { readonly kind: 'absent'; readonly asOf: Instant }
+  | {
+      readonly kind: 'running'
+      readonly pid: number
+      /** The VRRP child; undefined while keepalived is replacing it. */
+      readonly childPid: number | undefined
+      /** Either process is in state T (stopped by a signal). */
+      readonly stopped: boolean
+      readonly startedAt: Instant
+      /** Digest of the config text that it started with or last reloaded. */
+      readonly loadedDigest: string | undefined
+      readonly asOf: Instant
+    }
+
+/** keepalived's own view, asked (never remembered from its notify FIFO). */
+export type AnswerEvidence =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'said'; readonly says: Says; readonly priority: number; readonly asOf: Instant }
+  | { readonly kind: 'silent'; readonly since: Instant; readonly asOf: Instant; readonly before: Says | undefined }
+
+export type Says = 'primary' | 'backup' | 'fault' | 'starting'
+
+/** What the root half found on disk and in the namespace, beyond what the kernel watch sees. */
+export type SettingsEvidence =
+  | { readonly kind: 'unseen' }
+  | {
+      readonly kind: 'seen'
+      readonly namespaceReady: boolean
+      /** Digest of the config that the wanted router renders to. */
+      readonly wantedDigest: string
+      /** Digest of the config file that is there. */
+      readonly writtenDigest: string | undefined
+      /** What taking over the wanted config would mean for the running keepalived. */
+      readonly change: ConfigChange
+      /** Interfaces that hang on another bridge, parent or kind than wanted. */
+      readonly misattached: readonly string[]
+      readonly asOf: Instant
+    }
+
+export type ConfigChange = 'none' | 'hitless' | 'may-move-role'

@@ -1,0 +1,105 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { at, id, prefix, routerSpec } from '../../test/support/router.ts'
+import { FakeHost } from '../host/fake-host.ts'
+import type { HostEvent } from '../host/operation.ts'
+import type { KernelEvidence } from './evidence.ts'
+import { plan, type Plan, type Plannable } from './plan.ts'
+import type { RouterSpec } from './spec.ts'
+
+/** A host in memory, and what the core would know of its router after looking. */
+async function world(spec: RouterSpec) {
+  let kernel: KernelEvidence = { kind: 'unseen' }
+  const host = new FakeHost(
+    () => at(0),
+    (event: HostEvent) => {
+      if (event.type === 'kernel') kernel = event.evidence
+    },
+  )
+  host.configure([spec])
+  const look = async (wanted: RouterSpec | undefined): Promise<Plannable> => {
+    host.recheck(spec.id)
+    const inspection = await host.perform({ verb: 'inspect', router: spec.id })
+    return {
+      wanted,
+      kernel,
+      ...inspection,
+      supervision: { deaths: 0, startNotBeforeMonoMs: 0, lastReloadMonoMs: undefined },
+      marker: { present: false, since: at(0) },
+    }
+  }
+  const apply = async ({ steps }: Plan) => {
+    for (const one of steps) await host.perform({ ...one.operation, router: spec.id })
+  }
+  await Promise.resolve()
+  return { host, look, apply }
+}
+
+const texts = ({ steps }: Plan) => steps.map((one) => one.text)
+
+describe('plan()', () => {
+  it('plan() makes the namespace, the interfaces and the config, and starts keepalived once the link has carrier', async () => {
+    const { look, apply } = await world(routerSpec())
+    const first = plan(await look(routerSpec()), 0)
+    expect(texts(first)).toEqual([
+      'make namespace keepward-r1 and its settings',
+      'create interface ha0 on bridge br-ha',
+      'create interface ext0 on bridge br-ext',
+      'test and write the keepalived config of r1',
+    ])
+    expect(first.waiting.map((one) => one.reason)).toEqual(['until ha0 has carrier'])
+    await apply(first)
+    const second = plan(await look(routerSpec()), 0)
+    expect(texts(second)).toEqual(['start keepalived'])
+    await apply(second)
+    expect(plan(await look(routerSpec()), 0)).toEqual({ steps: [], waiting: [] })
+  })
+
+  it('plan() touches nothing that has not been looked at', () => {
+    const unseen = { kind: 'unseen' } as const
+    const supervision = { deaths: 0, startNotBeforeMonoMs: 0, lastReloadMonoMs: undefined }
+    const marker = { present: false, since: at(0) }
+    const router = { wanted: routerSpec(), kernel: unseen, process: unseen, settings: unseen, supervision, marker }
+    expect(plan(router, 0)).toEqual({ steps: [], waiting: [] })
+  })
+
+  it('plan() removes an address of ours that is wanted no more, and leaves a stranger alone', async () => {
+    const spec = routerSpec()
+    const { host, look, apply } = await world(spec)
+    for (let pass = 0; pass < 2; pass += 1) await apply(plan(await look(spec), 0))
+    host.addAddress(id('r1'), 'ha0', { ...prefix('10.9.9.9/32'), ours: false })
+    expect(texts(plan(await look(spec), 0))).toEqual([])
+    host.addAddress(id('r1'), 'ha0', { ...prefix('10.8.8.8/32'), ours: true })
+    expect(texts(plan(await look(spec), 0))).toEqual(['change interface ha0: remove 10.8.8.8/32'])
+  })
+
+  it('plan() leaves a link down that somebody set down while keepalived runs', async () => {
+    const spec = routerSpec()
+    const { host, look, apply } = await world(spec)
+    for (let pass = 0; pass < 2; pass += 1) await apply(plan(await look(spec), 0))
+    host.setLink(id('r1'), 'ha0', { up: false, carrier: false })
+    expect(texts(plan(await look(spec), 0))).toEqual([])
+  })
+
+  it('plan() is empty when applied twice, whatever was there before', async () => {
+    const accident = fc.constantFrom('none', 'kill', 'namespace', 'address', 'interface', 'link')
+    await fc.assert(
+      fc.asyncProperty(fc.array(accident, { maxLength: 6 }), async (accidents) => {
+        const spec = routerSpec()
+        const { host, look, apply } = await world(spec)
+        for (const what of accidents) {
+          await apply(plan(await look(spec), 0))
+          if (!host.routers.has(spec.id)) continue
+          if (what === 'kill') host.killKeepalived(spec.id)
+          if (what === 'namespace') host.deleteNamespace(spec.id)
+          if (what === 'address') host.removeAddress(spec.id, 'ha0', '169.254.192.1')
+          if (what === 'interface') host.routers.get(spec.id)?.interfaces.delete('ext0')
+          if (what === 'link') host.setLink(spec.id, 'ext0', { up: false })
+        }
+        for (let pass = 0; pass < 2; pass += 1) await apply(plan(await look(spec), 0))
+        expect(plan(await look(spec), 0)).toEqual({ steps: [], waiting: [] })
+      }),
+      { numRuns: 200 },
+    )
+  })
+})

@@ -1,0 +1,192 @@
+import { formatPrefix } from '../base/address.ts'
+import type { KernelEvidence, ObservedInterface, ProcessEvidence, SettingsEvidence } from './evidence.ts'
+import type { Step } from './operation.ts'
+import type { Router, Supervision } from './router.ts'
+import type { InterfaceSpec, RouterSpec } from './spec.ts'
+
+/** What is to be done, in order; and what is to be done but must wait, with the reason. */
+export interface Plan {
+  readonly steps: readonly Step[]
+  readonly waiting: readonly Waiting[]
+}
+
+export interface Waiting {
+  readonly step: Step
+  readonly reason: string
+  /** When the wait ends by itself; undefined where only an event ends it. */
+  readonly untilMonoMs: number | undefined
+}
+
+/** The part of a router that a plan is made from. */
+export type Plannable = Pick<Router, 'wanted' | 'kernel' | 'process' | 'settings' | 'supervision' | 'marker'>
+
+/** A reload sooner than this many advertisement intervals after the last may cost the role (LP#1647432). */
+const reloadThrottleIntervals = 1.5
+
+/**
+ * Compare wanted with observed. Pure and idempotent: once every step is done and observed, the plan is empty. Without
+ * evidence of settings, or of the processes, nothing is planned: what has not been looked at is not touched.
+ */
+export function plan(router: Plannable, nowMonoMs: number): Plan {
+  const { wanted, kernel, process, settings } = router
+  if (settings.kind === 'unseen' || process.kind === 'unseen' || kernel.kind === 'unseen') return nothing
+  if (wanted === undefined) return removal(router)
+  const steps = [
+    ...namespaceSteps(wanted, settings),
+    ...interfaceSteps(wanted, kernel, settings, process),
+    ...configSteps(wanted, settings),
+  ]
+  const waiting: Waiting[] = []
+  const last = process.kind === 'absent' ? startStep(router, wanted, nowMonoMs) : reloadStep(router, wanted, nowMonoMs)
+  if (last !== undefined) {
+    if ('reason' in last) waiting.push(last)
+    else steps.push(last)
+  }
+  return { steps, waiting }
+}
+
+const nothing: Plan = { steps: [], waiting: [] }
+
+function removal({ kernel, process, settings, marker }: Plannable): Plan {
+  const there =
+    kernel.kind === 'present' ||
+    process.kind === 'running' ||
+    (settings.kind === 'seen' && settings.writtenDigest !== undefined)
+  if (!there) return nothing
+  const step: Step = {
+    operation: { verb: 'remove-router' },
+    text: 'stop keepalived and remove what was made for the router',
+    movesRole: marker.present,
+  }
+  return { steps: [step], waiting: [] }
+}
+
+function namespaceSteps(wanted: RouterSpec, settings: SettingsEvidence): Step[] {
+  if (settings.kind === 'seen' && settings.namespaceReady) return []
+  return [
+    {
+      operation: { verb: 'ensure-namespace' },
+      text: `make namespace ${wanted.namespace} and its settings`,
+      movesRole: false,
+    },
+  ]
+}
+
+function interfaceSteps(
+  wanted: RouterSpec,
+  kernel: KernelEvidence,
+  settings: SettingsEvidence,
+  process: ProcessEvidence,
+): Step[] {
+  const there = kernel.kind === 'present' ? kernel.interfaces : new Map<string, ObservedInterface>()
+  const misattached = settings.kind === 'seen' ? settings.misattached : []
+  // While keepalived runs, a link that somebody set down stays down: that is how a failover is provoked by hand.
+  const setUp = process.kind === 'absent'
+  const steps = wanted.interfaces.flatMap((one) => interfaceStep(wanted, one, there.get(one.name), misattached, setUp))
+  for (const [name, observed] of there) {
+    if (!observed.ours || name === 'lo' || wanted.interfaces.some((one) => one.name === name)) continue
+    steps.push(removeStep(name, false))
+  }
+  return steps
+}
+
+function interfaceStep(
+  wanted: RouterSpec,
+  one: InterfaceSpec,
+  observed: ObservedInterface | undefined,
+  misattached: readonly string[],
+  setUp: boolean,
+): Step[] {
+  const operation = { verb: 'ensure-interface', interface: one.name } as const
+  const create: Step = { operation, text: `create interface ${one.name} ${attachText(one)}`, movesRole: false }
+  if (observed === undefined) return one.attach.kind === 'existing' ? [] : [create]
+  if (misattached.includes(one.name)) {
+    return [
+      removeStep(one.name, one.name === wanted.haInterface || wanted.trackedInterfaces.includes(one.name)),
+      create,
+    ]
+  }
+  const changes = interfaceChanges(one, observed, setUp)
+  if (changes.length === 0) return []
+  return [{ operation, text: `change interface ${one.name}: ${changes.join(', ')}`, movesRole: false }]
+}
+
+function removeStep(name: string, movesRole: boolean): Step {
+  return { operation: { verb: 'remove-interface', interface: name }, text: `remove interface ${name}`, movesRole }
+}
+
+function interfaceChanges(one: InterfaceSpec, observed: ObservedInterface, setUp: boolean): string[] {
+  const changes: string[] = []
+  if (setUp && !observed.up && one.attach.kind !== 'existing') changes.push('set up')
+  if (one.mtu !== undefined && one.mtu !== observed.mtu) changes.push(`mtu ${String(one.mtu)}`)
+  if (one.macAddress !== undefined && one.macAddress !== observed.macAddress) changes.push(`address ${one.macAddress}`)
+  for (const address of one.addresses) {
+    if (!observed.addresses.some((held) => sameAddress(held, address))) changes.push(`add ${formatPrefix(address)}`)
+  }
+  for (const held of observed.addresses) {
+    if (held.ours && !one.addresses.some((address) => sameAddress(held, address))) {
+      changes.push(`remove ${formatPrefix(held)}`)
+    }
+  }
+  return changes
+}
+
+const sameAddress = (
+  a: { address: string; prefixLength: number },
+  b: { address: string; prefixLength: number },
+): boolean => a.address === b.address && a.prefixLength === b.prefixLength
+
+function attachText({ attach }: InterfaceSpec): string {
+  switch (attach.kind) {
+    case 'bridge':
+      return `on bridge ${attach.bridge}`
+    case 'macvlan':
+      return `as macvlan of ${attach.parent}`
+    case 'vxlan':
+      return `as vxlan ${String(attach.vni)} over ${attach.parent}`
+    case 'existing':
+      return '(made by somebody else)'
+  }
+}
+
+function configSteps(wanted: RouterSpec, settings: SettingsEvidence): Step[] {
+  if (settings.kind === 'seen' && settings.writtenDigest === settings.wantedDigest) return []
+  return [
+    {
+      operation: { verb: 'write-config' },
+      text: `test and write the keepalived config of ${wanted.id}`,
+      movesRole: false,
+    },
+  ]
+}
+
+function startStep({ kernel, supervision }: Plannable, wanted: RouterSpec, nowMonoMs: number): Step | Waiting {
+  const step: Step = { operation: { verb: 'start-keepalived' }, text: 'start keepalived', movesRole: true }
+  const link = kernel.kind === 'present' ? kernel.interfaces.get(wanted.haInterface) : undefined
+  if (link?.up !== true || !link.carrier) {
+    return { step, reason: `until ${wanted.haInterface} has carrier`, untilMonoMs: undefined }
+  }
+  if (supervision.startNotBeforeMonoMs > nowMonoMs) {
+    return { step, reason: 'after it died again and again', untilMonoMs: supervision.startNotBeforeMonoMs }
+  }
+  return step
+}
+
+function reloadStep(router: Plannable, wanted: RouterSpec, nowMonoMs: number): Step | Waiting | undefined {
+  const { process, settings } = router
+  if (process.kind !== 'running' || settings.kind !== 'seen') return undefined
+  if (process.loadedDigest === settings.wantedDigest) return undefined
+  const step: Step = {
+    operation: { verb: 'reload-keepalived' },
+    text: `reload keepalived${settings.change === 'hitless' ? ' (addresses and routes only)' : ''}`,
+    movesRole: settings.change === 'may-move-role',
+  }
+  if (process.stopped) return { step, reason: 'while keepalived is stopped', untilMonoMs: undefined }
+  const from = throttledUntil(router.supervision, wanted)
+  return from > nowMonoMs ? { step, reason: 'so soon after the last reload', untilMonoMs: from } : step
+}
+
+function throttledUntil(supervision: Supervision, wanted: RouterSpec): number {
+  if (supervision.lastReloadMonoMs === undefined) return 0
+  return supervision.lastReloadMonoMs + reloadThrottleIntervals * wanted.advertisementIntervalMs
+}

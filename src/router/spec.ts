@@ -1,0 +1,86 @@
+import type { Prefix } from '../base/address.ts'
+
+declare const routerIdBrand: unique symbol
+/** A UUID or `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`; made by {@link parseRouterId} only. */
+export type RouterId = string & { readonly [routerIdBrand]: true }
+
+const routerIdForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+
+export function parseRouterId(text: string): RouterId | undefined {
+  return routerIdForm.test(text) ? (text as RouterId) : undefined
+}
+
+/** What the operator wants of one HA router on this host: the config after defaults and cross-checks. */
+export interface RouterSpec {
+  readonly id: RouterId
+  /** Name under /run/netns. */
+  readonly namespace: string
+  /** Virtual router id on the HA link, 1 to 255 (RFC 9568, 5.2.3). */
+  readonly vrid: number
+  readonly vrrpVersion: 2 | 3
+  /** VRRPv2: whole seconds; VRRPv3: 10 to 40 950 ms in steps of 10 (RFC 9568, 5.2.7). */
+  readonly advertisementIntervalMs: number
+  /** 1 to 254; 255 would claim to own the addresses (RFC 9568, 5.2.4). */
+  readonly priority: number
+  readonly preempt: Preempt
+  /** Name of the interface, one of `interfaces`, that carries VRRP. */
+  readonly haInterface: string
+  readonly interfaces: readonly InterfaceSpec[]
+  /** Alone in `virtual_ipaddress`, on the HA interface, fixed for the router's life; its presence is the role. */
+  readonly marker: Prefix
+  readonly virtualAddresses: readonly VirtualAddress[]
+  readonly virtualRoutes: readonly VirtualRoute[]
+  readonly advertise: Advertise
+  readonly authentication: Authentication
+  /** Interfaces whose loss makes this instance FAULT; all others are rendered `no_track`. */
+  readonly trackedInterfaces: readonly string[]
+}
+
+export type Preempt = { readonly kind: 'never' } | { readonly kind: 'after'; readonly delayMs: number }
+
+export interface InterfaceSpec {
+  /** At most 15 characters (IFNAMSIZ). */
+  readonly name: string
+  readonly attach: Attach
+  /** Addresses that this instance always holds, whatever its role. */
+  readonly addresses: readonly Prefix[]
+  readonly mtu: number | undefined
+  readonly macAddress: string | undefined
+}
+
+export type Attach =
+  /** A veth pair; the outer end is a port of this bridge in the host's namespace. */
+  | { readonly kind: 'bridge'; readonly bridge: string }
+  | { readonly kind: 'macvlan'; readonly parent: string }
+  | {
+      readonly kind: 'vxlan'
+      readonly parent: string
+      /** VXLAN network identifier, 1 to 16 777 215 (RFC 7348). */
+      readonly vni: number
+      /** Multicast group, or the one remote end. */
+      readonly remote: string
+      readonly port: number
+    }
+  /** Somebody else makes it and moves it into the namespace; we never remove it. */
+  | { readonly kind: 'existing' }
+
+export interface VirtualAddress extends Prefix {
+  readonly interface: string
+}
+
+export interface VirtualRoute {
+  /** Network in canonical text; `0.0.0.0/0` and `::/0` are the defaults. */
+  readonly destination: Prefix
+  readonly via: string | undefined
+  readonly interface: string | undefined
+  readonly metric: number | undefined
+}
+
+export type Advertise =
+  | { readonly kind: 'multicast' }
+  | { readonly kind: 'unicast'; readonly source: string; readonly peers: readonly string[] }
+
+export type Authentication =
+  | { readonly kind: 'none' }
+  /** VRRPv2 simple password, 1 to 8 bytes, clear text on the wire (RFC 2338, 5.3.6.1): no security. */
+  | { readonly kind: 'pass'; readonly passwordFile: string }

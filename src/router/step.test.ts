@@ -1,0 +1,368 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { at, id, prefix, routerSpec } from '../../test/support/router.ts'
+import type { RouterEffect } from './effect.ts'
+import type { RouterEvent } from './event.ts'
+import type { KernelEvidence, ObservedInterface, ProcessEvidence, SettingsEvidence } from './evidence.ts'
+import { newRouter, shownRole, type Recorded, type Router } from './router.ts'
+import { step } from './step.ts'
+
+const link = (change: Partial<ObservedInterface> = {}): ObservedInterface => ({
+  up: true,
+  carrier: true,
+  ours: true,
+  mtu: 1500,
+  macAddress: '02:00:00:00:00:01',
+  addresses: [],
+  ...change,
+})
+
+const own = { ...prefix('169.254.192.1/18'), ours: true }
+const marker = { ...prefix('169.254.0.7/24'), ours: false }
+const virtual = { ...prefix('203.0.113.10/24'), ours: false }
+
+function kernel(ms: number, primary: boolean, ha: Partial<ObservedInterface> = {}): KernelEvidence {
+  const interfaces = new Map([
+    ['ha0', link({ addresses: primary ? [own, marker] : [own], ...ha })],
+    ['ext0', link({ addresses: primary ? [virtual] : [] })],
+  ])
+  return { kind: 'present', interfaces, asOf: at(ms) }
+}
+
+const running = (ms: number, change: Partial<Extract<ProcessEvidence, { kind: 'running' }>> = {}): ProcessEvidence => ({
+  kind: 'running',
+  pid: 40,
+  childPid: 41,
+  stopped: false,
+  startedAt: at(0),
+  loadedDigest: 'c1',
+  asOf: at(ms),
+  ...change,
+})
+
+const absent = (ms: number): ProcessEvidence => ({ kind: 'absent', asOf: at(ms) })
+
+const settings = (ms: number, change: Partial<Extract<SettingsEvidence, { kind: 'seen' }>> = {}): SettingsEvidence => ({
+  kind: 'seen',
+  namespaceReady: true,
+  wantedDigest: 'c1',
+  writtenDigest: 'c1',
+  change: 'none',
+  misattached: [],
+  asOf: at(ms),
+  ...change,
+})
+
+interface Run {
+  router: Router
+  effects: RouterEffect[]
+}
+
+/** Feed events, each with its moment in ms, and collect every effect. */
+function feed(router: Router, ...events: readonly (readonly [number, RouterEvent])[]): Run {
+  const effects: RouterEffect[] = []
+  let at_ = router
+  for (const [ms, event] of events) {
+    const stepped = step(at_, event, at(ms))
+    at_ = stepped.router
+    effects.push(...stepped.effects)
+  }
+  return { router: at_, effects }
+}
+
+const fresh = (recorded?: Recorded): Router => newRouter(id('r1'), recorded, at(0))
+
+/** A router whose keepalived runs as backup and has said so. */
+const asBackup: readonly (readonly [number, RouterEvent])[] = [
+  [1, { type: 'wanted', spec: routerSpec() }],
+  [2, { type: 'kernel', evidence: kernel(2, false), from: 'recheck' }],
+  [3, { type: 'process', evidence: running(3) }],
+  [4, { type: 'settings', evidence: settings(4) }],
+  [5, { type: 'answer', evidence: { kind: 'said', says: 'backup', priority: 100, asOf: at(5) } }],
+]
+
+const transitions = (effects: readonly RouterEffect[]) =>
+  effects.flatMap((effect) => (effect.type === 'record-transition' ? [effect.transition] : []))
+const verbs = (effects: readonly RouterEffect[]) =>
+  effects.flatMap((effect) => (effect.type === 'perform' ? effect.steps.map((one) => one.operation.verb) : []))
+
+describe('step()', () => {
+  it('step() records unknown to backup when keepalived runs, the marker is absent and keepalived said backup', () => {
+    const { router, effects } = feed(fresh(), ...asBackup)
+    expect(shownRole(router)).toBe('backup')
+    expect(transitions(effects)).toEqual([
+      {
+        from: 'unknown',
+        to: 'backup',
+        at: at(5),
+        lastedMs: undefined,
+        cause: { kind: 'start', text: 'marker 169.254.0.7/24 is not on ha0, keepalived says backup' },
+      },
+    ])
+    expect(verbs(effects)).toEqual([])
+  })
+
+  it('step() says primary as soon as the marker is on the HA interface, whatever keepalived said', () => {
+    const { router, effects } = feed(fresh(), ...asBackup, [
+      900,
+      { type: 'kernel', evidence: kernel(900, true), from: 'watch' },
+    ])
+    expect(shownRole(router)).toBe('primary')
+    expect(transitions(effects).at(-1)).toEqual({
+      from: 'backup',
+      to: 'primary',
+      at: at(900),
+      lastedMs: 895,
+      cause: { kind: 'kernel', text: 'marker 169.254.0.7/24 is on ha0' },
+    })
+    expect(effects).toContainEqual({ type: 'ask-keepalived' })
+  })
+
+  it('step() names the link when keepalived says fault', () => {
+    const down = kernel(50, false, { carrier: false })
+    const { effects } = feed(
+      fresh(),
+      ...asBackup,
+      [50, { type: 'kernel', evidence: down, from: 'watch' }],
+      [51, { type: 'answer', evidence: { kind: 'said', says: 'fault', priority: 100, asOf: at(51) } }],
+    )
+    expect(transitions(effects).at(-1)?.cause).toEqual({
+      kind: 'keepalived',
+      text: 'keepalived says fault: link ha0 has no carrier',
+    })
+  })
+
+  it('step() keeps primary and raises address-without-keepalived when keepalived dies and the marker stays', () => {
+    const { router, effects } = feed(
+      fresh(),
+      ...asBackup,
+      [900, { type: 'kernel', evidence: kernel(900, true), from: 'watch' }],
+      [2000, { type: 'process', evidence: absent(2000) }],
+    )
+    expect(shownRole(router)).toBe('primary')
+    expect([...router.raised.keys()]).toEqual(['address-without-keepalived', 'keepalived-restarting'])
+    expect(verbs(effects)).toEqual(['start-keepalived'])
+  })
+
+  it('step() says unknown when the namespace is gone', () => {
+    const evidence: KernelEvidence = { kind: 'absent', reason: 'namespace keepward-r1 is not there', asOf: at(9) }
+    const { router, effects } = feed(fresh(), ...asBackup, [9, { type: 'kernel', evidence, from: 'watch' }])
+    expect(shownRole(router)).toBe('unknown')
+    expect(transitions(effects).at(-1)?.cause).toEqual({ kind: 'kernel', text: 'namespace keepward-r1 is not there' })
+  })
+
+  it('step() starts a keepalived that died at once, then ever later when it dies again and again', () => {
+    const died = (ms: number): [number, RouterEvent][] => [
+      [ms, { type: 'process', evidence: running(ms, { pid: 100 + ms, startedAt: at(ms) }) }],
+      [ms + 10, { type: 'process', evidence: absent(ms + 10) }],
+    ]
+    const first = feed(fresh(), ...asBackup, ...died(100))
+    expect(verbs(first.effects)).toEqual(['start-keepalived'])
+    const [operation] = first.effects
+      .flatMap((one) => (one.type === 'perform' ? one.steps : []))
+      .map((one) => one.operation)
+    if (operation === undefined) throw new Error('nothing performed')
+    const second = feed(first.router, [120, { type: 'performed', operation, outcome: { ok: true } }], ...died(130))
+    expect(verbs(second.effects)).toEqual([])
+    expect(second.effects.at(-1)).toEqual({ type: 'wake', afterMs: 1000 })
+    expect(second.router.raised.get('keepalived-restarting')?.text).toBe(
+      'keepalived died 2 times in a row and is to be started again',
+    )
+    const third = feed(second.router, [1200, { type: 'woken' }])
+    expect(verbs(third.effects)).toEqual(['start-keepalived'])
+  })
+
+  it('step() does not start keepalived before the HA interface has carrier (LP#1597461)', () => {
+    const dark = kernel(2, false, { carrier: false })
+    const { router, effects } = feed(
+      fresh(),
+      [1, { type: 'wanted', spec: routerSpec() }],
+      [2, { type: 'kernel', evidence: dark, from: 'recheck' }],
+      [3, { type: 'process', evidence: absent(3) }],
+      [4, { type: 'settings', evidence: settings(4) }],
+    )
+    expect(verbs(effects)).toEqual([])
+    expect([...router.raised.keys()]).toEqual(['waiting-for-carrier'])
+    const lit = feed(router, [700, { type: 'kernel', evidence: kernel(700, false), from: 'watch' }])
+    expect(verbs(lit.effects)).toEqual(['start-keepalived'])
+  })
+
+  it('step() raises keepalived-stalled, and kills nothing, when keepalived is stopped', () => {
+    const { router, effects } = feed(fresh(), ...asBackup, [
+      20,
+      { type: 'process', evidence: running(20, { stopped: true }) },
+    ])
+    expect(router.raised.get('keepalived-stalled')?.text).toBe('keepalived 40 is stopped (state T)')
+    expect(verbs(effects)).toEqual([])
+    expect(shownRole(router)).toBe('backup')
+  })
+
+  it('step() raises kernel-disagrees only when an answer given after things settled still differs', () => {
+    const early = feed(
+      fresh(),
+      ...asBackup,
+      [900, { type: 'kernel', evidence: kernel(900, true), from: 'watch' }],
+      [905, { type: 'answer', evidence: { kind: 'said', says: 'backup', priority: 100, asOf: at(905) } }],
+    )
+    expect([...early.router.raised.keys()]).toEqual([])
+    const asked = feed(early.router, [1901, { type: 'woken' }])
+    expect(asked.effects).toContainEqual({ type: 'ask-keepalived' })
+    const late = feed(asked.router, [
+      1905,
+      { type: 'answer', evidence: { kind: 'said', says: 'backup', priority: 100, asOf: at(1905) } },
+    ])
+    expect(late.router.raised.get('kernel-disagrees')?.text).toBe(
+      'keepalived says backup, but 169.254.0.7/24 is on ha0',
+    )
+  })
+
+  it('step() reloads at most once per 1.5 advertisement intervals (LP#1647432)', () => {
+    const changed = settings(100, { wantedDigest: 'c2', writtenDigest: 'c2', change: 'hitless' })
+    const first = feed(fresh(), ...asBackup, [100, { type: 'settings', evidence: changed }])
+    expect(verbs(first.effects)).toEqual(['reload-keepalived'])
+    const reload = first.effects.flatMap((one) => (one.type === 'perform' ? one.steps : []))[0]?.operation
+    if (reload === undefined) throw new Error('nothing performed')
+    const again = settings(230, { wantedDigest: 'c3', writtenDigest: 'c3', change: 'hitless' })
+    const second = feed(
+      first.router,
+      [210, { type: 'process', evidence: running(210, { loadedDigest: 'c2' }) }],
+      [220, { type: 'performed', operation: reload, outcome: { ok: true } }],
+      [230, { type: 'settings', evidence: again }],
+    )
+    expect(verbs(second.effects)).toEqual([])
+    expect(second.effects.at(-1)).toEqual({ type: 'wake', afterMs: 1490 })
+    expect(verbs(feed(second.router, [1720, { type: 'woken' }]).effects)).toEqual(['reload-keepalived'])
+  })
+
+  it('step() keeps the running config and raises config-refused when keepalived refuses the new one', () => {
+    const changed = settings(100, { wantedDigest: 'c2' })
+    const first = feed(fresh(), ...asBackup, [100, { type: 'settings', evidence: changed }])
+    expect(verbs(first.effects)).toEqual(['write-config', 'reload-keepalived'])
+    const text = "keepalived refuses the config: Unknown keyword 'x'"
+    const { router, effects } = feed(first.router, [
+      120,
+      {
+        type: 'performed',
+        operation: { verb: 'write-config' },
+        outcome: { ok: false, code: 'keepalived-refused-config', text },
+      },
+    ])
+    expect(router.raised.get('config-refused')?.text).toBe(text)
+    expect(verbs(effects)).toEqual([])
+    expect(shownRole(router)).toBe('backup')
+  })
+
+  it('step() records nothing when the role still is what the journal of this boot says', () => {
+    const recorded: Recorded = { role: 'backup', since: at(-50_000), sameBoot: true }
+    const { router, effects } = feed(fresh(recorded), ...asBackup)
+    expect(transitions(effects)).toEqual([])
+    expect(router.role).toMatchObject({ kind: 'held', held: { role: 'backup', since: at(-50_000) } })
+  })
+
+  it('step() records what changed while the agent was away', () => {
+    const recorded: Recorded = { role: 'primary', since: at(-50_000), sameBoot: true }
+    const { effects } = feed(fresh(recorded), ...asBackup)
+    expect(transitions(effects)).toMatchObject([{ from: 'primary', to: 'backup', lastedMs: 50_005 }])
+  })
+
+  it('step() starts again from unknown when the journal speaks of another boot', () => {
+    const recorded: Recorded = { role: 'backup', since: at(-50_000), sameBoot: false }
+    const { effects } = feed(fresh(recorded), ...asBackup)
+    expect(transitions(effects)).toMatchObject([{ from: 'unknown', to: 'backup', lastedMs: undefined }])
+  })
+
+  it('step() removes what was made when the config wants the router no more', () => {
+    const { effects } = feed(
+      fresh(),
+      ...asBackup,
+      [10, { type: 'wanted', spec: undefined }],
+      [11, { type: 'settings', evidence: settings(11) }],
+    )
+    expect(verbs(effects)).toEqual(['remove-router'])
+  })
+
+  it('step() shows addresses removed and added behind our back', () => {
+    const gone: KernelEvidence = {
+      kind: 'present',
+      interfaces: new Map([
+        ['ha0', link({ addresses: [own, marker] })],
+        ['ext0', link()],
+      ]),
+      asOf: at(3000),
+    }
+    const primary = feed(
+      fresh(),
+      ...asBackup,
+      [900, { type: 'kernel', evidence: kernel(900, true), from: 'watch' }],
+      [910, { type: 'answer', evidence: { kind: 'said', says: 'primary', priority: 100, asOf: at(910) } }],
+      [3000, { type: 'kernel', evidence: gone, from: 'watch' }],
+    )
+    expect(primary.router.raised.get('virtual-address-missing')?.text).toBe('203.0.113.10/24 missing from ext0')
+    const added: KernelEvidence = {
+      kind: 'present',
+      interfaces: new Map([
+        ['ha0', link({ addresses: [own] })],
+        ['ext0', link({ addresses: [virtual] })],
+      ]),
+      asOf: at(3000),
+    }
+    const backup = feed(fresh(), ...asBackup, [3000, { type: 'kernel', evidence: added, from: 'watch' }])
+    expect(backup.router.raised.get('virtual-address-leftover')?.text).toBe('203.0.113.10/24 still on ext0')
+  })
+})
+
+describe('step(), any sequence of events', () => {
+  const kernels = fc.constantFrom<KernelEvidence>(
+    kernel(0, true),
+    kernel(0, false),
+    kernel(0, true, { carrier: false }),
+    { kind: 'absent', reason: 'gone', asOf: at(0) },
+  )
+  const processes = fc.constantFrom(
+    running(0),
+    running(0, { stopped: true }),
+    running(0, { childPid: undefined }),
+    absent(0),
+  )
+  const events: fc.Arbitrary<RouterEvent> = fc.oneof(
+    kernels.map((evidence) => ({ type: 'kernel', evidence, from: 'watch' }) as const),
+    processes.map((evidence) => ({ type: 'process', evidence }) as const),
+    fc
+      .constantFrom('primary', 'backup', 'fault', 'starting')
+      .map((says) => ({ type: 'answer', evidence: { kind: 'said', says, priority: 1, asOf: at(0) } }) as const),
+    fc.constant({
+      type: 'answer',
+      evidence: { kind: 'silent', since: at(0), asOf: at(0), before: undefined },
+    } as const),
+    fc.constant({ type: 'settings', evidence: settings(0) } as const),
+    fc.constant({ type: 'recheck' } as const),
+    fc.constant({ type: 'woken' } as const),
+    fc.constant({ type: 'notified', says: 'primary' } as const),
+  )
+
+  it('step() ends in the state that the kernel says, and every change of role is recorded once, in order', () => {
+    fc.assert(
+      fc.property(fc.array(events, { maxLength: 60 }), kernels, (sequence, last) => {
+        const all: RouterEvent[] = [
+          { type: 'wanted', spec: routerSpec() },
+          ...sequence,
+          { type: 'process', evidence: running(0) },
+          { type: 'answer', evidence: { kind: 'said', says: 'backup', priority: 1, asOf: at(0) } },
+          { type: 'kernel', evidence: last, from: 'recheck' },
+        ]
+        const { router, effects } = feed(fresh(), ...all.map((event, index) => [index * 100, event] as const))
+        const holds = last.kind === 'present' && (last.interfaces.get('ha0')?.addresses.length ?? 0) > 1
+        expect(shownRole(router)).toBe(last.kind === 'absent' ? 'unknown' : holds ? 'primary' : 'backup')
+        const recorded = transitions(effects)
+        let role = 'unknown'
+        for (const one of recorded) {
+          expect(one.from).toBe(role)
+          expect(one.to).not.toBe(role)
+          role = one.to
+        }
+        expect(role).toBe(shownRole(router))
+      }),
+      { numRuns: 500 },
+    )
+  })
+})

@@ -1,0 +1,239 @@
+import type { Instant } from '../base/instant.ts'
+import { compareConditions } from './condition.ts'
+import { decideRole, explainChange, lastSaid, markerPresent } from './decide.ts'
+import { diagnose, settleMs } from './diagnose.ts'
+import type { RouterEffect } from './effect.ts'
+import type { RouterEvent } from './event.ts'
+import type { Outcome, RouterOperation, Step } from './operation.ts'
+import { plan } from './plan.ts'
+import type { Cause, Role } from './role.ts'
+import type { LastWork, Router, Work } from './router.ts'
+
+/** An answer of keepalived older than this is asked again by the slow pass. */
+export const askAgainAfterMs = 10_000
+/** A keepalived that lived for this long has not "died in a row". */
+const provenAliveMs = 60_000
+const firstBackoffMs = 1000
+const maxBackoffMs = 30_000
+/** keepalived replaces its VRRP child within some 10 ms; until then we look again so often. */
+const childlessLookMs = 250
+
+export interface Stepped {
+  readonly router: Router
+  readonly effects: readonly RouterEffect[]
+}
+
+/**
+ * The whole behaviour of a router: take the event in, decide the role from the evidence, name the conditions, and plan
+ * what is to be done. Pure: the same router, event and moment always give the same answer.
+ */
+export function step(router: Router, event: RouterEvent, now: Instant): Stepped {
+  const effects: RouterEffect[] = []
+  const absorbed = absorb(router, event, now)
+  effects.push(...hints(router, absorbed, event, now))
+  const decided = settleRole(absorbed, event, now, effects)
+  const planned = converge(decided, now, effects)
+  const diagnosis = diagnose(planned, now)
+  const { raised, changes } = compareConditions(planned.raised, diagnosis.texts, now)
+  for (const change of changes) effects.push({ type: 'record-condition', change })
+  const next: Router = { ...planned, raised }
+  const wakeAtMs = nextWake(next, now, diagnosis.lookAgainInMs)
+  if (wakeAtMs !== undefined) effects.push({ type: 'wake', afterMs: wakeAtMs })
+  return { router: next, effects }
+}
+
+/** The event as evidence: nothing is decided here. */
+function absorb(router: Router, event: RouterEvent, now: Instant): Router {
+  switch (event.type) {
+    case 'wanted':
+      return withMarker(
+        { ...router, wanted: event.spec, settings: { kind: 'unseen' }, work: reconsider(router.work) },
+        now,
+      )
+    case 'kernel':
+      return withMarker({ ...router, kernel: event.evidence }, now)
+    case 'process':
+      return absorbProcess(router, event.evidence, now)
+    case 'settings':
+      return { ...router, settings: event.evidence }
+    case 'answer':
+      return absorbAnswer(router, event.evidence)
+    case 'performed':
+      return absorbOutcome(router, event.operation, event.outcome, now)
+    case 'notified':
+    case 'recheck':
+    case 'woken':
+      return router
+  }
+}
+
+/** A new wish deserves a new try, whatever failed before. */
+const reconsider = (work: Work): Work => ({ ...work, last: undefined })
+
+function withMarker(router: Router, now: Instant): Router {
+  const present = markerPresent(router.wanted, router.kernel)
+  return present === router.marker.present ? router : { ...router, marker: { present, since: now } }
+}
+
+function absorbProcess(router: Router, evidence: Router['process'], now: Instant): Router {
+  const before = router.process
+  const died = before.kind === 'running' && evidence.kind === 'absent'
+  const replaced = evidence.kind === 'running' && before.kind === 'running' && evidence.pid !== before.pid
+  const answer = died || replaced ? ({ kind: 'none' } as const) : router.answer
+  if (!died) return { ...router, process: evidence, answer }
+  const deaths = now.monoMs - before.startedAt.monoMs > provenAliveMs ? 1 : router.supervision.deaths + 1
+  // The first restart is immediate; a keepalived that dies again and again is started ever more slowly.
+  const waitMs = deaths === 1 ? 0 : backoffMs(deaths - 1)
+  const supervision = { ...router.supervision, deaths, startNotBeforeMonoMs: now.monoMs + waitMs }
+  return { ...router, process: evidence, answer, supervision }
+}
+
+function absorbAnswer(router: Router, evidence: Exclude<Router['answer'], { kind: 'none' }>): Router {
+  if (evidence.kind === 'said') return { ...router, answer: evidence }
+  const since = router.answer.kind === 'silent' ? router.answer.since : evidence.since
+  return { ...router, answer: { ...evidence, since, before: lastSaid(router.answer) } }
+}
+
+function absorbOutcome(router: Router, operation: RouterOperation, outcome: Outcome, now: Instant): Router {
+  const { work } = router
+  if (work.kind !== 'performing') return router
+  const begins = operation.verb === 'reload-keepalived' || operation.verb === 'start-keepalived'
+  const supervision = begins ? { ...router.supervision, lastReloadMonoMs: now.monoMs } : router.supervision
+  const ended = !outcome.ok || work.steps.at(-1)?.operation === operation
+  if (!ended) return { ...router, supervision }
+  const steps = stepsText(work.steps)
+  const failure = outcome.ok ? undefined : { code: outcome.code, text: outcome.text }
+  const again = work.last !== undefined && (failure !== undefined || work.last.steps === steps)
+  const tries = again ? work.last.tries + 1 : 1
+  const last: LastWork = { failure, steps, tries, notBeforeMonoMs: now.monoMs + backoffMs(tries) }
+  return { ...router, supervision, work: { kind: 'idle', last } }
+}
+
+/** Where to look next, given what the event changed. */
+function hints(before: Router, after: Router, event: RouterEvent, now: Instant): RouterEffect[] {
+  const inspect = { type: 'inspect' } as const
+  switch (event.type) {
+    case 'wanted':
+      return [inspect]
+    case 'recheck':
+      return [inspect, ...askIf(answerIsOld(after, now))]
+    case 'notified':
+      return event.says === 'stopped' ? [inspect] : askIf(runs(after))
+    case 'kernel':
+      return [
+        ...(before.kernel.kind === after.kernel.kind ? [] : [inspect]),
+        ...askIf(before.marker.present !== after.marker.present && runs(after)),
+      ]
+    case 'process':
+      return askIf(childOf(after) !== undefined && childOf(before) !== childOf(after))
+    case 'woken':
+      return [...askIf(mayDisagree(after, now)), ...(childless(after) ? [inspect] : [])]
+    case 'answer':
+    case 'settings':
+    case 'performed':
+      return []
+  }
+}
+
+const askIf = (when: boolean): RouterEffect[] => (when ? [{ type: 'ask-keepalived' }] : [])
+const childless = ({ process }: Router): boolean => process.kind === 'running' && process.childPid === undefined
+const runs = (router: Router): boolean => childOf(router) !== undefined
+const childOf = ({ process }: Router): number | undefined => (process.kind === 'running' ? process.childPid : undefined)
+
+function answerIsOld(router: Router, now: Instant): boolean {
+  if (!runs(router)) return false
+  return router.answer.kind !== 'said' || now.monoMs - router.answer.asOf.monoMs >= askAgainAfterMs || disagrees(router)
+}
+
+/** keepalived's last word differs from the kernel, and it was said before things had settled. */
+function mayDisagree(router: Router, now: Instant): boolean {
+  const settled = router.marker.since.monoMs + settleMs
+  return runs(router) && disagrees(router) && now.monoMs >= settled && answeredAt(router) < settled
+}
+
+const disagrees = ({ answer, marker }: Router): boolean =>
+  answer.kind === 'said' && (answer.says === 'primary') !== marker.present
+const answeredAt = ({ answer }: Router): number => (answer.kind === 'none' ? 0 : answer.asOf.monoMs)
+
+/** Decide the role from the evidence; a change is a transition to be recorded. */
+function settleRole(router: Router, event: RouterEvent, now: Instant, effects: RouterEffect[]): Router {
+  const to = decideRole(router)
+  if (to === undefined) return router
+  if (router.role.kind === 'undecided') return firstRole(router, to, now, effects)
+  const { held } = router.role
+  if (held.role === to) return router
+  const cause = explainChange(router, to, witness(event))
+  const lastedMs = now.monoMs - held.since.monoMs
+  effects.push({ type: 'record-transition', transition: { from: held.role, to, at: now, lastedMs, cause } })
+  return { ...router, role: { kind: 'held', held: { role: to, since: now, cause } } }
+}
+
+/** The first decision after the agent's start: a role that still is what the journal says is no transition. */
+function firstRole(router: Router, to: Role, now: Instant, effects: RouterEffect[]): Router {
+  const recorded = router.role.kind === 'undecided' ? router.role.recorded : undefined
+  const before = recorded?.sameBoot === true ? recorded : undefined
+  const from = before?.role ?? 'unknown'
+  if (before !== undefined && from === to) {
+    const cause: Cause = { kind: 'start', text: 'the agent found it so at its start' }
+    return { ...router, role: { kind: 'held', held: { role: to, since: before.since, cause } } }
+  }
+  const cause = explainChange(router, to, 'start')
+  if (from !== to) {
+    const lastedMs = before === undefined ? undefined : now.monoMs - before.since.monoMs
+    effects.push({ type: 'record-transition', transition: { from, to, at: now, lastedMs, cause } })
+  }
+  return { ...router, role: { kind: 'held', held: { role: to, since: now, cause } } }
+}
+
+function witness(event: RouterEvent): Cause['kind'] {
+  switch (event.type) {
+    case 'kernel':
+      return event.from === 'watch' ? 'kernel' : 'recheck'
+    case 'answer':
+    case 'process':
+    case 'notified':
+      return 'keepalived'
+    case 'wanted':
+    case 'performed':
+      return 'operator'
+    case 'settings':
+    case 'recheck':
+    case 'woken':
+      return 'recheck'
+  }
+}
+
+/** Ask for what the plan wants next, unless something is under way or has just failed. */
+function converge(router: Router, now: Instant, effects: RouterEffect[]): Router {
+  const { work } = router
+  if (work.kind === 'performing') return router
+  const { steps } = plan(router, now.monoMs)
+  if (steps.length === 0)
+    return work.last === undefined ? router : { ...router, work: { kind: 'idle', last: undefined } }
+  if (mustWait(work.last, stepsText(steps), now)) return router
+  effects.push({ type: 'perform', steps })
+  return { ...router, work: { kind: 'performing', steps, last: work.last } }
+}
+
+function mustWait(last: LastWork | undefined, steps: string, now: Instant): boolean {
+  if (last === undefined || now.monoMs >= last.notBeforeMonoMs) return false
+  return last.failure !== undefined || last.steps === steps
+}
+
+const stepsText = (steps: readonly Step[]): string => steps.map((one) => one.text).join('; ')
+const backoffMs = (tries: number): number => Math.min(maxBackoffMs, firstBackoffMs * 2 ** Math.min(tries - 1, 10))
+
+/** The soonest moment at which time alone changes something. */
+function nextWake(router: Router, now: Instant, lookAgainInMs: number | undefined): number | undefined {
+  const moments = lookAgainInMs === undefined ? [] : [lookAgainInMs]
+  if (childless(router)) moments.push(childlessLookMs)
+  const { work } = router
+  if (work.kind === 'idle') {
+    const { steps, waiting } = plan(router, now.monoMs)
+    if (steps.length > 0 && work.last !== undefined) moments.push(work.last.notBeforeMonoMs - now.monoMs)
+    for (const { untilMonoMs } of waiting) {
+      if (untilMonoMs !== undefined) moments.push(untilMonoMs - now.monoMs)
+    }
+  }
+  return moments.length === 0 ? undefined : Math.max(1, Math.min(...moments))
+}

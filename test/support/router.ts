@@ -1,0 +1,55 @@
+import type { Instant } from '../../src/base/instant.ts'
+import { parsePrefix, type Prefix } from '../../src/base/address.ts'
+import { parseRouterId, type RouterId, type RouterSpec } from '../../src/router/spec.ts'
+
+export function id(text: string): RouterId {
+  const parsed = parseRouterId(text)
+  if (parsed === undefined) throw new Error(`not a router id: ${text}`)
+  return parsed
+}
+
+export function prefix(text: string): Prefix {
+  const parsed = parsePrefix(text)
+  if (parsed === undefined) throw new Error(`not a prefix: ${text}`)
+  return parsed
+}
+
+/** A moment `ms` after the start of a test's own time. */
+export const at = (ms: number): Instant => ({ wallMs: 1_700_000_000_000 + ms, monoMs: 1_000_000 + ms })
+
+/** One HA router as the config would have it. */
+export function routerSpec(change: Partial<RouterSpec> = {}): RouterSpec {
+  return {
+    id: id('r1'),
+    namespace: 'keepward-r1',
+    vrid: 7,
+    vrrpVersion: 3,
+    advertisementIntervalMs: 1000,
+    priority: 100,
+    preempt: { kind: 'never' },
+    haInterface: 'ha0',
+    interfaces: [
+      {
+        name: 'ha0',
+        attach: { kind: 'bridge', bridge: 'br-ha' },
+        addresses: [prefix('169.254.192.1/18')],
+        mtu: undefined,
+        macAddress: undefined,
+      },
+      {
+        name: 'ext0',
+        attach: { kind: 'bridge', bridge: 'br-ext' },
+        addresses: [],
+        mtu: undefined,
+        macAddress: undefined,
+      },
+    ],
+    marker: prefix('169.254.0.7/24'),
+    virtualAddresses: [{ ...prefix('203.0.113.10/24'), interface: 'ext0' }],
+    virtualRoutes: [],
+    advertise: { kind: 'unicast', source: '169.254.192.1', peers: ['169.254.192.2'] },
+    authentication: { kind: 'none' },
+    trackedInterfaces: ['ha0'],
+    ...change,
+  }
+}
