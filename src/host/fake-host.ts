@@ -1,0 +1,254 @@
+import type { Clock } from '../base/instant.ts'
+import { KeepwardError } from '../base/error.ts'
+import { formatPrefix } from '../base/address.ts'
+import type { ObservedAddress, ObservedInterface, Says } from '../router/evidence.ts'
+import type { RouterId, RouterSpec } from '../router/spec.ts'
+import type { Host, HostAnswers, HostCounters, HostEvent, HostOperation, Inspection } from './operation.ts'
+
+/** One router's namespace and keepalived, in memory. */
+interface FakeRouter {
+  readonly namespace: string
+  readonly interfaces: Map<string, FakeInterface>
+  written: string | undefined
+  keepalived: { pid: number; childPid: number | undefined; says: Says; loaded: string; stopped: boolean } | undefined
+}
+
+interface FakeInterface {
+  up: boolean
+  carrier: boolean
+  ours: boolean
+  mtu: number
+  addresses: ObservedAddress[]
+}
+
+/**
+ * A small world in the place of root, the kernel and keepalived: it keeps namespaces, interfaces and addresses, and
+ * prints itself. Held to the same contract test as the real host.
+ */
+export class FakeHost implements Host {
+  readonly performed: string[] = []
+  readonly routers = new Map<RouterId, FakeRouter>()
+  /** Set to make the next operation with that verb fail. */
+  readonly failing = new Map<HostOperation['verb'], KeepwardError>()
+  readonly #clock: Clock
+  readonly #emit: (event: HostEvent) => void
+  #specs: ReadonlyMap<RouterId, RouterSpec> = new Map()
+  #nextPid = 1000
+
+  constructor(clock: Clock, emit: (event: HostEvent) => void) {
+    this.#clock = clock
+    this.#emit = emit
+  }
+
+  configure(routers: readonly RouterSpec[]): void {
+    this.#specs = new Map(routers.map((spec) => [spec.id, spec]))
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- the real one waits; errors must be rejections
+  async perform<O extends HostOperation>(operation: O): Promise<HostAnswers[O['verb']]> {
+    this.performed.push(describe(operation))
+    const failure = this.failing.get(operation.verb)
+    if (failure !== undefined) throw failure
+    return this.#answer(operation) as HostAnswers[O['verb']]
+  }
+
+  recheck(router: RouterId): void {
+    this.#show(router, 'recheck')
+  }
+
+  counters(): HostCounters {
+    return { netlinkOverruns: 0, recheckDifferences: 0, notifyRejected: 0 }
+  }
+
+  async close(): Promise<void> {
+    await Promise.resolve()
+  }
+
+  /** keepalived of `router` takes a role: it moves the addresses, then writes its line. */
+  elect(router: RouterId, says: Says): void {
+    const it = this.#known(router)
+    const spec = this.#specs.get(router)
+    if (it.keepalived === undefined || spec === undefined) return
+    it.keepalived.says = says
+    for (const address of [{ ...spec.marker, interface: spec.haInterface }, ...spec.virtualAddresses]) {
+      const on = it.interfaces.get(address.interface)
+      if (on === undefined) continue
+      on.addresses = on.addresses.filter((held) => held.address !== address.address)
+      if (says === 'primary') on.addresses.push({ ...address, ours: false })
+    }
+    this.#show(router, 'watch')
+    this.#emit({ type: 'notified', router, says })
+  }
+
+  /** Both processes of keepalived end at once; the addresses stay. */
+  killKeepalived(router: RouterId): void {
+    this.#known(router).keepalived = undefined
+    this.#emit({ type: 'ended', router })
+  }
+
+  setLink(router: RouterId, name: string, state: Partial<Pick<FakeInterface, 'up' | 'carrier'>>): void {
+    Object.assign(this.#known(router).interfaces.get(name) ?? {}, state)
+    this.#show(router, 'watch')
+  }
+
+  deleteNamespace(router: RouterId): void {
+    this.routers.delete(router)
+    this.#show(router, 'watch')
+  }
+
+  addAddress(router: RouterId, name: string, address: ObservedAddress): void {
+    this.#known(router).interfaces.get(name)?.addresses.push(address)
+    this.#show(router, 'watch')
+  }
+
+  removeAddress(router: RouterId, name: string, address: string): void {
+    const on = this.#known(router).interfaces.get(name)
+    if (on !== undefined) on.addresses = on.addresses.filter((held) => held.address !== address)
+    this.#show(router, 'watch')
+  }
+
+  /** The world as `ip` would tell it. */
+  print(): string {
+    const lines: string[] = []
+    for (const [, router] of this.routers) {
+      lines.push(`ip netns add ${router.namespace}`)
+      for (const [name, link] of router.interfaces) {
+        lines.push(`ip -n ${router.namespace} link set ${name} ${link.up ? 'up' : 'down'}`)
+        for (const address of link.addresses) {
+          lines.push(`ip -n ${router.namespace} address add ${formatPrefix(address)} dev ${name}`)
+        }
+      }
+      if (router.keepalived !== undefined) lines.push(`ip netns exec ${router.namespace} keepalived`)
+    }
+    return lines.join('\n')
+  }
+
+  #answer(operation: HostOperation): HostAnswers[HostOperation['verb']] {
+    switch (operation.verb) {
+      case 'inspect':
+        return this.#inspect(operation.router)
+      case 'ask-keepalived':
+        return this.#ask(operation.router)
+      case 'list-owned':
+        return [...this.routers].map(([router, { namespace }]) => ({ router, namespace }))
+      case 'remove-router':
+        this.routers.delete(operation.router)
+        this.#show(operation.router, 'watch')
+        return undefined
+      case 'ensure-namespace':
+      case 'ensure-interface':
+      case 'remove-interface':
+      case 'write-config':
+      case 'start-keepalived':
+      case 'reload-keepalived':
+        this.#change(operation, this.#wanted(operation.router))
+        this.#show(operation.router, 'watch')
+        return undefined
+    }
+  }
+
+  #change(operation: Extract<HostOperation, { router: RouterId }>, spec: RouterSpec): void {
+    if (operation.verb === 'ensure-namespace') return this.#ensureNamespace(spec)
+    const it = this.#known(spec.id)
+    if (operation.verb === 'ensure-interface') this.#ensureInterface(it, spec, operation.interface)
+    if (operation.verb === 'remove-interface') it.interfaces.delete(operation.interface)
+    if (operation.verb === 'write-config') it.written = JSON.stringify(spec)
+    if (operation.verb === 'start-keepalived') this.#start(it, spec)
+    if (operation.verb === 'reload-keepalived' && it.keepalived !== undefined) it.keepalived.loaded = it.written ?? ''
+  }
+
+  #ensureNamespace(spec: RouterSpec): void {
+    if (this.routers.has(spec.id)) return
+    const interfaces = new Map(
+      spec.interfaces
+        .filter((one) => one.attach.kind === 'existing')
+        .map((one) => [one.name, { up: true, carrier: true, ours: false, mtu: 1500, addresses: [] }]),
+    )
+    this.routers.set(spec.id, { namespace: spec.namespace, interfaces, written: undefined, keepalived: undefined })
+  }
+
+  #ensureInterface(it: FakeRouter, spec: RouterSpec, name: string): void {
+    const wanted = spec.interfaces.find((one) => one.name === name)
+    if (wanted === undefined)
+      throw new KeepwardError('interface-missing', `Router ${spec.id} declares no interface ${name}`)
+    const before = it.interfaces.get(name)
+    const kept = (before?.addresses ?? []).filter((held) => !held.ours)
+    const addresses = [...kept, ...wanted.addresses.map((address) => ({ ...address, ours: true }))]
+    const mtu = wanted.mtu ?? before?.mtu ?? 1500
+    it.interfaces.set(name, { up: true, carrier: before?.carrier ?? true, ours: before?.ours ?? true, mtu, addresses })
+  }
+
+  #start(it: FakeRouter, spec: RouterSpec): void {
+    for (const link of it.interfaces.values()) {
+      link.addresses = link.addresses.filter(
+        (held) =>
+          held.address !== spec.marker.address && !spec.virtualAddresses.some((one) => one.address === held.address),
+      )
+    }
+    const pid = this.#nextPid
+    this.#nextPid += 2
+    it.keepalived = { pid, childPid: pid + 1, says: 'backup', loaded: it.written ?? '', stopped: false }
+  }
+
+  #inspect(router: RouterId): Inspection {
+    const asOf = this.#clock()
+    const it = this.routers.get(router)
+    const wanted = JSON.stringify(this.#specs.get(router))
+    const alive = it?.keepalived
+    return {
+      process:
+        alive === undefined
+          ? { kind: 'absent', asOf }
+          : { kind: 'running', ...alive, startedAt: asOf, loadedDigest: alive.loaded, asOf },
+      settings: {
+        kind: 'seen',
+        namespaceReady: it !== undefined,
+        wantedDigest: wanted,
+        writtenDigest: it?.written,
+        change: alive === undefined || alive.loaded === wanted ? 'none' : 'may-move-role',
+        misattached: [],
+        asOf,
+      },
+    }
+  }
+
+  #ask(router: RouterId): HostAnswers['ask-keepalived'] {
+    const asOf = this.#clock()
+    const alive = this.#known(router).keepalived
+    if (alive === undefined) throw new KeepwardError('keepalived-silent', `keepalived of router ${router} does not run`)
+    if (alive.stopped) return { kind: 'silent', since: asOf, asOf, before: undefined }
+    return { kind: 'said', says: alive.says, priority: this.#specs.get(router)?.priority ?? 0, asOf }
+  }
+
+  #show(router: RouterId, from: 'watch' | 'recheck'): void {
+    const asOf = this.#clock()
+    const it = this.routers.get(router)
+    const interfaces = new Map<string, ObservedInterface>()
+    for (const [name, link] of it?.interfaces ?? []) {
+      interfaces.set(name, { ...link, macAddress: '02:00:00:00:00:01', addresses: [...link.addresses] })
+    }
+    const evidence =
+      it === undefined
+        ? ({ kind: 'absent', reason: `namespace of router ${router} is not there`, asOf } as const)
+        : ({ kind: 'present', interfaces, asOf } as const)
+    this.#emit({ type: 'kernel', router, evidence, from })
+  }
+
+  #known(router: RouterId): FakeRouter {
+    const it = this.routers.get(router)
+    if (it === undefined) throw new KeepwardError('namespace-missing', `Router ${router} has no namespace`)
+    return it
+  }
+
+  #wanted(router: RouterId): RouterSpec {
+    const spec = this.#specs.get(router)
+    if (spec === undefined) throw new KeepwardError('router-unknown', `The config declares no router ${router}`)
+    return spec
+  }
+}
+
+function describe(operation: HostOperation): string {
+  const router = 'router' in operation ? ` ${operation.router}` : ''
+  const on = 'interface' in operation ? ` ${operation.interface}` : ''
+  return operation.verb + router + on
+}

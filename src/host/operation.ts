@@ -1,0 +1,75 @@
+import type { AnswerEvidence, KernelEvidence, ProcessEvidence, Says, SettingsEvidence } from '../router/evidence.ts'
+import type { RouterOperation } from '../router/operation.ts'
+import type { RouterId, RouterSpec } from '../router/spec.ts'
+
+/**
+ * Everything that needs root, as one closed union. An operation names a router and a verb, and at most an interface that
+ * the config declares; never text, a path, arguments or a pid. What else is needed comes from the config.
+ */
+export type HostOperation =
+  | (RouterOperation & { readonly router: RouterId })
+  | { readonly verb: 'inspect'; readonly router: RouterId }
+  | { readonly verb: 'ask-keepalived'; readonly router: RouterId }
+  | { readonly verb: 'list-owned' }
+
+/** What each operation answers. The changing ones answer nothing: what they did is seen by looking. */
+export interface HostAnswers {
+  readonly 'ensure-namespace': undefined
+  readonly 'ensure-interface': undefined
+  readonly 'remove-interface': undefined
+  readonly 'write-config': undefined
+  readonly 'start-keepalived': undefined
+  readonly 'reload-keepalived': undefined
+  readonly 'remove-router': undefined
+  readonly inspect: Inspection
+  readonly 'ask-keepalived': Exclude<AnswerEvidence, { kind: 'none' }>
+  readonly 'list-owned': readonly OwnedRouter[]
+}
+
+export interface Inspection {
+  readonly process: ProcessEvidence
+  readonly settings: SettingsEvidence
+}
+
+/** A namespace that bears this agent's mark, found in the kernel whatever the state directory says. */
+export interface OwnedRouter {
+  readonly router: RouterId
+  readonly namespace: string
+}
+
+/** Hints from the host: each only says where to look. */
+export type HostEvent =
+  | {
+      readonly type: 'kernel'
+      readonly router: RouterId
+      readonly evidence: KernelEvidence
+      readonly from: 'watch' | 'recheck'
+    }
+  | { readonly type: 'ended'; readonly router: RouterId }
+  | { readonly type: 'notified'; readonly router: RouterId; readonly says: Says | 'stopped' }
+
+/** The root half, as the agent sees it. */
+export interface Host {
+  /**
+   * Take over the table of wanted routers. Operations on a router that is in neither this table nor the kernel fail
+   * with `router-unknown`.
+   */
+  configure(routers: readonly RouterSpec[]): void
+  /** Errors: KeepwardError; a failed operation leaves what was there before, or a part that the next try completes. */
+  perform<O extends HostOperation>(operation: O): Promise<HostAnswers[O['verb']]>
+  /** Ask the kernel again now; ends with an event `kernel` whose `from` is `recheck`. */
+  recheck(router: RouterId): void
+  /** Figures for the metrics. */
+  counters(): HostCounters
+  /** Stop looking. Touches no namespace and no keepalived. */
+  close(): Promise<void>
+}
+
+export interface HostCounters {
+  /** Times that the kernel dropped events for us, each followed by a full look. */
+  readonly netlinkOverruns: number
+  /** Rechecks that found something the watch had not told: 0 unless something is broken. */
+  readonly recheckDifferences: number
+  /** Lines of the notify FIFO that were no lines of keepalived. */
+  readonly notifyRejected: number
+}
