@@ -1,0 +1,56 @@
+import type { RouterSpec } from '../router/spec.ts'
+import { defaultMarker, defaultNamespace, vrrpFamily } from './derived.ts'
+import type { RouteEntry, RouterEntry } from './router-schema.ts'
+import type { ConfigEntry } from './schema.ts'
+import { familyOf } from './subnet.ts'
+
+/** What the operator wants of one host, complete: nothing is left to be guessed later. */
+export interface AgentConfig {
+  readonly agent: { readonly id: string }
+  readonly paths: Readonly<ConfigEntry['paths']>
+  readonly control: { readonly group: string; readonly metricsPort: number | undefined }
+  readonly journal: Readonly<ConfigEntry['journal']>
+  readonly reconcile: Readonly<ConfigEntry['reconcile']>
+  readonly logging: Readonly<ConfigEntry['logging']>
+  readonly routers: readonly RouterSpec[]
+}
+
+/** `hostname` stands in for a host identity that the file leaves out; the caller has checked its form. */
+export function completeConfig(entry: ConfigEntry, hostname: string): AgentConfig {
+  return {
+    agent: { id: entry.agent.id ?? hostname },
+    paths: entry.paths,
+    control: { group: entry.control.group, metricsPort: entry.control.metricsPort },
+    journal: entry.journal,
+    reconcile: entry.reconcile,
+    logging: entry.logging,
+    routers: entry.routers.map(completeRouter),
+  }
+}
+
+function completeRouter(entry: RouterEntry): RouterSpec {
+  const { advertise } = entry.ha
+  return {
+    id: entry.id,
+    namespace: entry.namespace ?? defaultNamespace(entry.id),
+    vrid: entry.vrid,
+    vrrpVersion: entry.vrrpVersion,
+    advertisementIntervalMs: entry.advertisementInterval,
+    priority: entry.priority,
+    preempt: entry.preempt,
+    haInterface: entry.ha.interface,
+    interfaces: entry.interfaces,
+    marker: entry.marker ?? defaultMarker(entry.vrid, vrrpFamily({ ...entry, advertise, ownMarker: undefined })),
+    virtualAddresses: entry.virtualAddresses,
+    virtualRoutes: entry.virtualRoutes.map(completeRoute),
+    advertise,
+    authentication: entry.authentication,
+    trackedInterfaces: entry.track ?? [entry.ha.interface],
+  }
+}
+
+function completeRoute({ to, via, interface: name, metric }: RouteEntry): RouterSpec['virtualRoutes'][number] {
+  const family = via === undefined ? 4 : familyOf(via)
+  const everything = { family, address: family === 4 ? '0.0.0.0' : '::', prefixLength: 0 } as const
+  return { destination: to === 'default' ? everything : to, via, interface: name, metric }
+}

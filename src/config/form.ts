@@ -1,0 +1,139 @@
+import { z } from 'zod'
+import { canonicalAddress, parsePrefix, type Prefix } from '../base/address.ts'
+import { parseRouterId, type RouterId } from '../router/spec.ts'
+import { hostBitsAre, isMulticast, unusableKind } from './subnet.ts'
+
+/**
+ * The forms of single values. Every text that can reach keepalived.conf, an argument list, a path or a sysctl has a
+ * form that leaves no room for white space, quotes, braces, `#`, `!`, `$`, `@`, `/` or a leading `-`.
+ * Messages start at "must"; the caller puts "is ..." before them.
+ */
+
+export function wholeNumber(min: number, max: number) {
+  const wanted = `must be a whole number from ${min} to ${max}`
+  return z.int(wanted).min(min, wanted).max(max, wanted)
+}
+
+export const identifier = word(
+  /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+  'must be 1 to 64 letters, digits, ".", "_" or "-" and start with a letter or digit',
+)
+
+export const routerId = judged(identifier, (value): Judged<RouterId> => {
+  const id = parseRouterId(value)
+  return id === undefined ? { wanted: 'must be a router id' } : { value: id }
+})
+
+/** IFNAMSIZ leaves 15 bytes; `all` and `default` are names of /proc/sys/net/ipv4/conf, the kernel refuses them. */
+export const interfaceName = word(
+  /^(?!(all|default)$)[A-Za-z0-9_][A-Za-z0-9._-]{0,14}$/,
+  'must be an interface name: 1 to 15 letters, digits, ".", "_" or "-", not starting with "." or "-", not "all" or "default"',
+)
+
+export const namespaceName = word(
+  /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/,
+  'must be a namespace name: 1 to 128 letters, digits, ".", "_" or "-", not starting with "." or "-"',
+)
+
+export const groupName = word(
+  /^[A-Za-z_][A-Za-z0-9._-]{0,31}$/,
+  'must be a group name: 1 to 32 letters, digits, ".", "_" or "-", starting with a letter or "_"',
+)
+
+/** Absolute and normalized, so that two spellings never name one directory. */
+export function absolutePath(maxLength: number) {
+  const wanted = `must be an absolute path of at most ${maxLength} letters, digits, ".", "_", "-" and "/", without ".", ".." or a "/" at the end`
+  return text(/^(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._-]+)+$/, wanted).max(maxLength, wanted)
+}
+
+/** Six bytes of one station; the lowest bit of the first marks a group (IEEE 802). */
+export const macAddress = text(
+  /^(?!(00:){5}00$)[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}$/,
+  'must be the hardware address of one station, such as 02:00:00:00:00:01',
+)
+
+/** `1s`, `0.5s` or `100ms`; gives whole milliseconds from `minMs` to `maxMs`. */
+export function duration(minMs: number, maxMs: number) {
+  const wanted = `must be a duration from ${showDuration(minMs)} to ${showDuration(maxMs)}, such as 1s or 100ms`
+  return judged(text(/^(0|[1-9][0-9]{0,6})(\.[0-9]{1,3})?(ms|s)$/, wanted), (value): Judged<number> => {
+    const ms = value.endsWith('ms') ? Number(value.slice(0, -2)) : Math.round(Number(value.slice(0, -1)) * 1000)
+    return Number.isInteger(ms) && ms >= minMs && ms <= maxMs ? { value: ms } : { wanted }
+  })
+}
+
+export const showDuration = (ms: number): string => (ms < 1000 ? `${ms}ms` : `${ms / 1000}s`)
+
+const hostAddressWanted = 'must be an IP address of one host without prefix length, such as 192.0.2.1 or 2001:db8::1'
+
+export const hostAddress = judged(text(/^[0-9A-Fa-f.:]{2,45}$/, hostAddressWanted), (value): Judged<string> => {
+  const address = canonicalAddress(value)
+  if (address === undefined) return { wanted: hostAddressWanted }
+  const kind = unusableKind(address)
+  return kind === undefined ? { value: address } : { wanted: `${hostAddressWanted}; this is ${kind}` }
+})
+
+const groupOrHostWanted =
+  'must be the IP address of the remote end or a multicast group, such as 192.0.2.2 or 239.1.1.1'
+
+export const groupOrHostAddress = judged(text(/^[0-9A-Fa-f.:]{2,45}$/, groupOrHostWanted), (value): Judged<string> => {
+  const address = canonicalAddress(value)
+  if (address === undefined) return { wanted: groupOrHostWanted }
+  const kind = isMulticast(address) ? undefined : unusableKind(address)
+  return kind === undefined ? { value: address } : { wanted: `${groupOrHostWanted}; this is ${kind}` }
+})
+
+const prefixForm = /^[0-9A-Fa-f.:]{2,45}\/[0-9]{1,3}$/
+const hostPrefixWanted = 'must be a host address with its prefix length, such as 192.0.2.1/24 or 2001:db8::1/64'
+
+export const hostPrefix = judged(text(prefixForm, hostPrefixWanted), (value): Judged<Prefix> => {
+  const prefix = parsePrefix(value)
+  if (prefix === undefined) return { wanted: hostPrefixWanted }
+  const kind = unusableKind(prefix.address) ?? subnetKind(prefix)
+  return kind === undefined ? { value: prefix } : { wanted: `${hostPrefixWanted}; this is ${kind}` }
+})
+
+const networkWanted = 'must be "default" or a network with its prefix length, such as 198.51.100.0/24 or 2001:db8::/32'
+
+/** `default` has no family before the next hop is known: it stays a word. */
+export const networkPrefix = judged(
+  text(/^(default|[0-9A-Fa-f.:]{2,45}\/[0-9]{1,3})$/, networkWanted),
+  (value): Judged<Prefix | 'default'> => {
+    if (value === 'default') return { value }
+    const prefix = parsePrefix(value)
+    if (prefix === undefined) return { wanted: networkWanted }
+    if (!hostBitsAre(0, prefix)) return { wanted: `${networkWanted}; this one has bits set after its prefix` }
+    const kind = prefix.prefixLength === 0 ? undefined : unusableKind(prefix.address)
+    return kind === undefined ? { value: prefix } : { wanted: `${networkWanted}; this is ${kind}` }
+  },
+)
+
+type Judged<T> = { readonly value: T } | { readonly wanted: string }
+
+/** A text of one form; the JSON Schema gets the same pattern. */
+function text(form: RegExp, wanted: string) {
+  return z.string(wanted).regex(form, wanted)
+}
+
+/** A name. YAML reads an unquoted `12` or `true` as a number or a truth value. */
+function word(form: RegExp, wanted: string) {
+  const isScalar = (input: unknown) => typeof input === 'number' || typeof input === 'boolean'
+  return z.string({ error: (issue) => (isScalar(issue.input) ? `${wanted}, in quotes` : wanted) }).regex(form, wanted)
+}
+
+/** A text that a judge turns into a value, or refuses with what is wanted. */
+function judged<T>(form: z.ZodType<string, string>, judge: (value: string) => Judged<T>) {
+  return form.transform((value, context): T => {
+    const verdict = judge(value)
+    if ('value' in verdict) return verdict.value
+    context.addIssue({ code: 'custom', message: verdict.wanted, input: value })
+    return z.NEVER
+  })
+}
+
+/** RFC 3021 and RFC 6164: a subnet of two addresses has neither network nor broadcast address. */
+function subnetKind(prefix: Prefix): string | undefined {
+  if (prefix.prefixLength === 0) return 'a prefix of length 0, which would make every address a neighbour'
+  if (prefix.prefixLength >= (prefix.family === 6 ? 127 : 31)) return undefined
+  if (hostBitsAre(0, prefix)) return prefix.family === 6 ? 'the subnet-router anycast address' : 'the network address'
+  return prefix.family === 4 && hostBitsAre(1, prefix) ? 'the broadcast address of its subnet' : undefined
+}

@@ -1,0 +1,79 @@
+import { createHash } from 'node:crypto'
+import { completeConfig, type AgentConfig } from './agent-config.ts'
+import { identifier } from './form.ts'
+import { checkHost, checkPaths } from './host-rules.ts'
+import { ConfigError, formatPath, type Finding, type Path, type Problem } from './problem.ts'
+import type { Review } from './review.ts'
+import { checkRoutes } from './route-rules.ts'
+import { draftRouters } from './router-draft.ts'
+import { checkRouter } from './router-rules.ts'
+import { schemaFindings, valueAt } from './schema-findings.ts'
+import { configSchema } from './schema.ts'
+import { readSource, type Source } from './source.ts'
+
+/**
+ * The config in `text`, checked and complete. `hostname` is the host identity where the file names none.
+ * Throws one {@link ConfigError} (code `config-invalid`) with every problem there is.
+ */
+export function loadConfig(text: string, fileName: string, hostname: string): AgentConfig {
+  const source = readSource(text)
+  const findings = [...judgeValues(source), ...judgeIdentity(source, hostname), ...judgeWhole(source)]
+  const problems = [...source.faults, ...source.refusals, ...findings.map((finding) => source.locate(finding))]
+  if (problems.length > 0) throw new ConfigError(fileName, inFileOrder(problems))
+  return completeConfig(configSchema.parse(source.value), hostname)
+}
+
+/** SHA-256 of the text, in hexadecimal: whether two hosts or two moments have the same file. */
+export function configHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
+
+/**
+ * In a broken text what seems to be missing may have been cut off, and a key after the fault may have been read into
+ * the wrong map: neither is held against it.
+ */
+function judgeValues(source: Source): Finding[] {
+  const faultLines = new Set(source.faults.map(({ line }) => line))
+  const firstFault = Math.min(...faultLines)
+  return schemaFindings(configSchema, source.value).filter((finding) => {
+    const { path, on } = finding
+    if (source.refused.some((refused) => isWithin(path, refused))) return false
+    if (faultLines.size === 0) return true
+    const { line } = source.locate(finding)
+    if (on === 'key') return line < firstFault
+    return valueAt(source.value, path) !== undefined && !faultLines.has(line)
+  })
+}
+
+const isWithin = (path: Path, outer: Path): boolean => outer.every((step, index) => path[index] === step)
+
+function judgeIdentity(source: Source, hostname: string): Finding[] {
+  if (source.faults.length > 0 || valueAt(source.value, ['agent', 'id']) !== undefined) return []
+  const [refusal] = schemaFindings(identifier, hostname)
+  if (refusal === undefined) return []
+  return [{ path: ['agent', 'id'], on: 'value', message: `is missing, and the host name ${refusal.message}` }]
+}
+
+function judgeWhole(source: Source): Finding[] {
+  if (source.faults.length > 0) return []
+  const findings: Finding[] = []
+  const review: Review = {
+    tell: (path, message) => findings.push({ path, on: 'value', message }),
+    name: (path) => {
+      if (valueAt(source.value, path) === undefined) return `the default of ${formatPath(path)}`
+      return `${formatPath(path)} on line ${source.lineOf(path)}`
+    },
+  }
+  const routers = draftRouters(source.value)
+  checkPaths(source.value, review)
+  for (const router of routers) {
+    checkRouter(router, review)
+    checkRoutes(router, review)
+  }
+  checkHost(routers, review)
+  return findings
+}
+
+function inFileOrder(problems: readonly Problem[]): Problem[] {
+  return problems.toSorted((a, b) => a.line - b.line || a.column - b.column)
+}

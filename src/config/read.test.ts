@@ -1,0 +1,66 @@
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { readConfig } from './read.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'kwt-config-'))
+afterAll(() => {
+  rmSync(directory, { recursive: true })
+})
+
+function file(name: string, content: string | Uint8Array): string {
+  const path = join(directory, name)
+  writeFileSync(path, content)
+  return path
+}
+
+test('readConfig() gives the config and the hash of its text', async () => {
+  const path = file('good.yaml', 'version: 1\nrouters: []\n')
+  const { config, hash } = await readConfig(path, 'host-a')
+  expect(config.agent.id).toBe('host-a')
+  expect(hash).toMatch(/^[0-9a-f]{64}$/)
+})
+
+test('readConfig() names the whole path when the config is invalid', async () => {
+  const path = file('bad.yaml', 'version: 1\nrouters: 1\n')
+  await expect(readConfig(path, 'host-a')).rejects.toMatchObject({
+    code: 'config-invalid',
+    message: `${path}:2:10 routers: is 1, must be a list of routers`,
+  })
+})
+
+test.each([
+  ['is relative', () => 'agent.yaml', 'is a relative path, must be an absolute one'],
+  ['does not exist', () => join(directory, 'none.yaml'), 'does not exist'],
+  ['is a directory', () => directory, 'is no regular file, must be one'],
+  ['is a FIFO', fifo, 'is no regular file, must be one'],
+  [
+    'is too long',
+    () => file('long.yaml', Buffer.alloc(1_048_577, 32)),
+    'is longer than 1048576 bytes, must be at most that',
+  ],
+  ['is not UTF-8', () => file('latin1.yaml', Uint8Array.of(0x61, 0xe9)), 'is not UTF-8 text, must be'],
+])('readConfig() refuses with config-unreadable when the path %s', async (_, make, why) => {
+  const path = make()
+  await expect(readConfig(path, 'host-a')).rejects.toMatchObject({
+    code: 'config-unreadable',
+    message: `Cannot read the configuration: ${path} ${why}`,
+  })
+})
+
+test.skipIf(process.getuid?.() === 0)(
+  'readConfig() refuses with config-unreadable when it has no permission',
+  async () => {
+    const path = file('secret.yaml', 'version: 1\n')
+    chmodSync(path, 0)
+    await expect(readConfig(path, 'host-a')).rejects.toMatchObject({ code: 'config-unreadable' })
+  },
+)
+
+function fifo(): string {
+  const path = join(directory, 'fifo')
+  execFileSync('mkfifo', [path])
+  return path
+}

@@ -1,0 +1,95 @@
+import { z } from 'zod'
+import { exampleRouters } from './example-routers.ts'
+import { routerSchema } from './router-schema.ts'
+import { absolutePath, groupName, identifier, wholeNumber } from './form.ts'
+
+export const pathsSchema = section(
+  {
+    state: absolutePath(200)
+      .prefault('/var/lib/keepward')
+      .meta({ description: 'Journal and identity; must survive a reboot.' }),
+    run: absolutePath(64)
+      .prefault('/run/keepward')
+      .meta({ description: 'Sockets, FIFOs and rendered files; need not survive a reboot.' }),
+  },
+  'must be a map with the keys state and run',
+).prefault({})
+
+/**
+ * The one source of validation, types, JSON Schema and the example. Each key carries its description and, where it has
+ * no default, an example; a key that may be left out has the safe default.
+ */
+const sections = {
+  version: z.literal(1, 'must be 1').meta({
+    description: 'Version of this file format.',
+    examples: [1],
+  }),
+  agent: section(
+    {
+      id: identifier.optional().meta({
+        description: 'Identity of this host in every record and report. Without it, the host name.',
+        examples: ['host-a'],
+      }),
+    },
+    'must be a map with the key id',
+  ).prefault({}),
+  paths: pathsSchema,
+  control: section(
+    {
+      group: groupName.prefault('keepward').meta({
+        description: 'Members of this group may read the control API; root and the own user may do everything.',
+      }),
+      metricsPort: wholeNumber(1024, 65535)
+        .optional()
+        .meta({
+          description:
+            'Serve /metrics and /healthz on this port of 127.0.0.1 too, to every local user. Off unless set.',
+          examples: [9841],
+        }),
+    },
+    'must be a map with the keys group and metricsPort',
+  ).prefault({}),
+  journal: section(
+    {
+      retainDays: wholeNumber(1, 3650).prefault(30).meta({ description: 'Records older than this many days may go.' }),
+      maxSizeMb: wholeNumber(16, 1_048_576).prefault(256).meta({
+        description: 'Above this size in megabytes the oldest records go, whatever their age.',
+      }),
+    },
+    'must be a map with the keys retainDays and maxSizeMb',
+  ).prefault({}),
+  reconcile: section(
+    {
+      intervalMs: wholeNumber(500, 60_000).prefault(3000).meta({
+        description: 'Milliseconds between two passes that ask the kernel again, whatever was heard meanwhile.',
+      }),
+    },
+    'must be a map with the key intervalMs',
+  ).prefault({}),
+  logging: section(
+    {
+      level: z
+        .enum(['error', 'warn', 'info', 'debug', 'trace'], 'must be error, warn, info, debug or trace')
+        .prefault('info')
+        .meta({ description: 'Least severity that is logged: error, warn, info, debug or trace.' }),
+    },
+    'must be a map with the key level',
+  ).prefault({}),
+  routers: z.array(routerSchema, 'must be a list of routers').meta({
+    description:
+      'The HA routers of this host. Required, so that a file cut short never reads as "no routers"; write [] for none.',
+    examples: [exampleRouters],
+  }),
+}
+
+export const configSchema = z.strictObject(sections, 'must be a map with the keys version and routers').meta({
+  title: 'Keepward agent configuration',
+  description: 'Configuration of the Keepward agent on one host. Keys that are left out take the value shown.',
+})
+
+/** The file as written, after defaults of single keys; {@link AgentConfig} adds what follows from other keys. */
+export type ConfigEntry = z.output<typeof configSchema>
+
+function section<S extends z.core.$ZodLooseShape>(shape: S, wanted: string) {
+  return z.strictObject(shape, wanted)
+}
