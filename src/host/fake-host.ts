@@ -33,6 +33,7 @@ export class FakeHost implements Host {
   readonly #clock: Clock
   readonly #emit: (event: HostEvent) => void
   #specs: ReadonlyMap<RouterId, RouterSpec> = new Map()
+  #staged: ReadonlyMap<RouterId, RouterSpec> = new Map()
   #nextPid = 1000
 
   constructor(clock: Clock, emit: (event: HostEvent) => void) {
@@ -42,6 +43,10 @@ export class FakeHost implements Host {
 
   configure(routers: readonly RouterSpec[]): void {
     this.#specs = new Map(routers.map((spec) => [spec.id, spec]))
+  }
+
+  stage(routers: readonly RouterSpec[]): void {
+    this.#staged = new Map(routers.map((spec) => [spec.id, spec]))
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- the real one waits; errors must be rejections
@@ -126,7 +131,9 @@ export class FakeHost implements Host {
   #answer(operation: HostOperation): HostAnswers[HostOperation['verb']] {
     switch (operation.verb) {
       case 'inspect':
-        return this.#inspect(operation.router)
+        return this.#inspect(operation.router, this.#specs)
+      case 'preview':
+        return this.#inspect(operation.router, this.#staged)
       case 'ask-keepalived':
         return this.#ask(operation.router)
       case 'list-owned':
@@ -190,10 +197,10 @@ export class FakeHost implements Host {
     it.keepalived = { pid, childPid: pid + 1, says: 'backup', loaded: it.written ?? '', stopped: false }
   }
 
-  #inspect(router: RouterId): Inspection {
+  #inspect(router: RouterId, specs: ReadonlyMap<RouterId, RouterSpec>): Inspection {
     const asOf = this.#clock()
     const it = this.routers.get(router)
-    const wanted = JSON.stringify(this.#specs.get(router))
+    const wanted = JSON.stringify(specs.get(router))
     const alive = it?.keepalived
     return {
       process:

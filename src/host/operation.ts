@@ -9,6 +9,8 @@ import type { RouterId, RouterSpec } from '../router/spec.ts'
 export type HostOperation =
   | (RouterOperation & { readonly router: RouterId })
   | { readonly verb: 'inspect'; readonly router: RouterId }
+  /** As `inspect`, but against the staged table. */
+  | { readonly verb: 'preview'; readonly router: RouterId }
   | { readonly verb: 'ask-keepalived'; readonly router: RouterId }
   | { readonly verb: 'list-owned' }
 
@@ -22,6 +24,7 @@ export interface HostAnswers {
   readonly 'reload-keepalived': undefined
   readonly 'remove-router': undefined
   readonly inspect: Inspection
+  readonly preview: Inspection
   readonly 'ask-keepalived': Exclude<AnswerEvidence, { kind: 'none' }>
   readonly 'list-owned': readonly OwnedRouter[]
 }
@@ -55,6 +58,8 @@ export interface Host {
    * with `router-unknown`.
    */
   configure(routers: readonly RouterSpec[]): void
+  /** Take a table to compare with (`preview`), without acting on it. */
+  stage(routers: readonly RouterSpec[]): void
   /** Errors: KeepwardError; a failed operation leaves what was there before, or a part that the next try completes. */
   perform<O extends HostOperation>(operation: O): Promise<HostAnswers[O['verb']]>
   /** Ask the kernel again now; ends with an event `kernel` whose `from` is `recheck`. */

@@ -71,7 +71,8 @@ function stalled({ process, answer }: Router, now: Instant): string | undefined 
   return `keepalived ${String(process.pid)} has not answered for ${seconds(now.monoMs - answer.since.monoMs)}`
 }
 
-function evidenceMissing({ kernel, process, settings, work }: Router, now: Instant): string | undefined {
+function evidenceMissing({ kernel, process, settings, work, lookFailure }: Router, now: Instant): string | undefined {
+  if (lookFailure !== undefined) return lookFailure
   if (kernel.kind === 'absent')
     return work.kind === 'performing' || settings.kind === 'unseen' ? undefined : kernel.reason
   if (kernel.kind === 'present' && now.monoMs - kernel.asOf.monoMs > evidenceMaxAgeMs) {

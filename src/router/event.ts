@@ -9,6 +9,8 @@ export type RouterEvent =
   | { readonly type: 'kernel'; readonly evidence: KernelEvidence; readonly from: 'watch' | 'recheck' }
   | { readonly type: 'process'; readonly evidence: ProcessEvidence }
   | { readonly type: 'settings'; readonly evidence: SettingsEvidence }
+  /** Processes and settings could not be looked at. */
+  | { readonly type: 'look-failed'; readonly text: string }
   | { readonly type: 'answer'; readonly evidence: Exclude<AnswerEvidence, { kind: 'none' }> }
   /** A line of the notify FIFO: it only says when to ask. */
   | { readonly type: 'notified'; readonly says: Says | 'stopped' }

@@ -15,6 +15,8 @@ export interface Router {
   readonly process: ProcessEvidence
   readonly answer: AnswerEvidence
   readonly settings: SettingsEvidence
+  /** Why processes and settings could not be looked at the last time. */
+  readonly lookFailure: string | undefined
   readonly role: RoleState
   readonly raised: Raised
   readonly work: Work
@@ -70,6 +72,7 @@ export function newRouter(id: RouterId, recorded: Recorded | undefined, now: Ins
     process: { kind: 'unseen' },
     answer: { kind: 'none' },
     settings: { kind: 'unseen' },
+    lookFailure: undefined,
     role: { kind: 'undecided', since: now, recorded },
     raised: new Map(),
     work: { kind: 'idle', last: undefined },

@@ -55,7 +55,9 @@ function absorb(router: Router, event: RouterEvent, now: Instant): Router {
     case 'process':
       return absorbProcess(router, event.evidence, now)
     case 'settings':
-      return { ...router, settings: event.evidence }
+      return { ...router, settings: event.evidence, lookFailure: undefined }
+    case 'look-failed':
+      return { ...router, lookFailure: event.text }
     case 'answer':
       return absorbAnswer(router, event.evidence)
     case 'performed':
@@ -130,6 +132,7 @@ function hints(before: Router, after: Router, event: RouterEvent, now: Instant):
       return [...askIf(mayDisagree(after, now)), ...(childless(after) ? [inspect] : [])]
     case 'answer':
     case 'settings':
+    case 'look-failed':
     case 'performed':
       return []
   }
@@ -197,6 +200,7 @@ function witness(event: RouterEvent): Cause['kind'] {
     case 'performed':
       return 'operator'
     case 'settings':
+    case 'look-failed':
     case 'recheck':
     case 'woken':
       return 'recheck'

@@ -1,0 +1,49 @@
+import { findLink, setLink } from '../linux/link.ts'
+import { openNetlink } from '../linux/netlink-socket.ts'
+import { attachNamespace, createNamespace, namespaceInode, openNamespace, type Namespace } from '../linux/netns.ts'
+import { readSysctl, writeSysctl } from '../linux/sysctl.ts'
+import type { RouterSpec } from '../router/spec.ts'
+import { markOf } from './mark.ts'
+
+/**
+ * What a router's namespace needs before anything runs in it. Hosts answer ARP only for addresses of the asked interface
+ * and announce the right one (arp_ignore, arp_announce: ip-sysctl), so that a backup never speaks for a virtual address.
+ */
+const settings: readonly (readonly [key: string, value: string])[] = [
+  ['net/ipv4/ip_forward', '1'],
+  ['net/ipv4/conf/all/arp_ignore', '1'],
+  ['net/ipv4/conf/all/arp_announce', '2'],
+  ['net/ipv4/ip_nonlocal_bind', '1'],
+  ['net/ipv6/conf/all/forwarding', '1'],
+  ['net/ipv6/conf/all/accept_ra', '0'],
+  ['net/ipv6/conf/default/accept_ra', '0'],
+]
+
+/**
+ * Make the namespace if it is not there, and set what is not set. `holder` is a process of the router that still lives
+ * in a namespace whose name somebody removed: then the name is given back, and no packet is lost.
+ */
+export async function ensureNamespace(spec: RouterSpec, agent: string, holder: number | undefined): Promise<void> {
+  const made = namespaceInode(spec.namespace) === undefined
+  if (made && holder !== undefined) await attachNamespace(spec.namespace, holder)
+  else if (made) await createNamespace(spec.namespace)
+  using namespace = openNamespace(spec.namespace)
+  using socket = openNetlink(namespace.fd)
+  const lo = findLink(socket, 'lo')
+  const alias = markOf(agent, spec.id)
+  // A namespace that was there before us stays its maker's: unmarked, and never removed by us.
+  if (made && lo?.alias !== alias) socket.apply([setLink('lo', { alias })])
+  if (lo?.up !== true) socket.apply([setLink('lo', { up: true })])
+  for (const [key, value] of wrongSettings(namespace)) writeSysctl(namespace.fd, key, value)
+}
+
+/** The namespace is there with all its settings. */
+export function namespaceReady(spec: RouterSpec): boolean {
+  if (namespaceInode(spec.namespace) === undefined) return false
+  using namespace = openNamespace(spec.namespace)
+  return wrongSettings(namespace).length === 0
+}
+
+function wrongSettings({ fd }: Namespace): (readonly [key: string, value: string])[] {
+  return settings.filter(([key, value]) => readSysctl(fd, key) !== value)
+}

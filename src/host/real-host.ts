@@ -1,0 +1,287 @@
+import type { Clock, Instant } from '../base/instant.ts'
+import { KeepwardError } from '../base/error.ts'
+import { askKeepalived } from '../keepalived/ask.ts'
+import type { KeepalivedView } from '../keepalived/dump.ts'
+import { probeFeatures } from '../keepalived/features.ts'
+import { readNotifyFifo, type FifoReader } from '../keepalived/fifo.ts'
+import type { HintWord } from '../keepalived/notify-line.ts'
+import { reloadKeepalived, startKeepalived } from '../keepalived/process.ts'
+import { openNetlink, type NetlinkSocket } from '../linux/netlink-socket.ts'
+import { namespaceInode, openNamespace } from '../linux/netns.ts'
+import type { SafeDir } from '../linux/safe-dir.ts'
+import type { Says, SettingsEvidence } from '../router/evidence.ts'
+import type { RouterId, RouterSpec } from '../router/spec.ts'
+import { ensureInterface, misattached, removeInterface } from './interface.ts'
+import { compareConfig, writeConfig, type RenderPlace } from './keepalived-config.ts'
+import { clearVirtualAddresses } from './leftover.ts'
+import { ensureNamespace, namespaceReady } from './namespace.ts'
+import type { Host, HostAnswers, HostCounters, HostEvent, HostOperation, Inspection } from './operation.ts'
+import { listOwned } from './owned.ts'
+import { endKeepalived, removeRouter } from './removal.ts'
+import { Supervised } from './supervised.ts'
+import { Tracking } from './tracking.ts'
+
+export interface RealHostOptions {
+  /** Agent id, part of every mark. */
+  readonly agent: string
+  /** Sockets, FIFO and rendered files; root's. */
+  readonly runDir: SafeDir
+  readonly clock: Clock
+}
+
+const fifoName = 'notify.fifo'
+const homesName = 'routers'
+
+/** Look for keepalived, then give the maker of the host. Throws `keepalived-missing` or `keepalived-too-old`. */
+export async function openRealHost(options: RealHostOptions): Promise<(emit: (event: HostEvent) => void) => Host> {
+  const features = await probeFeatures()
+  return (emit) => new RealHost(options, features, emit)
+}
+
+class RealHost implements Host {
+  readonly #options: RealHostOptions
+  readonly #emit: (event: HostEvent) => void
+  readonly #tracking: Tracking
+  readonly #fifo: FifoReader
+  readonly #place: RenderPlace
+  readonly #homes: SafeDir
+  /** In the host's own namespace: bridges and parents are looked up here. */
+  readonly #socket: NetlinkSocket
+  readonly #supervised = new Map<RouterId, Supervised>()
+  /** Routers that the config dropped, until they are removed. */
+  readonly #retired = new Map<RouterId, string>()
+  #wanted: ReadonlyMap<RouterId, RouterSpec> = new Map()
+  #staged: ReadonlyMap<RouterId, RouterSpec> = new Map()
+  #rejected = 0
+
+  constructor(options: RealHostOptions, features: RenderPlace['features'], emit: (event: HostEvent) => void) {
+    this.#options = options
+    this.#emit = emit
+    this.#socket = openNetlink()
+    this.#tracking = new Tracking(options.agent, options.clock, emit)
+    this.#homes = options.runDir.sub(homesName, { create: true })
+    this.#fifo = readNotifyFifo(options.runDir, fifoName, {
+      onHint: ({ routerId, says }) => {
+        const word = hintWords[says]
+        if (word !== undefined) emit({ type: 'notified', router: routerId, says: word })
+      },
+      onRejected: () => {
+        this.#rejected += 1
+      },
+      // Hints are lost then, and nothing else: the slow pass asks all the same.
+      onFailed: () => {
+        this.#rejected += 1
+      },
+    })
+    this.#place = { features, fifoPath: this.#fifo.path }
+  }
+
+  configure(routers: readonly RouterSpec[]): void {
+    const next = new Map(routers.map((spec) => [spec.id, spec]))
+    for (const [id, { namespace }] of this.#wanted) {
+      if (next.get(id)?.namespace !== namespace) this.#retired.set(id, namespace)
+    }
+    this.#wanted = next
+  }
+
+  stage(routers: readonly RouterSpec[]): void {
+    this.#staged = new Map(routers.map((spec) => [spec.id, spec]))
+  }
+
+  async perform<O extends HostOperation>(operation: O): Promise<HostAnswers[O['verb']]> {
+    return (await this.#answer(operation)) as HostAnswers[O['verb']]
+  }
+
+  recheck(router: RouterId): void {
+    const namespace = this.#namespaceOf(router)
+    if (namespace !== undefined) this.#tracking.recheck(router, namespace)
+  }
+
+  counters(): HostCounters {
+    return {
+      netlinkOverruns: this.#tracking.overruns,
+      recheckDifferences: this.#tracking.differences,
+      notifyRejected: this.#rejected,
+    }
+  }
+
+  close(): Promise<void> {
+    this.#fifo.close()
+    this.#tracking.close()
+    this.#socket.close()
+    for (const one of this.#supervised.values()) one.release()
+    return Promise.resolve()
+  }
+
+  async #answer(operation: HostOperation): Promise<HostAnswers[HostOperation['verb']]> {
+    switch (operation.verb) {
+      case 'list-owned':
+        return this.#listOwned()
+      case 'inspect':
+        return this.#inspect(operation.router, this.#current(operation.router))
+      case 'preview':
+        return this.#inspect(operation.router, this.#staged.get(operation.router))
+      case 'ask-keepalived':
+        return this.#ask(operation.router)
+      case 'ensure-namespace':
+        await ensureNamespace(this.#spec(operation.router), this.#options.agent, this.#process(operation.router)?.pid)
+        return undefined
+      case 'ensure-interface':
+        ensureInterface(this.#spec(operation.router), operation.interface, this.#options.agent, this.#socket)
+        return undefined
+      case 'remove-interface':
+        removeInterface(this.#spec(operation.router), operation.interface, this.#options.agent)
+        return undefined
+      case 'write-config':
+        return this.#writeConfig(this.#spec(operation.router))
+      case 'start-keepalived':
+        return this.#start(this.#spec(operation.router))
+      case 'reload-keepalived':
+        return this.#reload(operation.router)
+      case 'remove-router':
+        return this.#remove(operation.router)
+    }
+  }
+
+  #listOwned(): HostAnswers['list-owned'] {
+    const owned = listOwned(this.#options.agent)
+    for (const { router, namespace } of owned) {
+      if (this.#wanted.get(router)?.namespace !== namespace) this.#retired.set(router, namespace)
+    }
+    return owned
+  }
+
+  async #inspect(router: RouterId, spec: RouterSpec | undefined): Promise<Inspection> {
+    const namespace = this.#namespaceOf(router) ?? spec?.namespace
+    const asOf = this.#options.clock()
+    if (namespace === undefined) return { process: { kind: 'absent', asOf }, settings: nothingLeft(asOf) }
+    using home = this.#home(router)
+    const process = await this.#supervisedOf(router).look(home, namespaceInode(namespace))
+    if (spec === undefined) {
+      const files = await home.list()
+      return { process, settings: { ...nothingLeft(asOf), writtenDigest: files.length === 0 ? undefined : 'left' } }
+    }
+    const links = this.#tracking.view(router)?.links ?? []
+    return {
+      process,
+      settings: {
+        kind: 'seen',
+        namespaceReady: namespaceReady(spec),
+        ...(await compareConfig(spec, home, this.#place)),
+        misattached: misattached(spec, links, this.#options.agent, this.#socket),
+        asOf,
+      },
+    }
+  }
+
+  async #ask(router: RouterId): Promise<HostAnswers['ask-keepalived']> {
+    const process = this.#process(router)
+    if (process === undefined)
+      throw new KeepwardError('keepalived-silent', `keepalived of router ${router} does not run`)
+    using home = this.#home(router)
+    const view: KeepalivedView = await askKeepalived(home, process, this.#place.features, router)
+    const says: Says = view.says === 'unknown' ? 'starting' : view.says
+    return { kind: 'said', says, priority: view.effectivePriority, asOf: this.#options.clock() }
+  }
+
+  async #writeConfig(spec: RouterSpec): Promise<undefined> {
+    using home = this.#home(spec.id)
+    using namespace = openNamespace(spec.namespace)
+    await writeConfig(spec, home, namespace.fd, this.#place)
+  }
+
+  async #start(spec: RouterSpec): Promise<undefined> {
+    using home = this.#home(spec.id)
+    using namespace = openNamespace(spec.namespace)
+    const supervised = this.#supervisedOf(spec.id)
+    // One that lives in a namespace which has lost its name to this one would be a second voice on the link.
+    await endKeepalived(home, supervised)
+    clearVirtualAddresses(spec, namespace.fd)
+    const { process } = await startKeepalived(home, namespace.fd)
+    const { writtenDigest } = await compareConfig(spec, home, this.#place)
+    supervised.hold(process, writtenDigest)
+  }
+
+  async #reload(router: RouterId): Promise<undefined> {
+    const process = this.#process(router)
+    if (process === undefined)
+      throw new KeepwardError('keepalived-silent', `keepalived of router ${router} does not run`)
+    using home = this.#home(router)
+    await reloadKeepalived(home, process)
+    const { writtenDigest } = await compareConfig(this.#spec(router), home, this.#place)
+    this.#supervisedOf(router).hold(process, writtenDigest)
+  }
+
+  async #remove(router: RouterId): Promise<undefined> {
+    const namespace = this.#namespaceOf(router)
+    if (namespace === undefined) throw unknown(router)
+    {
+      using home = this.#home(router)
+      await endKeepalived(home, this.#supervisedOf(router))
+    }
+    await removeRouter(router, namespace, this.#homes, this.#options.agent)
+    this.#supervised.get(router)?.release()
+    this.#supervised.delete(router)
+    this.#retired.delete(router)
+    this.#tracking.forget(router)
+  }
+
+  #spec(router: RouterId): RouterSpec {
+    const spec = this.#wanted.get(router)
+    if (spec === undefined) throw unknown(router)
+    return spec
+  }
+
+  /** What is wanted of the router where it is now: of one that is to leave its namespace, nothing. */
+  #current(router: RouterId): RouterSpec | undefined {
+    return this.#retired.has(router) ? undefined : this.#wanted.get(router)
+  }
+
+  /** A retired router's former namespace comes first: it must be removed before the router may be made elsewhere. */
+  #namespaceOf(router: RouterId): string | undefined {
+    return this.#retired.get(router) ?? this.#wanted.get(router)?.namespace
+  }
+
+  #process(router: RouterId): Supervised['process'] {
+    return this.#supervised.get(router)?.process
+  }
+
+  #supervisedOf(router: RouterId): Supervised {
+    const known = this.#supervised.get(router)
+    if (known !== undefined) return known
+    const made = new Supervised(this.#options.clock, () => {
+      this.#emit({ type: 'ended', router })
+    })
+    this.#supervised.set(router, made)
+    return made
+  }
+
+  #home(router: RouterId): SafeDir {
+    return this.#homes.sub(router, { create: true })
+  }
+}
+
+/** What of the FIFO's words is a hint to the core. */
+const hintWords: Readonly<Record<HintWord, Says | 'stopped' | undefined>> = {
+  primary: 'primary',
+  backup: 'backup',
+  fault: 'fault',
+  stop: 'stopped',
+  'lower-priority-heard': 'primary',
+  deleted: 'stopped',
+}
+
+function nothingLeft(asOf: Instant): Extract<SettingsEvidence, { kind: 'seen' }> {
+  const none = {
+    namespaceReady: false,
+    wantedDigest: '',
+    writtenDigest: undefined,
+    change: 'none',
+    misattached: [],
+  } as const
+  return { kind: 'seen', ...none, asOf }
+}
+
+function unknown(router: RouterId): KeepwardError {
+  return new KeepwardError('router-unknown', `Neither the config nor the kernel knows a router ${router}`)
+}
