@@ -1,0 +1,280 @@
+import type { AgentConfig } from '../config/agent-config.ts'
+import { describeError, KeepwardError } from '../base/error.ts'
+import type { Clock, Instant } from '../base/instant.ts'
+import type { Host, HostEvent } from '../host/operation.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { JsonObject, RecordKind } from '../journal/record.ts'
+import { compareConditions, type ConditionChange, type ConditionCode, type Raised } from '../router/condition.ts'
+import type { Transition } from '../router/effect.ts'
+import { parseRouterId, type RouterId } from '../router/spec.ts'
+import type { AgentStatus, ApplyAnswer, Explanation, PlanAnswer } from './api.ts'
+import type { Chronicle } from './events.ts'
+import { makeExecutors } from './executors.ts'
+import { durableOrLate, maxGateMs } from './gate.ts'
+import type { Metrics } from './metrics.ts'
+import { previewConfig, type LoadedConfig } from './preview.ts'
+import { startReconciling } from './reconcile.ts'
+import { transitionBody, recordedRole } from './record.ts'
+import { isGone, RouterSet } from './router-set.ts'
+import type { RouterQueue } from './router-queue.ts'
+import { explainRouter, overallHealth, viewConditions, viewRouter } from './view.ts'
+
+/** What an agent is made of; tests put a world in memory in the place of the host. */
+export interface AgentParts {
+  readonly config: LoadedConfig
+  /** Read the config file again. Throws `config-invalid` or `config-unreadable`. */
+  readonly readConfig: () => Promise<LoadedConfig>
+  readonly makeHost: (emit: (event: HostEvent) => void) => Host
+  readonly journal: Journal
+  readonly clock: Clock
+  readonly boot: string
+  readonly version: string
+  readonly chronicle: Chronicle
+  readonly metrics: Metrics
+}
+
+/** How long `--teardown` may take in all. */
+const teardownMs = 60_000
+const lookMs = 20
+
+/** The daemon: every router's queue, the journal and the host, wired together. */
+export class Agent {
+  readonly journal: Journal
+  readonly host: Host
+  readonly #parts: AgentParts
+  readonly #routers: RouterSet
+  readonly #started: Instant
+  /** The journal sequence of each router's newest transition. */
+  readonly #lastSeq = new Map<RouterId, number>()
+  #config: LoadedConfig
+  #raised: Raised = new Map()
+  #configTrouble: string | undefined
+  #stopReconciling: () => void = () => undefined
+
+  constructor(parts: AgentParts) {
+    this.#parts = parts
+    this.#config = parts.config
+    this.journal = parts.journal
+    this.#started = parts.clock()
+    this.host = parts.makeHost((event) => {
+      this.#routers.tell(event)
+    })
+    const executors = makeExecutors({
+      host: this.host,
+      clock: parts.clock,
+      recordTransition: (queue, transition) => void this.#recordTransition(queue, transition),
+      recordCondition: (queue, change) => {
+        this.#recordCondition(queue.id, change)
+      },
+    })
+    this.#routers = new RouterSet(executors, {
+      clock: parts.clock,
+      recorded: (id) => recordedRole(parts.journal.heads.get(id), parts.boot),
+      onDefect: (id, error) => {
+        parts.chronicle.defect(id, error)
+      },
+      onEnded: (queue) => {
+        executors.inspect({ type: 'inspect' }, queue)
+      },
+    })
+    parts.journal.onStatus(() => {
+      this.#reviewConditions()
+    })
+  }
+
+  /** Adopt what runs, make what is wanted, remove what is ours and wanted no more. Moves no address by itself. */
+  async start(): Promise<void> {
+    const { config, clock, version } = this.#parts
+    this.#append('agent', undefined, { change: 'started', version, configDigest: config.hash })
+    this.host.configure(config.config.routers)
+    const owned = await this.host.perform({ verb: 'list-owned' })
+    const wanted = new Map(config.config.routers.map((spec) => [spec.id, spec.namespace]))
+    const orphans = owned.filter(({ router, namespace }) => wanted.get(router) !== namespace)
+    this.#routers.want(
+      config.config.routers.filter((spec) => !orphans.some(({ router }) => router === spec.id)),
+      orphans.map(({ router }) => router),
+    )
+    // A router that moved to another namespace while we were away: its old self goes first.
+    if (orphans.length > 0) this.#routers.want(config.config.routers)
+    for (const queue of this.#routers.queues) this.host.recheck(queue.id)
+    this.#stopReconciling = startReconciling(this.host, this.#routers, config.config.reconcile.intervalMs)
+    this.#parts.chronicle.configLoaded(config.hash, config.config.routers.length)
+    this.#reviewConditions(clock())
+  }
+
+  get config(): AgentConfig {
+    return this.#config.config
+  }
+
+  get queued(): number {
+    return this.#routers.queues.reduce((sum, queue) => sum + queue.depth, 0)
+  }
+
+  status(): AgentStatus {
+    const { clock, boot, version, journal } = this.#parts
+    const now = clock()
+    const { durableSeq, pending, lost, retainedFromSeq, sizeBytes } = journal.status
+    const routers = this.#routers.queues.map(({ router }) => viewRouter(router, this.#isRecorded(router.id), now))
+    const conditions = viewConditions(this.#raised)
+    return {
+      agent: {
+        id: this.config.agent.id,
+        version,
+        pid: process.pid,
+        startedMs: this.#started.wallMs,
+        boot,
+        journal: journal.epoch.journal,
+        start: journal.epoch.start,
+        configDigest: this.#config.hash,
+      },
+      asOfMs: now.wallMs,
+      health: overallHealth(conditions, routers),
+      conditions,
+      journal: {
+        state: journal.status.kind,
+        durableSeq,
+        pending,
+        lost,
+        retainedFromSeq,
+        sizeBytes,
+        ...(journal.status.kind === 'ok' ? {} : { reason: journal.status.reason }),
+      },
+      routers,
+    }
+  }
+
+  /** The evidence behind a router's role. Throws `router-unknown`. */
+  async explain(text: string): Promise<Explanation> {
+    const id = parseRouterId(text)
+    const queue = id === undefined ? undefined : this.#routers.get(id)
+    if (queue === undefined) {
+      const known = this.#routers.queues.map((one) => one.id).join(', ')
+      throw new KeepwardError(
+        'router-unknown',
+        `There is no router ${text}; this agent runs ${known === '' ? 'none' : known}`,
+      )
+    }
+    const now = this.#parts.clock()
+    const last = await this.journal.read({ router: queue.id, limit: 10, newestFirst: true })
+    const status = viewRouter(queue.router, this.#isRecorded(queue.id), now)
+    return { status, ...explainRouter(queue.router, now), last }
+  }
+
+  /** What applying the config file would do now, without doing any of it. */
+  async plan(): Promise<PlanAnswer> {
+    return previewConfig(await this.#parts.readConfig(), this.host, this.#routers.queues, this.#parts.clock())
+  }
+
+  /**
+   * Read the config file again and take it over; what it wants is reached in the background, shown by `status`. A config
+   * with an error changes nothing and stays a condition until one is accepted.
+   */
+  async apply(): Promise<ApplyAnswer> {
+    const { chronicle, readConfig } = this.#parts
+    try {
+      const loaded = await readConfig()
+      this.#refuseFixed(loaded.config)
+      this.#config = loaded
+      this.#configTrouble = undefined
+      this.host.configure(loaded.config.routers)
+      const change = this.#routers.want(loaded.config.routers)
+      this.#append('config', undefined, { change: 'loaded', digest: loaded.hash, ...change })
+      chronicle.configLoaded(loaded.hash, loaded.config.routers.length)
+      for (const queue of this.#routers.queues) this.host.recheck(queue.id)
+      return { configDigest: loaded.hash, ...change }
+    } catch (error) {
+      const refused =
+        error instanceof KeepwardError
+          ? error
+          : new KeepwardError('internal', 'The config cannot be applied', { cause: error })
+      this.#configTrouble = describeError(refused)
+      this.#append('config', undefined, { change: 'refused', text: this.#configTrouble.slice(0, 4000) })
+      chronicle.configRefused(refused)
+      throw refused
+    } finally {
+      this.#reviewConditions()
+    }
+  }
+
+  /** Stop looking; keepalived runs on. With `teardown`, remove everything that was made first. */
+  async stop({ teardown }: { teardown: boolean }): Promise<void> {
+    if (teardown) await this.#teardown()
+    this.#stopReconciling()
+    this.#append('agent', undefined, { change: 'stopped', teardown })
+    this.#routers.close()
+    await this.host.close()
+    await this.journal.close(5000)
+  }
+
+  async #teardown(): Promise<void> {
+    const deadline = this.#parts.clock().monoMs + teardownMs
+    this.#routers.want([])
+    while (this.#routers.queues.some(({ router }) => !isGone(router))) {
+      if (this.#parts.clock().monoMs > deadline) {
+        const left = this.#routers.queues.filter(({ router }) => !isGone(router)).map((queue) => queue.id)
+        throw new KeepwardError('host-failed', `Teardown did not finish in 60 s; still there: ${left.join(', ')}`)
+      }
+      await new Promise((resolve) => setTimeout(resolve, lookMs))
+    }
+  }
+
+  async #recordTransition(queue: RouterQueue, transition: Transition): Promise<void> {
+    const { seq, durable } = this.journal.append({
+      kind: 'transition',
+      router: queue.id,
+      at: transition.at,
+      body: transitionBody(transition),
+    })
+    this.#lastSeq.set(queue.id, seq)
+    const { clock, chronicle, metrics } = this.#parts
+    void durable.then(
+      () => {
+        metrics.durableSeconds.observe((clock().monoMs - transition.at.monoMs) / 1000)
+      },
+      () => undefined,
+    )
+    const outcome = await durableOrLate(durable, transition.at.monoMs + maxGateMs - clock().monoMs)
+    chronicle.roleChanged(queue.id, transition, seq, outcome === 'late')
+  }
+
+  #recordCondition(router: RouterId | undefined, change: ConditionChange): void {
+    const { code, text } = change.condition
+    this.#append('condition', router, { change: change.change, code, text })
+    this.#parts.chronicle.conditionChanged(router, change)
+  }
+
+  #append(kind: RecordKind, router: RouterId | undefined, body: JsonObject): void {
+    // Nobody waits for these; a failure to write shows as `journal-unavailable`.
+    void this.journal.append({ kind, router, at: this.#parts.clock(), body }).durable.catch(() => undefined)
+  }
+
+  #isRecorded(id: RouterId): boolean {
+    return (this.#lastSeq.get(id) ?? 0) <= this.journal.status.durableSeq
+  }
+
+  /** Identity and paths belong to the process: they change with a restart only. */
+  #refuseFixed(next: AgentConfig): void {
+    const { agent, paths } = this.config
+    const changed = [
+      ...(agent.id === next.agent.id ? [] : ['agent.id']),
+      ...(paths.state === next.paths.state ? [] : ['paths.state']),
+      ...(paths.run === next.paths.run ? [] : ['paths.run']),
+    ]
+    if (changed.length === 0) return
+    throw new KeepwardError('config-invalid', `${changed.join(' and ')} cannot change while the agent runs`, {
+      hint: 'restart the agent to take them over; routers keep running meanwhile',
+    })
+  }
+
+  #reviewConditions(now: Instant = this.#parts.clock()): void {
+    const texts = new Map<ConditionCode, string>()
+    const { status } = this.journal
+    if (status.kind === 'unavailable') {
+      texts.set('journal-unavailable', `${status.reason}; ${String(status.pending)} records wait in memory`)
+    }
+    if (this.#configTrouble !== undefined) texts.set('config-not-applied', this.#configTrouble)
+    const { raised, changes } = compareConditions(this.#raised, texts, now)
+    this.#raised = raised
+    for (const change of changes) this.#recordCondition(undefined, change)
+  }
+}

@@ -1,0 +1,139 @@
+import { z } from 'zod'
+
+/**
+ * The shapes of the control API: the one source of the server's answers, the OpenAPI document and the types of the
+ * command line. Times are Unix milliseconds, ages and durations milliseconds.
+ */
+
+export const role = z.enum(['primary', 'backup', 'fault', 'unknown'])
+export const severity = z.enum(['critical', 'warning', 'info'])
+export const health = z.enum(['healthy', 'degraded', 'critical', 'unknown'])
+
+export const condition = z.object({
+  code: z.string(),
+  severity,
+  text: z.string().describe('What exactly it is this time'),
+  title: z.string(),
+  hint: z.string().describe('What an operator can do'),
+  sinceMs: z.number(),
+})
+
+export const routerStatus = z.object({
+  id: z.string(),
+  role,
+  sinceMs: z.number().describe('Unix time at which the role was taken'),
+  heldMs: z.number().describe('How long it has been held'),
+  asOfMs: z.number().describe('Unix time of the newest evidence from the kernel'),
+  ageMs: z.number().describe('Age of that evidence; a role without fresh evidence is `stale`'),
+  stale: z.boolean(),
+  recorded: z.boolean().describe('The journal has the last transition on disk'),
+  cause: z.string(),
+  vrid: z.number(),
+  priority: z.number(),
+  namespace: z.string(),
+  conditions: z.array(condition),
+})
+
+export const journalStatus = z.object({
+  state: z.enum(['ok', 'unavailable']),
+  durableSeq: z.number(),
+  pending: z.number(),
+  lost: z.number().describe('Records that were given up in memory; the last state of every router never is'),
+  retainedFromSeq: z.number(),
+  sizeBytes: z.number(),
+  reason: z.string().optional().describe('Why it is unavailable'),
+})
+
+export const agentStatus = z.object({
+  agent: z.object({
+    id: z.string(),
+    version: z.string(),
+    pid: z.number(),
+    startedMs: z.number(),
+    boot: z.string(),
+    journal: z.string().describe('Random id of the journal file'),
+    start: z.number().describe('How often the agent has been started on it'),
+    configDigest: z.string(),
+  }),
+  asOfMs: z.number(),
+  health,
+  conditions: z.array(condition),
+  journal: journalStatus,
+  routers: z.array(routerStatus),
+})
+
+export const evidence = z.object({
+  what: z.string(),
+  found: z.string(),
+  asOfMs: z.number().optional(),
+  ageMs: z.number().optional(),
+})
+
+export const journalRecord = z.object({
+  seq: z.number(),
+  kind: z.string(),
+  router: z.string().optional(),
+  routerSeq: z.number().optional(),
+  agent: z.string(),
+  epoch: z.object({ journal: z.string(), start: z.number() }),
+  boot: z.string(),
+  at: z.object({ wallMs: z.number(), monoMs: z.number() }),
+  late: z.boolean(),
+  body: z.record(z.string(), z.unknown()),
+  previous: z.string(),
+  hash: z.string(),
+})
+
+export const explanation = z.object({
+  status: routerStatus,
+  evidence: z.array(evidence),
+  waiting: z.array(z.object({ step: z.string(), reason: z.string() })),
+  last: z.array(journalRecord).describe('The newest records of the router, newest first'),
+})
+
+export const planStep = z.object({ text: z.string(), movesRole: z.boolean() })
+
+export const configChange = z.object({
+  path: z.string(),
+  before: z.string().optional(),
+  after: z.string().optional(),
+})
+
+export const routerPlan = z.object({
+  router: z.string(),
+  change: z.enum(['add', 'change', 'remove', 'none']),
+  config: z.array(configChange),
+  steps: z.array(planStep),
+  waiting: z.array(z.object({ step: z.string(), reason: z.string() })),
+})
+
+export const planAnswer = z.object({
+  configDigest: z.string(),
+  routers: z.array(routerPlan),
+  movesRole: z.boolean().describe('At least one step may make an instance gain or lose the primary role'),
+})
+
+export const applyAnswer = z.object({
+  configDigest: z.string(),
+  added: z.number(),
+  changed: z.number(),
+  removed: z.number(),
+})
+
+export const verdict = z.union([
+  z.object({ ok: z.literal(true), records: z.number(), fromSeq: z.number(), toSeq: z.number() }),
+  z.object({ ok: z.literal(false), brokenAtSeq: z.number(), reason: z.string() }),
+])
+
+export const problem = z.object({ code: z.string(), message: z.string(), hint: z.string().optional() })
+
+export type AgentStatus = z.infer<typeof agentStatus>
+export type RouterStatus = z.infer<typeof routerStatus>
+export type ConditionView = z.infer<typeof condition>
+export type Explanation = z.infer<typeof explanation>
+export type PlanAnswer = z.infer<typeof planAnswer>
+export type RouterPlan = z.infer<typeof routerPlan>
+export type ApplyAnswer = z.infer<typeof applyAnswer>
+export type EventView = z.infer<typeof journalRecord>
+export type VerdictView = z.infer<typeof verdict>
+export type Problem = z.infer<typeof problem>

@@ -1,0 +1,140 @@
+import swagger from '@fastify/swagger'
+import fastify, { type FastifyError, type FastifyInstance } from 'fastify'
+import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import type { Socket } from 'node:net'
+import { KeepwardError } from '../../base/error.ts'
+import type { SafeDir } from '../../linux/safe-dir.ts'
+import { listenAt, peerOf, proveWhoConnects } from '../../linux/unix-socket.ts'
+import type { Agent } from '../agent.ts'
+import type { Problem } from '../api.ts'
+import type { Logger } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import { isReading, permissionOf, type Permission, type Policy } from './permission.ts'
+import { addRoutes } from './routes.ts'
+import { addWellKnown } from './well-known.ts'
+
+export interface ControlParts {
+  readonly agent: Agent
+  readonly metrics: Metrics
+  readonly log: Logger
+  readonly version: string
+  readonly dir: SafeDir
+  readonly policy: Policy
+  /** Loopback port for /metrics and /healthz only; undefined: none. */
+  readonly metricsPort: number | undefined
+}
+
+export const controlSocketName = 'control.sock'
+const requestTimeoutMs = 10_000
+const maxBodyBytes = 64 * 1024
+const maxConnections = 256
+
+/** Serve the control API. Returns how to stop. Throws `state-in-use` or `permission-denied`. */
+export async function startControl(parts: ControlParts): Promise<() => Promise<void>> {
+  await proveWhoConnects()
+  const servers = [await serveSocket(parts)]
+  if (parts.metricsPort !== undefined) servers.push(await serveLoopback(parts, parts.metricsPort))
+  return async () => {
+    await Promise.all(servers.map((server) => server.close()))
+  }
+}
+
+async function serveSocket(parts: ControlParts): Promise<FastifyInstance> {
+  const app = newServer()
+  const permissions = new WeakMap<Socket, Permission>()
+  app.server.on('connection', (socket) => {
+    permissions.set(socket, askPermission(socket, parts))
+  })
+  app.addHook('onRequest', async (request, reply) => {
+    const permission = permissions.get(request.raw.socket) ?? 'none'
+    if (permission === 'all' || (permission === 'read' && isReading(request.method))) return
+    reply.header('connection', 'close')
+    throw new KeepwardError(
+      'permission-denied',
+      `This user may not ${isReading(request.method) ? 'read' : 'change'} anything here`,
+      {
+        hint: 'root and the agent’s own user may do all, members of control.group may read',
+      },
+    )
+  })
+  await app.register(swagger, {
+    openapi: { openapi: '3.1.0', info: { title: 'Keepward control API', version: parts.version } },
+    transform: jsonSchemaTransform,
+  })
+  await app.register((inner, _options, done) => {
+    addWellKnown(inner, parts)
+    addRoutes(inner, parts)
+    done()
+  })
+  await app.ready()
+  const { readerGid } = parts.policy
+  const access = readerGid === undefined ? { mode: 0o600 } : { mode: 0o660, gid: readerGid }
+  await listenAt(app.server, parts.dir, controlSocketName, access)
+  return app
+}
+
+async function serveLoopback(parts: ControlParts, port: number): Promise<FastifyInstance> {
+  const app = newServer()
+  addWellKnown(app, parts)
+  await app.listen({ host: '127.0.0.1', port })
+  return app
+}
+
+function newServer(): FastifyInstance {
+  const app = fastify({
+    requestTimeout: requestTimeoutMs,
+    connectionTimeout: 0,
+    bodyLimit: maxBodyBytes,
+    http: { maxHeaderSize: 8192, headersTimeout: requestTimeoutMs },
+    forceCloseConnections: true,
+  })
+  app.server.maxConnections = maxConnections
+  app.setValidatorCompiler(validatorCompiler)
+  app.setSerializerCompiler(serializerCompiler)
+  app.setErrorHandler<FastifyError | KeepwardError>(async (error, _request, reply) => {
+    const [status, problem] = problemOf(error)
+    await reply.code(status).send(problem)
+  })
+  app.setNotFoundHandler(async (request, reply) => {
+    await reply.code(404).send({ code: 'request-invalid', message: `There is no ${request.method} ${request.url}` })
+  })
+  return app
+}
+
+/** An answer for a person or a program; what is not ours to tell stays in the log. */
+function problemOf(error: FastifyError | KeepwardError): [status: number, problem: Problem] {
+  if (error instanceof KeepwardError) {
+    const status = statuses[error.code] ?? 500
+    return [
+      status,
+      { code: error.code, message: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) },
+    ]
+  }
+  const status = error.statusCode ?? 500
+  return status < 500
+    ? [status, { code: 'request-invalid', message: error.message }]
+    : [500, { code: 'internal', message: 'The agent failed to answer; its log says why' }]
+}
+
+const statuses: Readonly<Record<string, number>> = {
+  'permission-denied': 403,
+  'router-unknown': 404,
+  'request-invalid': 400,
+  'config-invalid': 422,
+  'config-unreadable': 422,
+  'subscriber-too-slow': 409,
+  'records-removed': 410,
+}
+
+/** Who it is was decided at connect(2); who cannot be named may do nothing. */
+function askPermission(socket: Socket, { policy, log }: ControlParts): Permission {
+  try {
+    const peer = peerOf(socket)
+    const permission = permissionOf(peer, policy)
+    if (permission === 'none') log.warn({ uid: peer.uid, gid: peer.gid, pid: peer.pid }, 'control connection refused')
+    return permission
+  } catch (error) {
+    log.warn({ err: error }, 'control connection refused: the kernel does not say who it is')
+    return 'none'
+  }
+}

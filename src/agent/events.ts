@@ -1,0 +1,40 @@
+import type { KeepwardError } from '../base/error.ts'
+import type { ConditionChange } from '../router/condition.ts'
+import { conditions } from '../router/condition.ts'
+import type { Transition } from '../router/effect.ts'
+import type { Logger } from './log.ts'
+import type { Metrics } from './metrics.ts'
+
+/** Each business event once: its log line, its fields and its counter. */
+export interface Chronicle {
+  roleChanged(router: string, transition: Transition, seq: number, late: boolean): void
+  conditionChanged(router: string | undefined, change: ConditionChange): void
+  configLoaded(digest: string, routers: number): void
+  configRefused(error: KeepwardError): void
+  defect(router: string, error: unknown): void
+}
+
+export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
+  return {
+    roleChanged(router, { from, to, cause, lastedMs }, seq, late) {
+      metrics.transitions.inc({ router, to })
+      log.info({ router, from, to, cause: cause.text, witness: cause.kind, lastedMs, seq, late }, 'role changed')
+    },
+    conditionChanged(router, { change, condition }) {
+      const { code, text } = condition
+      const severity = conditions[code].severity
+      metrics.conditionChanges.inc({ code, change })
+      log[change === 'cleared' ? 'info' : 'warn']({ router, code, severity, text }, `condition ${change}`)
+    },
+    configLoaded(digest, routers) {
+      log.info({ digest, routers }, 'config loaded')
+    },
+    configRefused(error) {
+      log.error({ code: error.code, text: error.message }, 'config refused; the one before stays in force')
+    },
+    defect(router, error) {
+      metrics.defects.inc()
+      log.error({ router, err: error }, 'defect in the work of one router')
+    },
+  }
+}

@@ -1,0 +1,100 @@
+import pLimit from 'p-limit'
+import { describeError, KeepwardError } from '../base/error.ts'
+import type { Clock } from '../base/instant.ts'
+import type { Host } from '../host/operation.ts'
+import type { ConditionChange } from '../router/condition.ts'
+import type { Transition } from '../router/effect.ts'
+import type { Outcome, Step } from '../router/operation.ts'
+import type { Executors, RouterQueue } from './router-queue.ts'
+import { singleFlight } from './single-flight.ts'
+
+/** What executors work with. */
+export interface Workplace {
+  readonly host: Host
+  readonly clock: Clock
+  recordTransition(queue: RouterQueue, transition: Transition): void
+  recordCondition(queue: RouterQueue, change: ConditionChange): void
+}
+
+/** keepalived writes its line before, while or after it moves addresses: one question for all of it. */
+const askDelayMs = 10
+/** Work of this kind runs for so many routers at once; more would only take the processor from the others. */
+const concurrency = 8
+
+/** Make the table that carries out what the core asks for. */
+export function makeExecutors(place: Workplace): Executors {
+  const limitWork = pLimit(concurrency)
+  const limitAsks = pLimit(concurrency)
+  const limitLooks = pLimit(concurrency)
+  const ask = singleFlight(askDelayMs, (queue: RouterQueue) => limitAsks(() => askKeepalived(place, queue)))
+  const inspect = singleFlight(0, (queue: RouterQueue) => limitLooks(() => look(place, queue)))
+  return {
+    'record-transition': (effect, queue) => {
+      place.recordTransition(queue, effect.transition)
+    },
+    'record-condition': (effect, queue) => {
+      place.recordCondition(queue, effect.change)
+    },
+    'ask-keepalived': (_effect, queue) => {
+      ask(queue)
+    },
+    inspect: (_effect, queue) => {
+      inspect(queue)
+    },
+    perform: (effect, queue) => {
+      void limitWork(() => performSteps(place, queue, effect.steps))
+    },
+    wake: (effect, queue) => {
+      queue.wakeAfter(effect.afterMs)
+    },
+  }
+}
+
+async function askKeepalived({ host, clock }: Workplace, queue: RouterQueue): Promise<void> {
+  if (queue.closed) return
+  try {
+    const evidence = await host.perform({ verb: 'ask-keepalived', router: queue.id })
+    queue.enqueue({ type: 'answer', evidence })
+  } catch {
+    // Whatever hindered the question, there is no answer; the core shows that, and for how long.
+    const now = clock()
+    queue.enqueue({ type: 'answer', evidence: { kind: 'silent', since: now, asOf: now, before: undefined } })
+  }
+}
+
+async function look({ host }: Workplace, queue: RouterQueue): Promise<void> {
+  if (queue.closed) return
+  try {
+    const { process, settings } = await host.perform({ verb: 'inspect', router: queue.id })
+    queue.enqueue({ type: 'process', evidence: process })
+    queue.enqueue({ type: 'settings', evidence: settings })
+  } catch (error) {
+    queue.enqueue({ type: 'look-failed', text: describeError(error) })
+  }
+}
+
+/** Run the steps in order until one fails; then look, so that the core plans on from what is really there. */
+async function performSteps(place: Workplace, queue: RouterQueue, steps: readonly Step[]): Promise<void> {
+  for (const step of steps) {
+    const outcome = await performStep(place.host, queue, step)
+    const last = step === steps.at(-1)
+    if (!outcome.ok || last) {
+      place.host.recheck(queue.id)
+      await look(place, queue)
+    }
+    queue.enqueue({ type: 'performed', operation: step.operation, outcome })
+    if (!outcome.ok) return
+  }
+}
+
+async function performStep(host: Host, queue: RouterQueue, step: Step): Promise<Outcome> {
+  if (queue.closed) return { ok: false, code: 'internal', text: 'the agent is stopping' }
+  try {
+    await host.perform({ ...step.operation, router: queue.id })
+    return { ok: true }
+  } catch (error) {
+    const code = error instanceof KeepwardError ? error.code : 'internal'
+    const text = `Cannot ${step.text}: ${describeError(error)}`
+    return { ok: false, code, text: code === 'keepalived-refused-config' ? describeError(error) : text }
+  }
+}

@@ -1,0 +1,86 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { AgentStatus } from './api.ts'
+import type { HostCounters } from '../host/operation.ts'
+
+/** What the metrics are read from at each scrape. */
+export interface MetricsSource {
+  status(): AgentStatus
+  host(): HostCounters
+  queued(): number
+  subscribers(): number
+}
+
+export interface Metrics {
+  readonly transitions: Counter<'router' | 'to'>
+  readonly conditionChanges: Counter<'code' | 'change'>
+  readonly defects: Counter
+  readonly durableSeconds: Histogram
+  /** Prometheus text exposition format 0.0.4. */
+  render(source: MetricsSource): Promise<string>
+  readonly contentType: string
+}
+
+/** `keepward_router_role` as a number, so that one series a router is enough. */
+const roleNumbers = { unknown: 0, backup: 1, primary: 2, fault: 3 } as const
+
+export function makeMetrics(): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry, prefix: 'keepward_' })
+  const gauge = <L extends string>(name: string, help: string, labelNames: L[]) =>
+    new Gauge({ name, help, labelNames, registers })
+  const role = gauge('keepward_router_role', '0 unknown, 1 backup, 2 primary, 3 fault', ['router'])
+  const since = gauge('keepward_router_role_since_seconds', 'Unix time at which the role was taken', ['router'])
+  const asOf = gauge('keepward_router_evidence_time_seconds', 'Unix time of the newest evidence from the kernel', [
+    'router',
+  ])
+  const raised = gauge('keepward_conditions', 'Conditions raised now', ['code', 'severity'])
+  const journal = gauge(
+    'keepward_journal',
+    'State of the journal: last durable sequence, records waiting, lost, bytes',
+    ['what'],
+  )
+  const host = gauge('keepward_host', 'Netlink overruns, rechecks that differed, notify lines refused', ['what'])
+  const queued = gauge('keepward_queued_events', 'Events waiting in the queues of all routers', [])
+  const subscribers = gauge('keepward_event_subscribers', 'Subscribers of the event stream', [])
+  return {
+    transitions: new Counter({
+      name: 'keepward_router_transitions_total',
+      help: 'Changes of role, by the role taken',
+      labelNames: ['router', 'to'],
+      registers,
+    }),
+    conditionChanges: new Counter({
+      name: 'keepward_condition_changes_total',
+      help: 'Conditions raised and cleared',
+      labelNames: ['code', 'change'],
+      registers,
+    }),
+    defects: new Counter({ name: 'keepward_defects_total', help: 'Failures inside Keepward itself', registers }),
+    durableSeconds: new Histogram({
+      name: 'keepward_transition_durable_seconds',
+      help: 'From the evidence of a change to its record on disk',
+      buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 1, 10],
+      registers,
+    }),
+    contentType: registry.contentType,
+    render: async (source) => {
+      const status = source.status()
+      for (const one of [role, since, asOf, raised]) one.reset()
+      for (const router of status.routers) {
+        role.set({ router: router.id }, roleNumbers[router.role])
+        since.set({ router: router.id }, router.sinceMs / 1000)
+        asOf.set({ router: router.id }, router.asOfMs / 1000)
+      }
+      for (const { code, severity } of [...status.conditions, ...status.routers.flatMap((one) => one.conditions)]) {
+        raised.inc({ code, severity })
+      }
+      const { durableSeq, pending, lost, sizeBytes } = status.journal
+      for (const [what, value] of Object.entries({ durableSeq, pending, lost, sizeBytes })) journal.set({ what }, value)
+      for (const [what, value] of Object.entries(source.host())) host.set({ what }, Number(value))
+      queued.set(source.queued())
+      subscribers.set(source.subscribers())
+      return registry.metrics()
+    },
+  }
+}

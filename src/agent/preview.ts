@@ -1,0 +1,73 @@
+import type { AgentConfig } from '../config/agent-config.ts'
+import type { Instant } from '../base/instant.ts'
+import type { Host } from '../host/operation.ts'
+import { compareSpecs } from '../router/diff.ts'
+import { plan } from '../router/plan.ts'
+import { newRouter, type Router } from '../router/router.ts'
+import type { RouterSpec } from '../router/spec.ts'
+import type { PlanAnswer, RouterPlan } from './api.ts'
+import type { RouterQueue } from './router-queue.ts'
+
+/** A config file as it was read, and the SHA-256 of its text. */
+export interface LoadedConfig {
+  readonly config: AgentConfig
+  readonly hash: string
+}
+
+/** Compare the config file with what runs, router by router, touching nothing. */
+export async function previewConfig(
+  loaded: LoadedConfig,
+  host: Host,
+  queues: readonly RouterQueue[],
+  now: Instant,
+): Promise<PlanAnswer> {
+  const next = new Map(loaded.config.routers.map((spec) => [spec.id, spec]))
+  const known = new Map(queues.map((queue) => [queue.id, queue.router]))
+  host.stage(loaded.config.routers)
+  const routers: RouterPlan[] = []
+  for (const id of new Set([...known.keys(), ...next.keys()])) {
+    const router = known.get(id) ?? {
+      ...newRouter(id, undefined, now),
+      kernel: { kind: 'absent', reason: 'new', asOf: now },
+    }
+    const one = await previewRouter(router, next.get(id), host, now)
+    if (one.change !== 'none' || one.steps.length > 0 || one.waiting.length > 0) routers.push(one)
+  }
+  return {
+    configDigest: loaded.hash,
+    routers,
+    movesRole: routers.some(({ steps }) => steps.some((step) => step.movesRole)),
+  }
+}
+
+async function previewRouter(
+  router: Router,
+  next: RouterSpec | undefined,
+  host: Host,
+  now: Instant,
+): Promise<RouterPlan> {
+  const { process, settings } = await host.perform({ verb: 'preview', router: router.id })
+  const moved = router.wanted !== undefined && next !== undefined && router.wanted.namespace !== next.namespace
+  const removal = moved ? plan({ ...router, wanted: undefined, process, settings }, now.monoMs).steps : []
+  const seen = moved
+    ? { process: { kind: 'absent', asOf: now } as const, kernel: { kind: 'absent', reason: 'new', asOf: now } as const }
+    : { process }
+  const { steps, waiting } = plan({ ...router, ...seen, wanted: next, settings }, now.monoMs)
+  return {
+    router: router.id,
+    change: changeKind(router.wanted, next),
+    config: compareSpecs(router.wanted, next).map(({ path, before, after }) => ({
+      path,
+      ...(before === undefined ? {} : { before }),
+      ...(after === undefined ? {} : { after }),
+    })),
+    steps: [...removal, ...steps].map(({ text, movesRole }) => ({ text, movesRole })),
+    waiting: waiting.map(({ step, reason }) => ({ step: step.text, reason })),
+  }
+}
+
+function changeKind(before: RouterSpec | undefined, after: RouterSpec | undefined): RouterPlan['change'] {
+  if (before === undefined) return after === undefined ? 'none' : 'add'
+  if (after === undefined) return 'remove'
+  return compareSpecs(before, after).length === 0 ? 'none' : 'change'
+}

@@ -1,0 +1,130 @@
+import type { Clock } from '../base/instant.ts'
+import type { HostEvent } from '../host/operation.ts'
+import { newRouter, type Recorded, type Router } from '../router/router.ts'
+import type { RouterId, RouterSpec } from '../router/spec.ts'
+import { RouterQueue, type Executors } from './router-queue.ts'
+
+/** How the set differs from a new config. */
+export interface SetChange {
+  readonly added: number
+  readonly changed: number
+  readonly removed: number
+}
+
+/** What the set needs of its surroundings. */
+export interface SetPlace {
+  readonly clock: Clock
+  /** What the journal last said of a router. */
+  recorded(id: RouterId): Recorded | undefined
+  onDefect(id: RouterId, error: unknown): void
+  /** Look at a router's processes and settings, then feed its queue. */
+  onEnded(queue: RouterQueue): void
+}
+
+/** All routers of this host, one queue each; a router that the config dropped stays until nothing of it is left. */
+export class RouterSet {
+  readonly #queues = new Map<RouterId, RouterQueue>()
+  /** Wishes for routers whose former self, in another namespace, must go first. */
+  readonly #successors = new Map<RouterId, RouterSpec>()
+  readonly #executors: Executors
+  readonly #place: SetPlace
+
+  constructor(executors: Executors, place: SetPlace) {
+    this.#executors = executors
+    this.#place = place
+  }
+
+  get queues(): readonly RouterQueue[] {
+    return [...this.#queues.values()]
+  }
+
+  get(id: RouterId): RouterQueue | undefined {
+    return this.#queues.get(id)
+  }
+
+  /** Take over the wanted routers; `orphans` are owned in the kernel and wanted by nobody. */
+  want(specs: readonly RouterSpec[], orphans: readonly RouterId[] = []): SetChange {
+    const wanted = new Map(specs.map((spec) => [spec.id, spec]))
+    const change = { added: 0, changed: 0, removed: 0 }
+    for (const [id, queue] of this.#queues) {
+      if (wanted.has(id) || queue.router.wanted === undefined) continue
+      change.removed += 1
+      this.#successors.delete(id)
+      queue.enqueue({ type: 'wanted', spec: undefined })
+    }
+    for (const spec of specs) {
+      const queue = this.#queues.get(spec.id)
+      if (queue === undefined) {
+        change.added += 1
+        this.#add(spec.id).enqueue({ type: 'wanted', spec })
+      } else if (this.#wantAnew(queue, spec)) change.changed += 1
+    }
+    for (const id of orphans) {
+      if (!this.#queues.has(id)) this.#add(id).enqueue({ type: 'wanted', spec: undefined })
+    }
+    return change
+  }
+
+  /** Pass a hint from the host on to its router. */
+  tell(event: HostEvent): void {
+    const queue = this.#queues.get(event.router)
+    if (queue === undefined) return
+    switch (event.type) {
+      case 'kernel':
+        queue.enqueue({ type: 'kernel', evidence: event.evidence, from: event.from })
+        break
+      case 'notified':
+        queue.enqueue({ type: 'notified', says: event.says })
+        break
+      case 'ended':
+        this.#place.onEnded(queue)
+        break
+    }
+  }
+
+  /** Let go of routers of which nothing is left, and make their successors. */
+  sweep(): void {
+    for (const [id, queue] of this.#queues) {
+      if (!isGone(queue.router)) continue
+      queue.close()
+      this.#queues.delete(id)
+      const successor = this.#successors.get(id)
+      this.#successors.delete(id)
+      if (successor !== undefined) this.#add(id).enqueue({ type: 'wanted', spec: successor })
+    }
+  }
+
+  close(): void {
+    for (const queue of this.#queues.values()) queue.close()
+  }
+
+  #add(id: RouterId): RouterQueue {
+    const { clock, recorded, onDefect } = this.#place
+    const router = newRouter(id, recorded(id), clock())
+    const queue = new RouterQueue(router, this.#executors, clock, (error) => {
+      onDefect(id, error)
+    })
+    this.#queues.set(id, queue)
+    return queue
+  }
+
+  /** A router cannot move between namespaces: its old self is removed, then the new one is made. */
+  #wantAnew(queue: RouterQueue, spec: RouterSpec): boolean {
+    const before = queue.router.wanted
+    if (sameSpec(before, spec)) return false
+    const stays = before?.namespace === spec.namespace
+    if (!stays) this.#successors.set(spec.id, spec)
+    if (stays) queue.enqueue({ type: 'wanted', spec })
+    else if (before !== undefined) queue.enqueue({ type: 'wanted', spec: undefined })
+    return true
+  }
+}
+
+/** The config dropped it, and neither kernel, process nor file is left. */
+export function isGone({ wanted, kernel, process, settings, work }: Router): boolean {
+  if (wanted !== undefined || work.kind === 'performing') return false
+  if (settings.kind !== 'seen' || settings.writtenDigest !== undefined) return false
+  return kernel.kind === 'absent' && process.kind === 'absent'
+}
+
+const sameSpec = (a: RouterSpec | undefined, b: RouterSpec): boolean => JSON.stringify(a) === JSON.stringify(b)

@@ -1,0 +1,114 @@
+import type { Instant } from '../base/instant.ts'
+import { formatPrefix } from '../base/address.ts'
+import { conditions, type Raised, type RaisedCondition } from '../router/condition.ts'
+import { evidenceMaxAgeMs } from '../router/diagnose.ts'
+import { plan } from '../router/plan.ts'
+import { shownRole, type Router } from '../router/router.ts'
+import type { AgentStatus, ConditionView, Explanation, RouterStatus } from './api.ts'
+
+/** A router as the API shows it. `recorded`: the journal has its last transition on disk. */
+export function viewRouter(router: Router, recorded: boolean, now: Instant): RouterStatus {
+  const held = router.role.kind === 'held' ? router.role.held : undefined
+  const since = held?.since ?? (router.role.kind === 'undecided' ? router.role.since : now)
+  const asOf = router.kernel.kind === 'unseen' ? undefined : router.kernel.asOf
+  const ageMs = asOf === undefined ? now.monoMs - since.monoMs : now.monoMs - asOf.monoMs
+  return {
+    id: router.id,
+    role: shownRole(router),
+    sinceMs: since.wallMs,
+    heldMs: now.monoMs - since.monoMs,
+    asOfMs: asOf?.wallMs ?? since.wallMs,
+    ageMs,
+    stale: ageMs > evidenceMaxAgeMs,
+    recorded,
+    cause: held?.cause.text ?? 'not enough has been seen yet',
+    vrid: router.wanted?.vrid ?? 0,
+    priority: router.wanted?.priority ?? 0,
+    namespace: router.wanted?.namespace ?? '',
+    conditions: viewConditions(router.raised),
+  }
+}
+
+export function viewConditions(raised: Raised): ConditionView[] {
+  return [...raised.values()].map(viewCondition)
+}
+
+export function viewCondition({ code, since, text }: RaisedCondition): ConditionView {
+  const { severity, title, hint } = conditions[code]
+  return { code, severity, text, title, hint, sinceMs: since.wallMs }
+}
+
+/** One word for the whole: the worst of what is raised; a role nobody can see is `unknown`. */
+export function overallHealth(
+  agent: readonly ConditionView[],
+  routers: readonly RouterStatus[],
+): AgentStatus['health'] {
+  const all = [...agent, ...routers.flatMap((router) => router.conditions)]
+  if (all.some((one) => one.severity === 'critical')) return 'critical'
+  if (routers.some((router) => router.stale || router.role === 'unknown')) return 'unknown'
+  if (all.some((one) => one.severity === 'warning') || routers.some((router) => router.role === 'fault'))
+    return 'degraded'
+  return 'healthy'
+}
+
+/** The evidence behind a role, each with its age. */
+export function explainRouter(router: Router, now: Instant): Pick<Explanation, 'evidence' | 'waiting'> {
+  return {
+    evidence: [...kernelEvidence(router, now), ...keepalivedEvidence(router, now), ...configEvidence(router, now)],
+    waiting: plan(router, now.monoMs).waiting.map(({ step, reason }) => ({ step: step.text, reason })),
+  }
+}
+
+type Found = Explanation['evidence'][number]
+
+function found(what: string, text: string, asOf: Instant | undefined, now: Instant): Found {
+  return asOf === undefined
+    ? { what, found: text }
+    : { what, found: text, asOfMs: asOf.wallMs, ageMs: now.monoMs - asOf.monoMs }
+}
+
+function kernelEvidence({ kernel, marker, wanted }: Router, now: Instant): Found[] {
+  if (kernel.kind === 'unseen') return [found('kernel', 'not looked at yet', undefined, now)]
+  if (kernel.kind === 'absent') return [found('kernel', kernel.reason, kernel.asOf, now)]
+  const text =
+    wanted === undefined
+      ? 'no marker wanted'
+      : `${formatPrefix(wanted.marker)} is ${marker.present ? '' : 'not '}on ${wanted.haInterface}`
+  const links = [...kernel.interfaces].filter(([name]) => name !== 'lo')
+  return [
+    found('kernel: marker', text, kernel.asOf, now),
+    ...links.map(([name, link]) => {
+      const state = link.up ? (link.carrier ? 'up' : 'up, no carrier') : 'down'
+      const addresses = link.addresses.map(formatPrefix).join(' ')
+      return found(`kernel: ${name}`, `${state}${addresses === '' ? '' : `, ${addresses}`}`, kernel.asOf, now)
+    }),
+  ]
+}
+
+function keepalivedEvidence({ process, answer }: Router, now: Instant): Found[] {
+  const asOf = process.kind === 'unseen' ? undefined : process.asOf
+  const alive =
+    process.kind === 'running'
+      ? `pid ${String(process.pid)}, VRRP child ${String(process.childPid ?? 'being replaced')}${process.stopped ? ', stopped' : ''}`
+      : process.kind === 'absent'
+        ? 'does not run'
+        : 'not looked at yet'
+  const said =
+    answer.kind === 'said'
+      ? `${answer.says}, priority ${String(answer.priority)}`
+      : answer.kind === 'silent'
+        ? `no answer; before that: ${answer.before ?? 'nothing'}`
+        : 'not asked yet'
+  return [
+    found('keepalived: process', alive, asOf, now),
+    found('keepalived: says', said, answer.kind === 'none' ? undefined : answer.asOf, now),
+  ]
+}
+
+function configEvidence({ settings, process }: Router, now: Instant): Found[] {
+  if (settings.kind === 'unseen') return [found('config', 'not compared yet', undefined, now)]
+  const short = (digest: string | undefined) => digest?.slice(0, 12) ?? 'none'
+  const loaded = process.kind === 'running' ? `, loaded ${short(process.loadedDigest)}` : ''
+  const text = `wanted ${short(settings.wantedDigest)}, written ${short(settings.writtenDigest)}${loaded}`
+  return [found('config', text, settings.asOf, now)]
+}

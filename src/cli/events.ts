@@ -1,0 +1,105 @@
+import { resolve } from 'node:path'
+import { KeepwardError } from '../base/error.ts'
+import { verifyFile } from '../journal/verify.ts'
+import type { EventView, VerdictView } from '../agent/api.ts'
+import { call, stream } from './client.ts'
+import { ExitStatus } from './exit-status.ts'
+import type { Globals } from './main.ts'
+import { ageText, timeText } from './table.ts'
+
+/** `keepward events`: the journal, oldest first; `--verify` walks its hash chain. */
+export async function events(globals: Globals, options: Record<string, unknown>): Promise<number> {
+  if (options['verify'] === true) return verify(globals, options['file'])
+  const since = readSince(options['since'])
+  const router = typeof options['router'] === 'string' ? options['router'] : undefined
+  const limit = readLimit(options['limit'])
+  const query = (fields: Record<string, string | undefined>) =>
+    new URLSearchParams(
+      Object.entries(fields).filter((field): field is [string, string] => field[1] !== undefined),
+    ).toString()
+  const print = (record: EventView) => {
+    if (record.at.wallMs >= since.wallMs)
+      process.stdout.write(`${globals.json ? JSON.stringify(record) : renderEvent(record)}\n`)
+  }
+  const newest = since.after === undefined
+  const page = await call<EventView[]>(
+    globals,
+    'GET',
+    `/v1/events?${query({ after: since.after?.toString(), router, limit: String(limit), newestFirst: String(newest) })}`,
+  )
+  const ordered = newest ? page.reverse() : page
+  ordered.forEach(print)
+  if (options['follow'] !== true) return ExitStatus.ok
+  const after = ordered.at(-1)?.seq ?? since.after
+  for await (const { kind, data } of stream<EventView & { message?: string }>(
+    globals,
+    `/v1/events/stream?${query({ after: after?.toString(), router })}`,
+  )) {
+    if (kind === 'error')
+      throw new KeepwardError('subscriber-too-slow', `The agent ended the stream: ${data.message ?? ''}`)
+    print(data)
+  }
+  return ExitStatus.ok
+}
+
+async function verify(globals: Globals, file: unknown): Promise<number> {
+  const verdict =
+    typeof file === 'string' ? await verifyFile(resolve(file)) : await call<VerdictView>(globals, 'GET', '/v1/verify')
+  const text = verdict.ok
+    ? `The chain is whole: ${String(verdict.records)} records, ${String(verdict.fromSeq)} to ${String(verdict.toSeq)}.`
+    : `The chain is broken at record ${String(verdict.brokenAtSeq)}: ${verdict.reason}`
+  process.stdout.write(`${globals.json ? JSON.stringify(verdict) : text}\n`)
+  return verdict.ok ? ExitStatus.ok : ExitStatus.critical
+}
+
+/** One record on one line. */
+export function renderEvent({ seq, at, router, kind, body, late }: EventView): string {
+  return `${String(seq).padStart(6)}  ${timeText(at.wallMs)}  ${(router ?? '-').padEnd(12)}  ${describe(kind, body)}${late ? '  (recorded late)' : ''}`
+}
+
+function describe(kind: string, body: Record<string, unknown>): string {
+  const text = (key: string) => (typeof body[key] === 'string' ? body[key] : '')
+  switch (kind) {
+    case 'transition': {
+      const cause = body['cause']
+      const why = typeof cause === 'object' && cause !== null && 'text' in cause ? String(cause.text) : ''
+      const lasted = typeof body['lastedMs'] === 'number' ? ` after ${ageText(body['lastedMs'])}` : ''
+      return `${text('from')} -> ${text('to')}${lasted}: ${why}`
+    }
+    case 'condition':
+      return `${text('code')} ${text('change')}: ${text('text')}`
+    default:
+      return `${kind} ${Object.entries(body)
+        .map(([key, value]) => `${key}=${typeof value === 'object' ? JSON.stringify(value) : String(value)}`)
+        .join(' ')}`
+  }
+}
+
+interface Since {
+  readonly after: number | undefined
+  readonly wallMs: number
+}
+
+const unitsMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** A sequence (`120`), a duration ago (`10m`), or a time (`2026-11-20T10:00:00`). */
+function readSince(text: unknown): Since {
+  if (typeof text !== 'string') return { after: undefined, wallMs: 0 }
+  if (/^[0-9]{1,15}$/.test(text)) return { after: Number(text), wallMs: 0 }
+  const [, count, unit = ''] = /^([0-9]{1,9})([smhd])$/.exec(text) ?? []
+  const ago = unitsMs[unit]
+  const wallMs = ago === undefined ? Date.parse(text) : Date.now() - Number(count) * ago
+  if (Number.isNaN(wallMs)) {
+    throw new KeepwardError(
+      'request-invalid',
+      `--since is ${text}, must be a sequence (120), a duration (10m) or a time (2026-11-20T10:00:00)`,
+    )
+  }
+  return { after: undefined, wallMs }
+}
+
+function readLimit(text: unknown): number {
+  const limit = Number(text)
+  if (Number.isInteger(limit) && limit >= 1 && limit <= 1000) return limit
+  throw new KeepwardError('request-invalid', `--limit is ${String(text)}, must be a whole number from 1 to 1000`)
+}

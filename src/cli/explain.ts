@@ -1,0 +1,31 @@
+import type { Explanation } from '../agent/api.ts'
+import { call } from './client.ts'
+import { renderEvent } from './events.ts'
+import { ExitStatus } from './exit-status.ts'
+import type { Globals } from './main.ts'
+import { ageText, conditionText, roleText, table, timeText } from './table.ts'
+
+/** `keepward explain ROUTER`: why the role is what it is. */
+export async function explain(globals: Globals, _options: unknown, router = ''): Promise<number> {
+  const answer = await call<Explanation>(globals, 'GET', `/v1/routers/${encodeURIComponent(router)}`)
+  process.stdout.write(`${globals.json ? JSON.stringify(answer) : renderExplanation(answer)}\n`)
+  return ExitStatus.ok
+}
+
+export function renderExplanation({ status, evidence, waiting, last }: Explanation): string {
+  const head = `${status.id}  ${roleText(status.role, status.stale)}  since ${timeText(status.sinceMs)} (${ageText(status.heldMs)})  as of ${ageText(status.ageMs)} ago`
+  const rows = evidence.map((one) => [one.what, one.found, one.ageMs === undefined ? '' : `${ageText(one.ageMs)} ago`])
+  return [
+    head,
+    `because: ${status.cause}`,
+    '',
+    table(['EVIDENCE', 'FOUND', 'AS OF'], rows),
+    ...(waiting.length === 0 ? [] : ['', ...waiting.map(({ step, reason }) => `waiting: ${step}, ${reason}`)]),
+    ...(status.conditions.length === 0
+      ? []
+      : ['', ...status.conditions.map((one) => `${conditionText(one)} ${one.text}\n    ${one.hint}`)]),
+    '',
+    'last records:',
+    ...last.map((record) => `  ${renderEvent(record)}`),
+  ].join('\n')
+}

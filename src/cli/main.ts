@@ -1,0 +1,100 @@
+import { Command, CommanderError } from 'commander'
+import { describeError } from '../base/error.ts'
+import { versionText } from '../base/version.ts'
+import { ExitStatus } from './exit-status.ts'
+
+/** Options of every command. */
+export interface Globals {
+  readonly config: string
+  readonly socket: string | undefined
+  readonly json: boolean
+}
+
+/** Runs a command; its number is the exit status. */
+type Run = (globals: Globals, options: Record<string, unknown>, ...words: string[]) => Promise<number>
+
+/** Run `keepward` with these words; resolves with the exit status. */
+export async function main(words: readonly string[]): Promise<number> {
+  let status = 0
+  const program = new Command('keepward')
+    .description('Runs highly available routers with keepalived, and always knows who is primary.')
+    .version(versionText, '-V, --version')
+    .option('-c, --config <file>', 'the agent’s config file', '/etc/keepward/agent.yaml')
+    .option('--socket <path>', 'control socket of the agent (default: the one that the config file names)')
+    .option('--json', 'print JSON', false)
+    .exitOverride()
+    .showSuggestionAfterError()
+    .addHelpText('after', '\nExit status of `status`: 0 healthy, 1 degraded, 2 critical, 3 unknown.')
+
+  const command = (name: string, what: string, load: () => Promise<Run>): Command =>
+    program
+      .command(name)
+      .description(what)
+      .action(async (...given: unknown[]) => {
+        // commander hands over the words, then the options, then the command.
+        const options = given.at(-2) as Record<string, unknown>
+        const positional = given
+          .slice(0, -2)
+          .flat()
+          .filter((word): word is string => typeof word === 'string')
+        const run = await load()
+        status = await run(
+          program.opts<{ config: string; socket?: string; json: boolean }>() as Globals,
+          options,
+          ...positional,
+        )
+      })
+
+  command('agent', 'run the agent in the foreground', async () => (await import('./agent.ts')).agent).option(
+    '--teardown',
+    'remove everything that the agent made, and end',
+    false,
+  )
+  command(
+    'validate',
+    'check the config file and print every problem',
+    async () => (await import('./validate.ts')).validate,
+  )
+  command('plan', 'show what applying the config file would do', async () => (await import('./plan.ts')).showPlan)
+  command('apply', 'make the agent take over its config file', async () => (await import('./apply.ts')).apply)
+  command('status', 'show every router: role, since when, as of when', async () => (await import('./status.ts')).status)
+  command('watch', 'show the status, live', async () => (await import('./watch.ts')).watch)
+  command('events', 'print the journal', async () => (await import('./events.ts')).events)
+    .option('-f, --follow', 'go on with what happens', false)
+    .option('--since <when>', 'from a sequence, a duration ago (10m) or a time on')
+    .option('--router <id>', 'of one router only')
+    .option('--limit <n>', 'at most so many', '100')
+    .option('--verify', 'walk the hash chain and say whether it is whole', false)
+    .option('--file <path>', 'with --verify: a journal file, without an agent')
+  command(
+    'explain <router>',
+    'show the evidence behind a router’s role',
+    async () => (await import('./explain.ts')).explain,
+  )
+  command(
+    'doctor',
+    'check this host: kernel, capabilities, keepalived, clock',
+    async () => (await import('./doctor.ts')).doctor,
+  )
+  command('completion <shell>', 'print shell completion for bash, zsh or fish', async () => {
+    const { completion } = await import('./completion.ts')
+    return (_globals, _options, shell = '') => Promise.resolve(completion(program, shell))
+  })
+  program.addCommand(
+    (await import('./lab.ts')).labCommand(
+      (ended) => {
+        status = ended
+      },
+      () => program.opts<{ json: boolean }>().json,
+    ),
+  )
+
+  try {
+    await program.parseAsync([...words], { from: 'user' })
+    return status
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : ExitStatus.usage
+    process.stderr.write(`keepward: ${describeError(error)}\n`)
+    return ExitStatus.failed
+  }
+}

@@ -1,0 +1,38 @@
+import type { PlanAnswer, RouterPlan } from '../agent/api.ts'
+import { call } from './client.ts'
+import { ExitStatus } from './exit-status.ts'
+import type { Globals } from './main.ts'
+import { paint } from './table.ts'
+
+/** `keepward plan`: what applying the config file would do; nothing is done. */
+export async function showPlan(globals: Globals): Promise<number> {
+  const answer = await call<PlanAnswer>(globals, 'GET', '/v1/plan')
+  process.stdout.write(`${globals.json ? JSON.stringify(answer) : renderPlan(answer)}\n`)
+  return ExitStatus.ok
+}
+
+/** The plan as a diff: `+` comes, `-` goes, `~` changes; a step that can move a role is named so. */
+export function renderPlan({ routers }: PlanAnswer): string {
+  if (routers.length === 0) return 'Nothing to do: what runs is what the config file wants.'
+  const steps = routers.flatMap((router) => router.steps)
+  const moving = steps.filter((step) => step.movesRole).length
+  const summary = `${String(routers.length)} routers, ${String(steps.length)} steps, ${String(moving)} of them can move a role.`
+  return [...routers.map(renderRouter), summary].join('\n\n')
+}
+
+function renderRouter({ router, change, config, steps, waiting }: RouterPlan): string {
+  const signs = { add: paint('green', '+'), remove: paint('red', '-'), change: paint('yellow', '~'), none: ' ' }
+  return [
+    `${signs[change]} router ${router}`,
+    ...config.map(({ path, before, after }) => {
+      if (before === undefined) return `    ${paint('green', '+')} ${path}: ${after ?? ''}`
+      if (after === undefined) return `    ${paint('red', '-')} ${path}: ${before}`
+      return `    ${paint('yellow', '~')} ${path}: ${before} -> ${after}`
+    }),
+    ...steps.map(
+      (step, index) =>
+        `    ${String(index + 1)}. ${step.text}${step.movesRole ? paint('yellow', '  ▲ can move a role') : ''}`,
+    ),
+    ...waiting.map(({ step, reason }) => `    … ${step}, ${reason}`),
+  ].join('\n')
+}

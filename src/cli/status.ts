@@ -1,0 +1,41 @@
+import type { AgentStatus } from '../agent/api.ts'
+import { call } from './client.ts'
+import { ExitStatus, statusOf } from './exit-status.ts'
+import type { Globals } from './main.ts'
+import { ageText, conditionText, healthText, roleText, table, timeText } from './table.ts'
+import { describeError } from '../base/error.ts'
+
+/** `keepward status`: exit status 0 healthy, 1 degraded, 2 critical, 3 unknown. */
+export async function status(globals: Globals): Promise<number> {
+  let answer: AgentStatus
+  try {
+    answer = await call<AgentStatus>(globals, 'GET', '/v1/status')
+  } catch (error) {
+    process.stderr.write(`keepward: ${describeError(error)}\n`)
+    return ExitStatus.unknown
+  }
+  process.stdout.write(`${globals.json ? JSON.stringify(answer) : renderStatus(answer)}\n`)
+  return statusOf(answer.health)
+}
+
+/** The status as text, each state with since when and as of when. */
+export function renderStatus({ agent, asOfMs, health, journal, routers, conditions }: AgentStatus): string {
+  const head = `agent ${agent.id}  ${healthText(health)}  as of ${timeText(asOfMs)}  journal ${journal.state}, ${String(journal.durableSeq)} records`
+  const rows = routers.map((router) => [
+    router.id,
+    roleText(router.role, router.stale),
+    timeText(router.sinceMs),
+    ageText(router.heldMs),
+    `${ageText(router.ageMs)} ago`,
+    String(router.vrid),
+    router.conditions.map(conditionText).join(' ') || (router.recorded ? '' : 'not on disk yet'),
+  ])
+  const listing =
+    rows.length === 0 ? 'no routers' : table(['ROUTER', 'ROLE', 'SINCE', 'FOR', 'AS OF', 'VRID', 'CONDITIONS'], rows)
+  const raised = [
+    ...conditions.map((one) => ({ one, where: 'agent' })),
+    ...routers.flatMap((router) => router.conditions.map((one) => ({ one, where: router.id }))),
+  ]
+  const details = raised.map(({ one, where }) => `${conditionText(one)} ${where}: ${one.text}\n    ${one.hint}`)
+  return [head, listing, ...(details.length === 0 ? [] : ['', ...details])].join('\n')
+}

@@ -1,0 +1,83 @@
+import { styleText } from 'node:util'
+import { conditions } from '../router/condition.ts'
+import type { AgentStatus, ConditionView, RouterStatus } from '../agent/api.ts'
+
+type Style = Parameters<typeof styleText>[0]
+
+/** Columns of text under their titles, two spaces apart; widths count what is seen, not escape codes. */
+export function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {
+  const all = [titles.map((title) => paint('bold', title)), ...rows]
+  const widths = titles.map((_, column) => Math.max(...all.map((row) => seenLength(row[column] ?? ''))))
+  return all
+    .map((row) =>
+      row
+        .map((cell, column) => (column === row.length - 1 ? cell : pad(cell, widths[column] ?? 0)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+/** Colour where the terminal wants it (NO_COLOR, FORCE_COLOR); the text always says the same without. */
+export const paint = (style: Style, text: string): string => styleText(style, text, { stream: process.stdout })
+
+/** A role as symbol, word and colour. */
+export function roleText(role: RouterStatus['role'], stale: boolean): string {
+  if (stale) return paint('gray', `? ${role} (stale)`)
+  switch (role) {
+    case 'primary':
+      return paint('green', '● primary')
+    case 'backup':
+      return paint('cyan', '○ backup')
+    case 'fault':
+      return paint('red', '✗ fault')
+    case 'unknown':
+      return paint('yellow', '? unknown')
+  }
+}
+
+export function healthText(health: AgentStatus['health']): string {
+  switch (health) {
+    case 'healthy':
+      return paint('green', '● healthy')
+    case 'degraded':
+      return paint('yellow', '▲ degraded')
+    case 'critical':
+      return paint('red', '✗ critical')
+    case 'unknown':
+      return paint('yellow', '? unknown')
+  }
+}
+
+export function conditionText({ code, severity }: Pick<ConditionView, 'code' | 'severity'>): string {
+  return severity === 'critical' ? paint('red', `✗ ${code}`) : paint('yellow', `▲ ${code}`)
+}
+
+/** Age for a person: `0.4s`, `12s`, `5m10s`, `3h02m`, `2d04h`. */
+export function ageText(ms: number): string {
+  if (ms < 10_000) return `${(Math.max(0, ms) / 1000).toFixed(1)}s`
+  const seconds = Math.floor(ms / 1000)
+  if (seconds < 60) return `${String(seconds)}s`
+  const two = (value: number) => String(value).padStart(2, '0')
+  if (seconds < 3600) return `${String(Math.floor(seconds / 60))}m${two(seconds % 60)}s`
+  if (seconds < 86_400) return `${String(Math.floor(seconds / 3600))}h${two(Math.floor(seconds / 60) % 60)}m`
+  return `${String(Math.floor(seconds / 86_400))}d${two(Math.floor(seconds / 3600) % 24)}h`
+}
+
+/** Local time with milliseconds: `2026-11-20 10:04:05.123`. */
+export function timeText(wallMs: number): string {
+  const at = new Date(wallMs)
+  const two = (value: number) => String(value).padStart(2, '0')
+  const date = `${String(at.getFullYear())}-${two(at.getMonth() + 1)}-${two(at.getDate())}`
+  return `${date} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${String(at.getMilliseconds()).padStart(3, '0')}`
+}
+
+/** The title of a condition code that a newer agent may not know. */
+export function conditionTitle(code: string): string {
+  return code in conditions ? conditions[code as keyof typeof conditions].title : code
+}
+
+// eslint-disable-next-line no-control-regex -- the escape codes that styleText writes
+const escapes = /\u001b\[[0-9;]*m/g
+const seenLength = (text: string): number => text.replace(escapes, '').length
+const pad = (text: string, width: number): string => text + ' '.repeat(Math.max(0, width - seenLength(text)))
