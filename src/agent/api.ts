@@ -121,7 +121,13 @@ export const applyAnswer = z.object({
 })
 
 export const verdict = z.union([
-  z.object({ ok: z.literal(true), records: z.number(), fromSeq: z.number(), toSeq: z.number() }),
+  z.object({
+    ok: z.literal(true),
+    records: z.number(),
+    fromSeq: z.number(),
+    toSeq: z.number(),
+    hash: z.string().describe('Of the last record: noted elsewhere, it proves that nothing was cut off'),
+  }),
   z.object({ ok: z.literal(false), brokenAtSeq: z.number(), reason: z.string() }),
 ])
 

@@ -5,7 +5,12 @@ import type { Recorded } from '../router/router.ts'
 
 /** A transition as the journal keeps it. */
 export function transitionBody({ from, to, lastedMs, cause }: Transition): JsonObject {
-  return { from, to, lastedMs: lastedMs ?? null, cause: { kind: cause.kind, text: cause.text } }
+  return {
+    from,
+    to,
+    lastedMs: lastedMs === undefined ? null : Math.round(lastedMs),
+    cause: { kind: cause.kind, text: cause.text },
+  }
 }
 
 const roles: readonly Role[] = ['primary', 'backup', 'fault', 'unknown']

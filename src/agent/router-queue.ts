@@ -90,8 +90,9 @@ export class RouterQueue {
     }
   }
 
-  #execute<T extends RouterEffect['type']>(effect: Extract<RouterEffect, { type: T }>): void {
-    const execute = this.#executors[effect.type as T]
+  #execute(effect: RouterEffect): void {
+    // TypeScript does not see that the key and the parameter are of one member of the union.
+    const execute = this.#executors[effect.type] as (effect: RouterEffect, queue: RouterQueue) => void
     execute(effect, this)
   }
 

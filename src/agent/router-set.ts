@@ -99,10 +99,10 @@ export class RouterSet {
   }
 
   #add(id: RouterId): RouterQueue {
-    const { clock, recorded, onDefect } = this.#place
-    const router = newRouter(id, recorded(id), clock())
-    const queue = new RouterQueue(router, this.#executors, clock, (error) => {
-      onDefect(id, error)
+    const place = this.#place
+    const router = newRouter(id, place.recorded(id), place.clock())
+    const queue = new RouterQueue(router, this.#executors, place.clock, (error) => {
+      place.onDefect(id, error)
     })
     this.#queues.set(id, queue)
     return queue

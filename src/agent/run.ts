@@ -27,7 +27,7 @@ export async function runAgent(file: string, options: { readonly teardown: boole
   const { agent: identity, paths, control, journal: retention, logging } = loaded.config
   const readerGid = await groupId(control.group)
   const state = SafeDir.open(paths.state, { create: true })
-  using _lock = lockDirectory(state)
+  const lock = lockDirectory(state)
   // Readers of the control socket must be able to pass; everything below is closed to them.
   const runDir = SafeDir.open(paths.run, { create: true, mode: readerGid === undefined ? 0o700 : 0o711 })
   const log = makeLogger(logging.level, identity.id)
@@ -74,7 +74,8 @@ export async function runAgent(file: string, options: { readonly teardown: boole
   }
   await stopControl()
   await agent.stop({ teardown: options.teardown })
-  log.info('agent stopped; keepalived runs on')
+  lock.release()
+  log.info(options.teardown ? 'everything that was made is removed' : 'agent stopped; keepalived runs on')
   return 0
 }
 

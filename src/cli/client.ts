@@ -16,17 +16,22 @@ export async function socketPath({ socket, config }: Globals): Promise<string> {
 
 /** One call of the control API. Throws `agent-unreachable`, or the agent's own refusal under its own code. */
 export async function call<T>(globals: Globals, method: 'GET' | 'POST', path: string): Promise<T> {
-  const response = await open(await socketPath(globals), method, path, timeoutMs)
+  return callAt(await socketPath(globals), method, path)
+}
+
+/** As {@link call}, at a socket that is known. */
+export async function callAt<T>(socket: string, method: 'GET' | 'POST', path: string): Promise<T> {
+  const response = await open(socket, method, path, timeoutMs)
   const text = await readAll(response)
   if (response.statusCode !== 200) throw refusal(text, response.statusCode)
   return JSON.parse(text) as T
 }
 
 /** Server-sent events of the agent, one `data` object each; ends when the agent ends the stream. */
-export async function* stream<T>(
+export async function* stream(
   globals: Globals,
   path: string,
-): AsyncGenerator<{ kind: string; data: T }, void, undefined> {
+): AsyncGenerator<{ kind: string; data: unknown }, void, undefined> {
   const response = await open(await socketPath(globals), 'GET', path, 0)
   if (response.statusCode !== 200) throw refusal(await readAll(response), response.statusCode)
   response.setEncoding('utf8')
@@ -41,7 +46,7 @@ export async function* stream<T>(
           .find((line) => line.startsWith(`${name}: `))
           ?.slice(name.length + 2)
       const data = field('data')
-      if (data !== undefined) yield { kind: field('event') ?? 'message', data: JSON.parse(data) as T }
+      if (data !== undefined) yield { kind: field('event') ?? 'message', data: JSON.parse(data) as unknown }
     }
   }
 }

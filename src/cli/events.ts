@@ -31,20 +31,24 @@ export async function events(globals: Globals, options: Record<string, unknown>)
   ordered.forEach(print)
   if (options['follow'] !== true) return ExitStatus.ok
   const after = ordered.at(-1)?.seq ?? since.after
-  for await (const { kind, data } of stream<EventView & { message?: string }>(
+  for await (const { kind, data } of stream(
     globals,
     `/v1/events/stream?${query({ after: after?.toString(), router })}`,
   )) {
-    if (kind === 'error')
-      throw new KeepwardError('subscriber-too-slow', `The agent ended the stream: ${data.message ?? ''}`)
-    print(data)
+    if (kind === 'error') {
+      throw new KeepwardError(
+        'subscriber-too-slow',
+        `The agent ended the stream: ${(data as { message: string }).message}`,
+      )
+    }
+    print(data as EventView)
   }
   return ExitStatus.ok
 }
 
 async function verify(globals: Globals, file: unknown): Promise<number> {
   const verdict =
-    typeof file === 'string' ? await verifyFile(resolve(file)) : await call<VerdictView>(globals, 'GET', '/v1/verify')
+    typeof file === 'string' ? verifyFile(resolve(file)) : await call<VerdictView>(globals, 'GET', '/v1/verify')
   const text = verdict.ok
     ? `The chain is whole: ${String(verdict.records)} records, ${String(verdict.fromSeq)} to ${String(verdict.toSeq)}.`
     : `The chain is broken at record ${String(verdict.brokenAtSeq)}: ${verdict.reason}`
@@ -70,7 +74,7 @@ function describe(kind: string, body: Record<string, unknown>): string {
       return `${text('code')} ${text('change')}: ${text('text')}`
     default:
       return `${kind} ${Object.entries(body)
-        .map(([key, value]) => `${key}=${typeof value === 'object' ? JSON.stringify(value) : String(value)}`)
+        .map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
         .join(' ')}`
   }
 }

@@ -155,7 +155,10 @@ export class FakeHost implements Host {
   }
 
   #change(operation: Extract<HostOperation, { router: RouterId }>, spec: RouterSpec): void {
-    if (operation.verb === 'ensure-namespace') return this.#ensureNamespace(spec)
+    if (operation.verb === 'ensure-namespace') {
+      this.#ensureNamespace(spec)
+      return
+    }
     const it = this.#known(spec.id)
     if (operation.verb === 'ensure-interface') this.#ensureInterface(it, spec, operation.interface)
     if (operation.verb === 'remove-interface') it.interfaces.delete(operation.interface)

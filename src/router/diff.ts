@@ -34,7 +34,7 @@ function put(into: Map<string, string>, path: string, value: unknown): void {
         put(into, path === '' ? key : `${path}.${key}`, inner)
       }
     }
-  } else into.set(path, String(value))
+  } else into.set(path, typeof value === 'string' ? value : JSON.stringify(value))
 }
 
 /** List items are named by what they are, so that a new first one does not look like a change of all. */
@@ -44,9 +44,11 @@ function keyOf(item: unknown): string {
     if ('name' in item) return String(item.name)
     if ('destination' in item && isPrefix(item.destination)) return formatPrefix(item.destination)
   }
-  return String(item)
+  return typeof item === 'string' ? item : JSON.stringify(item)
 }
 
 function isPrefix(value: unknown): value is Prefix {
-  return typeof value === 'object' && value !== null && 'address' in value && 'prefixLength' in value && 'family' in value
+  return (
+    typeof value === 'object' && value !== null && 'address' in value && 'prefixLength' in value && 'family' in value
+  )
 }

@@ -1,0 +1,87 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/**
+ * Run the checks and the tiers one after the other, count what every one of them says, and print the sum as the last line.
+ * A tier that needs root is skipped by name without it; a check counts as one test.
+ */
+interface Count {
+  passed: number
+  failed: number
+  skipped: number
+}
+
+const tools = (name: string) => join('node_modules', name)
+const checks: Readonly<Record<string, readonly string[]>> = {
+  'check: types': [tools('typescript/bin/tsc'), '--noEmit'],
+  'check: lint': [tools('eslint/bin/eslint.js'), '.', '--max-warnings=0'],
+  'check: format': [tools('prettier/bin/prettier.cjs'), '--check', '--log-level=warn', '.'],
+}
+const tiers = [
+  { name: 'unit', root: false },
+  { name: 'agent', root: false },
+  { name: 'root', root: true },
+  { name: 'lab', root: true },
+] as const
+
+const total: Count = { passed: 0, failed: 0, skipped: 0 }
+const isRoot = process.getuid?.() === 0
+for (const [name, words] of Object.entries(checks)) add(name, check(words))
+for (const { name, root } of tiers) {
+  if (root && !isRoot) {
+    console.log(`tier ${name}: skipped, it needs root (namespaces, keepalived)`)
+    total.skipped += 1
+  } else add(`tier ${name}`, runTier(name))
+}
+console.log(`${String(total.passed)} passed, ${String(total.failed)} failed, ${String(total.skipped)} skipped`)
+process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1
+
+function add(name: string, count: Count): void {
+  console.log(
+    `${name}: ${String(count.passed)} passed, ${String(count.failed)} failed, ${String(count.skipped)} skipped`,
+  )
+  total.passed += count.passed
+  total.failed += count.failed
+  total.skipped += count.skipped
+}
+
+function check(words: readonly string[]): Count {
+  const { status } = spawnSync(process.execPath, words, { stdio: 'inherit' })
+  return status === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 }
+}
+
+/** A tier whose report is missing, or that ran nothing, has failed. */
+function runTier(name: string): Count {
+  const directory = mkdtempSync(join(tmpdir(), 'keepward-test-'))
+  const report = join(directory, 'report.json')
+  try {
+    const { status } = spawnSync(
+      process.execPath,
+      [
+        tools('vitest/vitest.mjs'),
+        'run',
+        '--project',
+        name,
+        '--reporter=default',
+        '--reporter=json',
+        `--outputFile=${report}`,
+      ],
+      { stdio: 'inherit' },
+    )
+    const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(readFileSync(report, 'utf8')) as Record<
+      string,
+      number
+    >
+    const passed = numPassedTests ?? 0
+    const failed = numFailedTests ?? 0
+    const broken = failed === 0 && (status !== 0 || passed === 0) ? 1 : 0
+    return { passed, failed: failed + broken, skipped: numPendingTests ?? 0 }
+  } catch (error) {
+    console.error(`tier ${name} left no report: ${String(error)}`)
+    return { passed: 0, failed: 1, skipped: 0 }
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,73 @@
+import { spawn } from 'node:child_process'
+import { closeSync, mkdirSync, openSync, readdirSync, writeFileSync } from 'node:fs'
+import { KeepwardError } from '../base/error.ts'
+import { inNamespace } from '../linux/in-namespace.ts'
+import { namespaceInode, openNamespace } from '../linux/netns.ts'
+import { commandLine, networkNamespaceOf, openProcess } from '../linux/process.ts'
+import { cleanEnvironment } from '../linux/run.ts'
+import type { LabHost } from './topology.ts'
+
+const endMs = 5000
+
+/** Start the real agent of a host in its namespace; it outlives us. Its output goes to the host's log. */
+export function startAgent(host: LabHost, program: readonly string[]): number {
+  using namespace = openNamespace(host.namespace)
+  const [command, ...words] = [...program, '--config', host.config, 'agent'] as [string, ...string[]]
+  const log = openSync(host.log, 'a', 0o600)
+  try {
+    const child = inNamespace(namespace.fd, () =>
+      spawn(command, words, { detached: true, stdio: ['ignore', log, log], env: cleanEnvironment, cwd: '/' }),
+    )
+    if (child.pid === undefined) throw new KeepwardError('lab-failed', `Cannot start the agent of ${host.name}`)
+    child.unref()
+    return child.pid
+  } finally {
+    closeSync(log)
+  }
+}
+
+/** Write a host's directories and config, for root alone. */
+export function writeHost(host: LabHost, config: string): void {
+  mkdirSync(host.directory, { recursive: true, mode: 0o700 })
+  writeFileSync(host.config, config, { mode: 0o600 })
+}
+
+/** The processes in a namespace, by what the kernel says of each, never by name alone. */
+export function processesIn(
+  namespaces: readonly string[],
+): { readonly pid: number; readonly argv: readonly string[] }[] {
+  const inodes = new Set(namespaces.map(namespaceInode).filter((inode) => inode !== undefined))
+  return pids().flatMap((pid) => {
+    const inode = namespaceOf(pid)
+    return inode !== undefined && inodes.has(inode) ? [{ pid, argv: commandLine(pid) ?? [] }] : []
+  })
+}
+
+export const isAgent = ({ argv }: { readonly argv: readonly string[] }): boolean => argv.at(-1) === 'agent'
+export const isKeepalived = ({ argv }: { readonly argv: readonly string[] }): boolean => argv[0] === 'keepalived'
+
+/** Send a signal to each, parents first; a SIGKILL is waited for. */
+export async function signalAll(pids: readonly number[], signal: NodeJS.Signals): Promise<void> {
+  const handles = pids.map(openProcess).filter((handle) => handle !== undefined)
+  for (const handle of handles) handle.signal(signal)
+  if (signal === 'SIGKILL' || signal === 'SIGTERM') {
+    const ended = await Promise.all(handles.map((handle) => handle.ended(endMs)))
+    const left = handles.filter((_, index) => ended[index] !== true).map((handle) => handle.pid)
+    if (left.length > 0) throw new KeepwardError('lab-failed', `Processes outlive ${signal}: ${left.join(', ')}`)
+  }
+  for (const handle of handles) handle.close()
+}
+
+/** A process that even root may not look into is none of the lab's. */
+function namespaceOf(pid: number): number | undefined {
+  try {
+    return networkNamespaceOf(pid)
+  } catch (error) {
+    if (error instanceof KeepwardError && error.code === 'permission-denied') return undefined
+    throw error
+  }
+}
+
+function pids(): number[] {
+  return readdirSync('/proc').map(Number).filter(Number.isInteger)
+}
