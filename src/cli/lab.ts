@@ -158,7 +158,7 @@ function positive(option: string, text: string): number {
 }
 
 /** This very program, for the agents of the lab. */
-const program = (): readonly string[] => [join(dirname(process.argv[1] ?? ''), '..', 'bin', 'keepward')]
+const program = (): string => join(dirname(process.argv[1] ?? ''), '..', 'bin', 'keepward')
 
 /** An agent's status; undefined when it does not answer. */
 async function ask<T = AgentStatus>(socket: string, path = '/v1/status'): Promise<T | undefined> {

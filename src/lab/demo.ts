@@ -11,7 +11,7 @@ const settleMs = 60_000
 const lookEveryMs = 100
 
 /** Bring a lab up, kill the host of a primary, tell the failover step by step, heal, clean up. */
-export async function demo(shape: LabShape, program: readonly string[], ask: Ask, stay: boolean): Promise<void> {
+export async function demo(shape: LabShape, program: string, ask: Ask, stay: boolean): Promise<void> {
   const say = (text: string) => {
     process.stdout.write(`${text}\n`)
   }

@@ -27,9 +27,9 @@ export class Lab {
   readonly shape: LabShape
   readonly hosts: readonly LabHost[]
   readonly routers: readonly LabRouter[]
-  readonly #program: readonly string[]
+  readonly #program: string
 
-  private constructor(shape: LabShape, program: readonly string[]) {
+  private constructor(shape: LabShape, program: string) {
     this.shape = shape
     this.hosts = hostsOf(shape)
     this.routers = routersOf(shape)
@@ -37,7 +37,7 @@ export class Lab {
   }
 
   /** Make it and start it. Throws `lab-failed` when one of that name is there. `program`: how to start keepward. */
-  static async up(shape: LabShape, program: readonly string[]): Promise<Lab> {
+  static async up(shape: LabShape, program: string): Promise<Lab> {
     checkShape(shape)
     if (namespacesOf(shape.name).length > 0) {
       throw new KeepwardError('lab-failed', `There is a lab ${shape.name}, or what is left of one`, {
@@ -54,7 +54,7 @@ export class Lab {
   }
 
   /** Find a lab that is up. Throws `lab-failed`. */
-  static find(directory: string, program: readonly string[]): Lab {
+  static find(directory: string, program: string): Lab {
     try {
       return new Lab(checkShape(JSON.parse(readFileSync(join(directory, shapeFile), 'utf8')) as LabShape), program)
     } catch (error) {

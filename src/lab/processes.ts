@@ -10,13 +10,13 @@ import type { LabHost } from './topology.ts'
 const endMs = 5000
 
 /** Start the real agent of a host in its namespace; it outlives us. Its output goes to the host's log. */
-export function startAgent(host: LabHost, program: readonly string[]): number {
+export function startAgent(host: LabHost, program: string): number {
   using namespace = openNamespace(host.namespace)
-  const [command, ...words] = [...program, '--config', host.config, 'agent'] as [string, ...string[]]
+  const words = ['--config', host.config, 'agent']
   const log = openSync(host.log, 'a', 0o600)
   try {
     const child = inNamespace(namespace.fd, () =>
-      spawn(command, words, { detached: true, stdio: ['ignore', log, log], env: cleanEnvironment, cwd: '/' }),
+      spawn(program, words, { detached: true, stdio: ['ignore', log, log], env: cleanEnvironment, cwd: '/' }),
     )
     if (child.pid === undefined) throw new KeepwardError('lab-failed', `Cannot start the agent of ${host.name}`)
     child.unref()
