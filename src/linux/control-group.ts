@@ -1,0 +1,50 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { errnoOf, KeepwardError } from '../base/error.ts'
+import { childrenOf } from './process.ts'
+
+/**
+ * Moves a process, and children it has already, out of our control group, which the service manager empties when it
+ * stops us. Returns false when we are in none (no cgroup v2, or its root). Throws `permission-denied`.
+ */
+export function leaveControlGroup(pid: number, group = 'keepward-routers'): boolean {
+  const mount = unifiedMount(readFileSync('/proc/self/mountinfo', 'utf8'))
+  const own = unifiedGroup(readFileSync('/proc/self/cgroup', 'utf8'))
+  if (mount === undefined || own === undefined || own === '/' || own === `/${group}`) return false
+  const directory = `${mount}/${group}`
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o755 })
+    // A child that is forked from now on is born in the new group; the list is read after the move.
+    writeFileSync(`${directory}/cgroup.procs`, String(pid))
+    for (const child of childrenOf(pid)) moveIfAlive(child, directory)
+    return true
+  } catch (cause) {
+    if (errnoOf(cause) === 'ESRCH') return true
+    throw new KeepwardError('permission-denied', `Cannot move process ${pid} out of our control group ${own}`, {
+      cause,
+      hint: `the agent must be able to write ${directory}/cgroup.procs; without it, its service needs KillMode=process`,
+    })
+  }
+}
+
+/** The path in the cgroup v2 hierarchy in /proc/<pid>/cgroup (cgroups(7)). */
+export function unifiedGroup(text: string): string | undefined {
+  const line = text.split('\n').find((candidate) => candidate.startsWith('0::'))
+  return line?.slice('0::'.length)
+}
+
+/** Where cgroup v2 is mounted, by /proc/<pid>/mountinfo (proc_pid_mountinfo(5)): `... <mount point> ... - cgroup2 ...`. */
+export function unifiedMount(text: string): string | undefined {
+  for (const line of text.split('\n')) {
+    const fields = line.split(' ')
+    if (fields[fields.indexOf('-') + 1] === 'cgroup2') return fields[4]
+  }
+  return undefined
+}
+
+function moveIfAlive(pid: number, directory: string): void {
+  try {
+    writeFileSync(`${directory}/cgroup.procs`, String(pid))
+  } catch (error) {
+    if (errnoOf(error) !== 'ESRCH') throw error
+  }
+}

@@ -1,0 +1,36 @@
+import { closeSync, constants, ftruncateSync, readSync, writeSync } from 'node:fs'
+import { KeepwardError } from '../base/error.ts'
+import { native } from './native.ts'
+import type { SafeDir } from './safe-dir.ts'
+
+/** An exclusive claim on a directory; the kernel takes it back when the process ends, however that happens. */
+export interface Lock extends Disposable {
+  release(): void
+}
+
+/** Throws `state-in-use`, naming the holder, when another process has it. */
+export function lockDirectory(dir: SafeDir, name = 'lock'): Lock {
+  const fd = dir.openFile(name, constants.O_RDWR | constants.O_CREAT)
+  if (!native().flock(fd)) {
+    const holder = readPid(fd)
+    closeSync(fd)
+    throw new KeepwardError('state-in-use', `Another process${holder} uses ${dir.path}`, {
+      hint: 'only one agent may use a state directory; give the other one its own',
+    })
+  }
+  // The file stays when the lock goes: a name that is removed and made anew would have two locks.
+  ftruncateSync(fd, 0)
+  writeSync(fd, `${process.pid}\n`, 0)
+  let held = true
+  const release = () => {
+    if (held) closeSync(fd)
+    held = false
+  }
+  return { release, [Symbol.dispose]: release }
+}
+
+function readPid(fd: number): string {
+  const bytes = Buffer.alloc(16)
+  const text = bytes.toString('latin1', 0, readSync(fd, bytes, 0, bytes.length, 0)).trim()
+  return /^[0-9]+$/.test(text) ? ` (pid ${text})` : ''
+}

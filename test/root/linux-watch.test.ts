@@ -1,0 +1,208 @@
+import { spawnSync } from 'node:child_process'
+import { afterEach, describe, expect, test } from 'vitest'
+import { formatPrefix, type Prefix } from '../../src/base/address.ts'
+import { addAddress, listAddresses, removeAddress } from '../../src/linux/address.ts'
+import { addBridge, linkByName, removeLink, setLink, withoutLinkLocal } from '../../src/linux/link.ts'
+import type { NamespaceView } from '../../src/linux/namespace-view.ts'
+import { deleteNamespace } from '../../src/linux/netns.ts'
+import { namespaceIdPayload, RTM_NEWNSID } from '../../src/linux/rtnetlink.ts'
+import { openNetlink } from '../../src/linux/netlink-socket.ts'
+import { run } from '../../src/linux/run.ts'
+import { type KernelWatch, type KernelWatchOptions, watchKernel } from '../../src/linux/watch.ts'
+import { type Scratch, scratchNamespaces } from './linux-scratch.ts'
+
+const scratch = scratchNamespaces()
+const watches: KernelWatch[] = []
+
+afterEach(async () => {
+  for (const watch of watches.splice(0)) watch.close()
+  await scratch.removeAll()
+})
+
+const told: string[] = []
+
+function start(options: Partial<KernelWatchOptions> = {}): KernelWatch {
+  told.length = 0
+  const watch = watchKernel({
+    onChange: (nsid, view, cause) => told.push(`${nsid} ${cause.kind} ${texts(view).join(' ')}`),
+    onGone: (nsid) => told.push(`${nsid} gone`),
+    ...options,
+  })
+  watches.push(watch)
+  return watch
+}
+
+const texts = (view: NamespaceView | undefined): string[] => (view?.addresses ?? []).map(formatPrefix).sort()
+const v4 = (address: string): Prefix => ({ family: 4, address, prefixLength: 32 })
+
+/** A namespace with a bridge `ha0` without addresses of its own. */
+async function router(): Promise<Scratch & { ifindex: number }> {
+  const made = await scratch.make()
+  made.socket.apply([addBridge({ name: 'ha0' }), withoutLinkLocal('ha0')])
+  return { ...made, ifindex: linkByName(made.socket, 'ha0').ifindex }
+}
+
+/** The kernel ends a namespace, and frees its id, in the background; blocks meanwhile, at most 10 s. */
+function giveWhenFree(nsid: number, namespaceFd: number): void {
+  using host = openNetlink()
+  const payload = namespaceIdPayload(namespaceFd, nsid)
+  for (const end = Date.now() + 10_000; ;) {
+    try {
+      host.apply([{ says: `give the id ${nsid} to another`, type: RTM_NEWNSID, payload }])
+      return
+    } catch (error) {
+      if (Date.now() > end) throw error
+    }
+  }
+}
+
+describe('watchKernel()', () => {
+  test('hears every change in each of 50 namespaces, and none of others', async () => {
+    const routers = []
+    for (let at = 0; at < 50; at++) routers.push(await router())
+    const stranger = await router()
+    const watch = start()
+    const ids = routers.map(({ namespace }) => watch.track(namespace).nsid)
+    expect(new Set(ids).size).toBe(50)
+    for (const { socket, ifindex } of [stranger, ...routers]) {
+      socket.apply([addAddress(ifindex, v4('10.0.0.1')), addAddress(ifindex, v4('10.0.0.2'))])
+      socket.apply([removeAddress(ifindex, v4('10.0.0.1'))])
+    }
+    const expected = ids.flatMap((id) => [
+      `${id} event 10.0.0.1/32`,
+      `${id} event 10.0.0.1/32 10.0.0.2/32`,
+      `${id} event 10.0.0.2/32`,
+    ])
+    await expect.poll(() => told.length).toBe(150)
+    expect([...told].sort()).toEqual(expected.sort())
+  })
+
+  test('track() returns what is there already, links included', async () => {
+    const { namespace, socket, ifindex } = await router()
+    socket.apply([addAddress(ifindex, v4('10.0.0.1')), setLink('ha0', { alias: 'keepward:agent:r1' })])
+    const watch = start()
+    const { nsid, view } = watch.track(namespace)
+    expect(view.links.map(({ name, alias }) => [name, alias])).toEqual([
+      ['lo', undefined],
+      ['ha0', 'keepward:agent:r1'],
+    ])
+    expect(view.addresses).toEqual(listAddresses(socket))
+    expect(watch.track(namespace)).toEqual({ nsid, view })
+    expect(watch.view(nsid)).toBe(view)
+    watch.untrack(nsid)
+    expect(watch.view(nsid)).toBe(undefined)
+  })
+
+  test('hears links come, change and go', async () => {
+    const { namespace, socket } = await router()
+    const watch = start()
+    const { nsid } = watch.track(namespace)
+    const ha0 = () => watch.view(nsid)?.links.find(({ name }) => name === 'ha0')
+    socket.apply([setLink('ha0', { up: true })])
+    await expect.poll(() => ha0()?.up).toBe(true)
+    socket.apply([setLink('ha0', { up: false, alias: 'x' })])
+    await expect.poll(() => [ha0()?.up, ha0()?.alias]).toEqual([false, 'x'])
+    socket.apply([removeLink('ha0')])
+    await expect.poll(ha0).toBe(undefined)
+  })
+
+  test('is exact when it starts in the middle of changes (subscribe, snapshot, replay)', async () => {
+    const { namespace, socket, ifindex } = await router()
+    const lines = Array.from({ length: 4000 }, (_, at) => {
+      const verb = at % 2 === 0 ? 'add' : 'del'
+      return `address ${verb} 10.0.${Math.floor(at / 2) % 7}.1/32 dev ha0`
+    })
+    lines.push(...[0, 2, 4].map((n) => `address add 10.0.${n}.1/32 dev ha0`))
+    const flood = { done: false }
+    const stdin = `${lines.join('\n')}\n`
+    const end = run(['ip', '-batch', '-'], { namespaceFd: namespace.fd, stdin }).then(() => (flood.done = true))
+    let looks = 0
+    while (!flood.done) {
+      const watch = start()
+      const { nsid } = watch.track(namespace)
+      for (let at = 0; at < 5; at++) {
+        await new Promise(setImmediate)
+        expect(watch.resync(nsid)).toBe(false)
+      }
+      looks++
+      watch.close()
+    }
+    await end
+    const watch = start()
+    const { nsid } = watch.track(namespace)
+    expect(looks).toBeGreaterThan(3)
+    expect(texts(watch.view(nsid))).toEqual(['10.0.0.1/32', '10.0.2.1/32', '10.0.4.1/32'])
+    expect(watch.view(nsid)?.addresses).toEqual(listAddresses(socket).filter((address) => address.ifindex === ifindex))
+  })
+
+  test('recovers from an overrun, more than once', async () => {
+    const { namespace, socket, ifindex } = await router()
+    const overruns: number[] = []
+    const watch = start({ receiveBufferBytes: 4096, onOverrun: (count) => overruns.push(count) })
+    const { nsid } = watch.track(namespace)
+    for (let round = 1; round <= 3; round++) {
+      const before = overruns.length
+      // Synchronous: the event loop does not run, so the socket is not read.
+      for (let at = 0; at < 200; at++) {
+        socket.apply([
+          addAddress(ifindex, v4(`10.${round}.0.${at}`)),
+          removeAddress(ifindex, v4(`10.${round}.0.${at}`)),
+        ])
+      }
+      socket.apply([addAddress(ifindex, v4(`10.${round}.1.1`))])
+      await expect.poll(() => overruns.length).toBeGreaterThan(before)
+      expect(texts(watch.view(nsid))).toContain(`10.${round}.1.1/32`)
+      expect(texts(watch.view(nsid))).toHaveLength(round)
+    }
+    expect(told.at(-1)).toBe(`${nsid} overrun 10.1.1.1/32 10.2.1.1/32 10.3.1.1/32`)
+    expect(watch.overruns).toBe(overruns.at(-1))
+    socket.apply([addAddress(ifindex, v4('10.9.9.9'))])
+    await expect.poll(() => texts(watch.view(nsid))).toContain('10.9.9.9/32')
+  })
+
+  test('says that a namespace is gone when it is deleted behind our back', async () => {
+    const { namespace, socket } = await router()
+    const watch = start()
+    const { nsid } = watch.track(namespace)
+    socket.close()
+    namespace.close()
+    await deleteNamespace(namespace.name)
+    await expect.poll(() => told).toContain(`${nsid} gone`)
+    expect(watch.view(nsid)).toBe(undefined)
+    expect(watch.resync(nsid)).toBe(false)
+  })
+
+  test('after an overrun, does not take a namespace that was given the id for the one that had it', async () => {
+    const { namespace, socket } = await router()
+    const flooded = await router()
+    const successor = await router()
+    const watch = start({ receiveBufferBytes: 4096 })
+    const { nsid } = watch.track(namespace)
+    watch.track(flooded.namespace)
+    successor.socket.apply([addAddress(successor.ifindex, v4('10.6.6.6'))])
+    // All of it in one turn of the event loop: the end of the namespace is not heard.
+    for (let at = 0; at < 200; at++) {
+      flooded.socket.apply([
+        addAddress(flooded.ifindex, v4('10.0.0.1')),
+        removeAddress(flooded.ifindex, v4('10.0.0.1')),
+      ])
+    }
+    socket.close()
+    namespace.close()
+    spawnSync('ip', ['netns', 'delete', namespace.name])
+    giveWhenFree(nsid, successor.namespace.fd)
+    await expect.poll(() => told).toContain(`${nsid} gone`)
+    expect(told.filter((line) => line.includes('10.6.6.6'))).toEqual([])
+  })
+
+  test('resync() of addresses alone finds no difference while all is heard', async () => {
+    const { namespace, socket, ifindex } = await router()
+    const watch = start()
+    const { nsid } = watch.track(namespace)
+    socket.apply([addAddress(ifindex, v4('10.0.0.1'))])
+    expect(watch.resync(nsid, 'addresses')).toBe(false)
+    // It has read what waited before it looked: the change was told as one.
+    expect(told).toEqual([`${nsid} event 10.0.0.1/32`])
+    expect(texts(watch.view(nsid))).toEqual(['10.0.0.1/32'])
+  })
+})
