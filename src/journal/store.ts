@@ -1,0 +1,324 @@
+import { statSync } from 'node:fs'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { KeepwardError } from '../base/error.ts'
+import { systemClock } from '../base/instant.ts'
+import { follow, isBreak } from './chain.ts'
+import type { ChainPoint, Walk, WalkStep } from './chain.ts'
+import { figure, ioError, journalError, openForWriting, resultCode } from './file.ts'
+import { keptAtLeast } from './protocol.ts'
+import type {
+  CommitAnswer,
+  CommitAsk,
+  FileFigures,
+  OpenAnswer,
+  OpenAsk,
+  ReadAsk,
+  Retain,
+  StoredRecord,
+} from './protocol.ts'
+import { canonicalJson, recordHash, recordText } from './record.ts'
+import type { Epoch, Line, Origin } from './record.ts'
+import { readMeta, rowColumns, toRow, walkOn } from './verify.ts'
+
+/** The journal file in the hands of its one writer. Every call blocks its thread and throws `journal-failed`. */
+export class Store {
+  readonly #file: string
+  readonly #origin: Origin
+  #db: DatabaseSync
+  #statements: Statements
+  #inodes: string
+  /** The end of the chain; undefined when a failed commit may have left something behind it. */
+  #tail: ChainPoint | undefined
+  #figures: FileFigures
+  /** Lines written since the figures were taken. */
+  #unmeasured = 0
+  #failures = 0
+  /** The disk reported an error: what the log's file has beyond the page cache is unknown. */
+  #suspect = false
+
+  constructor(ask: OpenAsk) {
+    this.#file = ask.file
+    this.#db = openForWriting(ask.file, ask.resume !== undefined)
+    try {
+      settleLog(this.#db)
+      this.#origin = { agent: ask.agent, boot: ask.boot, epoch: ask.resume ?? beginEpoch(this.#db) }
+      this.#statements = prepare(this.#db)
+      if (ask.resume === undefined) this.#tail = checkTail(this.#db)
+      else this.#checkOwner()
+      this.#inodes = this.#findInodes()
+      this.#figures = this.#measure()
+    } catch (error) {
+      this.#db.close()
+      throw journalError(this.#file, 'open', error)
+    }
+  }
+
+  /** What a new main thread must know. */
+  opened(): OpenAnswer {
+    const rows = this.#db.prepare('SELECT router, router_seq, head_hash, head_record FROM routers').all()
+    return {
+      epoch: this.#origin.epoch,
+      tail: this.#tail ?? readTail(this.#db),
+      heads: rows
+        .filter((row) => row['head_record'] !== null)
+        .map((row) => ({ text: String(row['head_record']), hash: String(row['head_hash']) })),
+      routerSeqs: rows.map((row) => [String(row['router']), Number(row['router_seq'])]),
+      ...this.#figures,
+    }
+  }
+
+  /**
+   * One durable transaction for all lines. Asked again with the same lines after an error it writes them once, since
+   * nobody has been told of a record behind `afterSeq`. For the same reason lines that became late only while the disk
+   * was busy with them are written anew, marked.
+   */
+  commit(ask: CommitAsk): CommitAnswer {
+    try {
+      for (;;) {
+        const written = this.#transaction(ask)
+        this.#failures = 0
+        const nowMs = systemClock().monoMs
+        if (ask.lines.filter((line) => line.lateAtMs < nowMs).length === written.lateSeqs.length) return written
+        this.#tail = undefined
+      }
+    } catch (error) {
+      this.#tail = undefined
+      this.#failures += 1
+      this.#suspect ||= resultCode(error) === ioError
+      throw journalError(this.#file, 'write', error)
+    }
+  }
+
+  /** Rows that do not have their hash are refused, not served. */
+  read(ask: ReadAsk): StoredRecord[] {
+    try {
+      const { readAll, readRouter, readAllBack, readRouterBack } = this.#statements
+      const rows =
+        ask.router === undefined
+          ? (ask.newestFirst ? readAllBack : readAll).all(ask.after, ask.until, ask.limit)
+          : (ask.newestFirst ? readRouterBack : readRouter).all(ask.after, ask.until, ask.router, ask.limit)
+      return rows.map(({ seq, hash, record }) => {
+        const stored = { text: String(record), hash: String(hash) }
+        if (recordHash(stored.text) === stored.hash) return stored
+        const message = `Record ${String(seq)} of journal ${this.#file} does not have its hash`
+        throw new KeepwardError('journal-failed', message, { hint: 'verify the journal' })
+      })
+    } catch (error) {
+      throw journalError(this.#file, 'read', error)
+    }
+  }
+
+  walkOn(walk: Walk): WalkStep {
+    try {
+      return walkOn(this.#db, walk, 500)
+    } catch (error) {
+      throw journalError(this.#file, 'read', error)
+    }
+  }
+
+  close(): void {
+    this.#db.close()
+  }
+
+  #transaction(ask: CommitAsk): CommitAnswer {
+    if (this.#failures >= reopenAfter) this.#reopen()
+    if (this.#suspect) this.#settle()
+    this.#checkInodes()
+    const statements = this.#statements
+    statements.begin.run()
+    try {
+      const tail = this.#tail ?? this.#takeBack(ask.afterSeq)
+      if (tail.seq !== ask.afterSeq) throw lost(this.#file, ask.afterSeq, tail.seq)
+      const { answer, tail: newTail } = this.#write(ask, tail)
+      statements.commit.run()
+      this.#tail = newTail
+      this.#unmeasured += ask.lines.length
+      if (ask.retain !== undefined || this.#unmeasured > 250 || this.#figures.oldest === undefined) {
+        this.#figures = this.#measure()
+      }
+      return { ...answer, ...this.#figures }
+    } catch (error) {
+      if (this.#db.isTransaction) statements.rollback.run()
+      throw error
+    }
+  }
+
+  #write(
+    { lines, retain }: CommitAsk,
+    from: ChainPoint,
+  ): { answer: Omit<CommitAnswer, keyof FileFigures>; tail: ChainPoint } {
+    let tail = from
+    let hashes = ''
+    const lateSeqs: number[] = []
+    const bodies: [number, string][] = []
+    const nowMs = systemClock().monoMs
+    for (const given of lines) {
+      const line = given.kind === 'retention' && retain !== undefined ? this.#remove(given, retain, from) : given
+      if (line !== given) bodies.push([line.seq, line.body])
+      const late = line.lateAtMs < nowMs
+      if (late) lateSeqs.push(line.seq)
+      const text = recordText(line, this.#origin, tail.hash, late)
+      tail = { seq: line.seq, hash: recordHash(text) }
+      hashes += tail.hash
+      this.#insert(line, tail.hash, text)
+    }
+    return { answer: { hashes, lateSeqs, bodies }, tail }
+  }
+
+  #insert(line: Line, hash: string, text: string): void {
+    const { insert, putHead, putRouterSeq } = this.#statements
+    insert.run(line.seq, line.router ?? null, line.kind, line.wallMs, hash, text)
+    if (line.router === undefined || line.routerSeq === undefined) return
+    if (line.kind === 'transition') putHead.run(line.router, line.routerSeq, hash, text)
+    else putRouterSeq.run(line.router, line.routerSeq)
+  }
+
+  /** Remove a stretch of the oldest records and say so in the line's body: the chain then starts at that point. */
+  #remove(line: Line, retain: Retain, tail: ChainPoint): Line {
+    const cut = chooseCut(this.#db, retain, tail)
+    if (cut !== undefined) {
+      this.#db.prepare('DELETE FROM records WHERE seq <= ?').run(cut.seq)
+      this.#db.prepare('UPDATE meta SET anchor_seq = ?, anchor_hash = ?').run(cut.seq, cut.hash)
+      // Freed pages are used again; the file itself shrinks only when it is larger than it may be.
+      const excess = figure(this.#db, 'PRAGMA page_count') - Math.ceil(retain.sizeBytes / pageSizeBytes)
+      if (excess > 0) this.#db.exec(`PRAGMA incremental_vacuum(${excess})`)
+    }
+    const { seq: throughSeq, hash: throughHash } = readMeta(this.#db).anchor
+    return { ...line, body: canonicalJson({ throughSeq, throughHash }) }
+  }
+
+  /** Undo what a commit that reported an error may have left; the asker has acknowledged nothing behind `afterSeq`. */
+  #takeBack(afterSeq: number): ChainPoint {
+    this.#db.prepare('DELETE FROM records WHERE seq > ?').run(afterSeq)
+    return readTail(this.#db)
+  }
+
+  /** The file that is opened again must be the one that this start began with. */
+  #checkOwner(): void {
+    const { journal, starts } = readMeta(this.#db)
+    const { epoch } = this.#origin
+    if (journal === epoch.journal && starts === epoch.start) return
+    const message = `${this.#file} is now journal ${journal} in its start ${starts}, not ${epoch.journal} in ${epoch.start}`
+    throw new KeepwardError('journal-failed', message, { hint: 'put the file back, or restart the agent' })
+  }
+
+  /** Records written to a file that has no name any more would be durable nowhere. */
+  #checkInodes(): void {
+    if (this.#findInodes() === this.#inodes) return
+    const message = `Journal ${this.#file} or its -wal file was removed or replaced while in use`
+    throw new KeepwardError('journal-failed', message, {
+      hint: 'put it back, or restart the agent to begin a new journal',
+    })
+  }
+
+  #findInodes(): string {
+    const inodes = [this.#file, `${this.#file}-wal`].map((file) => statSync(file, { throwIfNoEntry: false })?.ino)
+    return inodes.join()
+  }
+
+  #settle(): void {
+    settleLog(this.#db)
+    this.#suspect = false
+  }
+
+  /** The way out of whatever state the old connection is in; closing it moves its log into the file if it can. */
+  #reopen(): void {
+    if (this.#db.isOpen) this.#db.close()
+    this.#db = openForWriting(this.#file, true)
+    this.#statements = prepare(this.#db)
+    this.#settle()
+    this.#checkOwner()
+    this.#inodes = this.#findInodes()
+  }
+
+  #measure(): FileFigures {
+    this.#unmeasured = 0
+    const used = figure(this.#db, 'PRAGMA page_count') - figure(this.#db, 'PRAGMA freelist_count')
+    const row = this.#db.prepare('SELECT seq, wall_ms FROM records ORDER BY seq LIMIT 1').get()
+    const oldest = row && { seq: Number(row['seq']), wallMs: Number(row['wall_ms']) }
+    return { sizeBytes: used * pageSizeBytes, oldest }
+  }
+}
+
+const pageSizeBytes = 4096
+
+/** So many commits in a row must fail before the file is opened again. */
+const reopenAfter = 5
+
+type Statements = ReturnType<typeof prepare>
+
+function prepare(db: DatabaseSync) {
+  const read = (where: string, order: string): StatementSync =>
+    db.prepare(
+      `SELECT seq, hash, record FROM records WHERE seq > ? AND seq <= ? ${where} ORDER BY seq ${order} LIMIT ?`,
+    )
+  return {
+    begin: db.prepare('BEGIN IMMEDIATE'),
+    commit: db.prepare('COMMIT'),
+    rollback: db.prepare('ROLLBACK'),
+    insert: db.prepare(`INSERT INTO records (${rowColumns}) VALUES (?, ?, ?, ?, ?, ?)`),
+    putHead: db.prepare(`INSERT INTO routers VALUES (?, ?, ?, ?) ON CONFLICT (router) DO UPDATE
+      SET router_seq = excluded.router_seq, head_hash = excluded.head_hash, head_record = excluded.head_record`),
+    putRouterSeq: db.prepare(`INSERT INTO routers VALUES (?, ?, NULL, NULL) ON CONFLICT (router) DO UPDATE
+      SET router_seq = excluded.router_seq`),
+    readAll: read('', 'ASC'),
+    readAllBack: read('', 'DESC'),
+    readRouter: read('AND router = ?', 'ASC'),
+    readRouterBack: read('AND router = ?', 'DESC'),
+  }
+}
+
+function beginEpoch(db: DatabaseSync): Epoch {
+  const row = db.prepare('UPDATE meta SET starts = starts + 1 RETURNING journal, starts').get() ?? {}
+  return { journal: String(row['journal']), start: Number(row['starts']) }
+}
+
+/**
+ * Move the log into the file and cut it to nothing. After a failed fsync the log's blocks must not be used again: the page
+ * cache takes them for written, a second fsync skips or succeeds on them, and ext4 leaves the extents that it had just
+ * allocated marked as unwritten, so that after a power cut they read as zeros. Blocks allocated anew are sound.
+ */
+function settleLog(db: DatabaseSync): void {
+  const busy = figure(db, 'PRAGMA wal_checkpoint(TRUNCATE)')
+  if (busy !== 0) throw new KeepwardError('journal-failed', 'the write-ahead log could not be moved into the file')
+}
+
+function readTail(db: DatabaseSync): ChainPoint {
+  const row = db.prepare('SELECT seq, hash FROM records ORDER BY seq DESC LIMIT 1').get()
+  return row === undefined ? readMeta(db).anchor : { seq: Number(row['seq']), hash: String(row['hash']) }
+}
+
+/** Nothing is appended to a chain whose end is broken. */
+function checkTail(db: DatabaseSync): ChainPoint {
+  const { journal, anchor } = readMeta(db)
+  const rows = db.prepare(`SELECT ${rowColumns} FROM records ORDER BY seq DESC LIMIT 100`).all().map(toRow).reverse()
+  const before =
+    rows[0] === undefined
+      ? undefined
+      : db.prepare('SELECT seq, hash FROM records WHERE seq < ? ORDER BY seq DESC LIMIT 1').get(rows[0].seq)
+  let tail: ChainPoint = before === undefined ? anchor : { seq: Number(before['seq']), hash: String(before['hash']) }
+  for (const row of rows) {
+    const next = follow(tail, row, journal)
+    if (isBreak(next))
+      throw new KeepwardError('journal-failed', `record ${next.brokenAtSeq} is damaged: ${next.reason}`)
+    tail = next
+  }
+  return tail
+}
+
+/** The last record to remove: all that are too old, or the oldest tenth when there is too much; at most 1000 at once. */
+function chooseCut(db: DatabaseSync, retain: Retain, tail: ChainPoint): ChainPoint | undefined {
+  const rows = db
+    .prepare('SELECT seq, wall_ms, hash FROM records WHERE seq <= ? ORDER BY seq LIMIT 1000')
+    .all(tail.seq - keptAtLeast)
+  const used = figure(db, 'PRAGMA page_count') - figure(db, 'PRAGMA freelist_count')
+  const tenth = used * pageSizeBytes > retain.sizeBytes ? Math.ceil((tail.seq - Number(rows[0]?.['seq'])) / 10) : 0
+  const young = rows.findIndex((row) => Number(row['wall_ms']) >= retain.beforeWallMs)
+  const row = rows[Math.min(rows.length, Math.max(tenth, young < 0 ? rows.length : young)) - 1]
+  return row && { seq: Number(row['seq']), hash: String(row['hash']) }
+}
+
+const lost = (file: string, wanted: number, found: number): KeepwardError =>
+  new KeepwardError('journal-failed', `Journal ${file} ends at record ${found}, but ${wanted} was acknowledged`, {
+    hint: 'was the file restored from a copy while in use? restart the agent',
+  })
