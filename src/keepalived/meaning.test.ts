@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest'
+import { changeBetween, reloadPauseMs } from './meaning.ts'
+
+const text = (excluded: string, priority: number) => `vrrp_instance "r1" {
+    priority ${String(priority)}
+    virtual_ipaddress {
+        169.254.0.7/24 dev ha0
+    }
+${excluded}}
+`
+const one = '    virtual_ipaddress_excluded {\n        192.0.2.1/24 dev qr0 no_track\n    }\n'
+const route = '    virtual_routes {\n        0.0.0.0/0 dev qr0 protocol 152 no_track\n    }\n'
+
+test('changeBetween() is none for the same text', () => {
+  expect(changeBetween(text(one, 100), text(one, 100))).toBe('none')
+})
+
+test('changeBetween() is hitless when only excluded addresses or routes differ', () => {
+  expect(changeBetween(text('', 100), text(one, 100))).toBe('hitless')
+  expect(changeBetween(text(one, 100), text(one.replace('.1/', '.2/') + route, 100))).toBe('hitless')
+  expect(changeBetween(text(one + route, 100), text('', 100))).toBe('hitless')
+})
+
+test('changeBetween() may move the role when anything else differs', () => {
+  expect(changeBetween(text(one, 100), text(one, 101))).toBe('may-move-role')
+  const moved = text(one, 100).replace('169.254.0.7', '169.254.0.8')
+  expect(changeBetween(text(one, 100), moved)).toBe('may-move-role')
+})
+
+test('reloadPauseMs() is one and a half advertisement intervals', () => {
+  expect(reloadPauseMs({ advertisementIntervalMs: 2000 })).toBe(3000)
+})

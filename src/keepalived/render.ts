@@ -1,0 +1,180 @@
+import { formatPrefix, type Prefix } from '../base/address.ts'
+import { KeepwardError } from '../base/error.ts'
+import { keepwardProtocol } from '../linux/address.ts'
+import type { RouterSpec, VirtualAddress, VirtualRoute } from '../router/spec.ts'
+import type { KeepalivedFeatures } from './features.ts'
+import { isOnLink } from './on-link.ts'
+import { addressToken, integerToken, nameToken, passwordToken, pathToken, prefixToken, secondsToken } from './token.ts'
+
+export interface RenderContext {
+  /** Absolute path of the agent's notify FIFO. */
+  readonly fifoPath: string
+  /** Of `spec.authentication`, read from its file. */
+  readonly password?: string
+}
+
+/**
+ * The text of keepalived.conf(5) for one router. Canonical: two specs that mean the same give the same text, so equal
+ * text is equal meaning. Every word is checked again here, whatever checked it before. Throws `config-invalid`.
+ */
+export function renderConfig(spec: RouterSpec, features: KeepalivedFeatures, context: RenderContext): string {
+  refuseContradictions(spec, features, context)
+  return [
+    ...block('global_defs', globalLines(spec, context)),
+    ...block(`vrrp_instance "${nameToken('router id', spec.id)}"`, [
+      ...roleLines(spec),
+      ...advertLines(spec, context),
+      ...trackingLines(spec),
+      ...block('virtual_ipaddress', [addressLine(spec, { ...spec.marker, interface: spec.haInterface })]),
+      ...block(
+        'virtual_ipaddress_excluded',
+        sorted(spec.virtualAddresses).map((address) => addressLine(spec, address)),
+      ),
+      ...block('virtual_routes', spec.virtualRoutes.map(routeLine)),
+    ]),
+    '',
+  ].join('\n')
+}
+
+/**
+ * How long a started keepalived listens before its timers run: a peer that is up is heard although the link passes
+ * traffic later than it has carrier (LP#1597461).
+ */
+export const startupDelayMs = (spec: Pick<RouterSpec, 'advertisementIntervalMs'>): number =>
+  Math.max(1000, spec.advertisementIntervalMs)
+
+function refuseContradictions(spec: RouterSpec, features: KeepalivedFeatures, context: RenderContext): void {
+  const refuse = (says: string) => {
+    throw new KeepwardError('config-invalid', `Cannot render the keepalived config of router ${spec.id}: ${says}`)
+  }
+  if (spec.marker.family === 6 && spec.vrrpVersion !== 3) refuse('an IPv6 marker needs VRRP version 3')
+  if (spec.advertise.kind === 'unicast') {
+    const family = spec.advertise.source.includes(':') ? 6 : 4
+    if (family !== spec.marker.family) refuse(`unicast peers must be IPv${spec.marker.family}, as the marker is`)
+    if (spec.advertise.peers.length === 0) refuse('unicast needs at least one peer')
+  }
+  if (spec.authentication.kind === 'none') return
+  if (spec.vrrpVersion !== 2) refuse('VRRP version 3 has no authentication')
+  if (!features.options.has('VRRP_AUTH')) refuse('this keepalived was built without VRRP authentication')
+  if (context.password === undefined) refuse('its password was not read')
+}
+
+function globalLines(spec: RouterSpec, context: RenderContext): string[] {
+  return [
+    // Else keepalived resolves the host's name, which can hang (LP#1511722).
+    `router_id "${nameToken('router id', spec.id)}"`,
+    // No script is ever rendered; these say what would hold for one.
+    'script_user root',
+    'enable_script_security',
+    // Of the dump; pid files are 0644 whatever is said, hence their private directory.
+    'umask 0177',
+    `vrrp_startup_delay ${secondsToken('startup delay', startupDelayMs(spec))}`,
+    `vrrp_notify_fifo "${pathToken('notify FIFO', context.fifoPath)}"`,
+  ]
+}
+
+function roleLines(spec: RouterSpec): string[] {
+  return [
+    // MASTER would take the address first and listen then.
+    'state BACKUP',
+    `interface ${nameToken('interface', spec.haInterface)}`,
+    `virtual_router_id ${integerToken('vrid', spec.vrid, 1, 255)}`,
+    `version ${integerToken('VRRP version', spec.vrrpVersion, 2, 3)}`,
+    ...(spec.marker.family === 6 ? ['native_ipv6'] : []),
+    `priority ${integerToken('priority', spec.priority, 1, 254)}`,
+    `advert_int ${intervalToken(spec)}`,
+    ...preemptLines(spec),
+    // Once at the change, once when a slow switch surely learns again (LP#1520517).
+    'garp_master_delay 5',
+    'garp_lower_prio_delay 5',
+  ]
+}
+
+function intervalToken(spec: RouterSpec): string {
+  const { advertisementIntervalMs: value, vrrpVersion } = spec
+  // RFC 3768, 5.3.7: a byte of seconds. RFC 9568, 5.2.7: 12 bits of centiseconds.
+  const [step, most] = vrrpVersion === 2 ? [1000, 255_000] : [10, 40_950]
+  return secondsToken(
+    'advertisement interval',
+    integerToken('advertisement interval', value / step, 1, most / step) * step,
+  )
+}
+
+function preemptLines({ preempt }: RouterSpec): string[] {
+  if (preempt.kind === 'never') return ['nopreempt']
+  if (preempt.delayMs === 0) return []
+  return [
+    `preempt_delay ${secondsToken('preempt delay', integerToken('preempt delay', preempt.delayMs, 1, 1_000_000))}`,
+  ]
+}
+
+function advertLines(spec: RouterSpec, context: RenderContext): string[] {
+  return [...peerLines(spec), ...authenticationLines(spec, context)]
+}
+
+function peerLines(spec: RouterSpec): string[] {
+  if (spec.advertise.kind === 'multicast') return []
+  const peers = [...new Set(spec.advertise.peers.map((peer) => addressToken('unicast peer', peer)))].sort()
+  return [
+    `unicast_src_ip ${addressToken('unicast source', spec.advertise.source)}`,
+    'check_unicast_src',
+    // RFC 9568, 5.1.1.3: a hop limit of 255 proves a sender on the link. A routed peer cannot have it.
+    ...block(
+      'unicast_peer',
+      peers.map((peer) => (isOnLink(spec, peer) ? `${peer} min_ttl 255` : peer)),
+    ),
+  ]
+}
+
+function authenticationLines(spec: RouterSpec, context: RenderContext): string[] {
+  if (spec.authentication.kind === 'none' || context.password === undefined) return []
+  return block('authentication', ['auth_type PASS', `auth_pass "${passwordToken(context.password)}"`])
+}
+
+/** keepalived 2.2.7 tracks the VRRP interface unasked, and warns (exit code 5 of -t) when `track_interface` names it. */
+function trackingLines(spec: RouterSpec): string[] {
+  const tracked = [...new Set(spec.trackedInterfaces)].filter((name) => name !== spec.haInterface).sort()
+  return [
+    ...(isTracked(spec, spec.haInterface) ? [] : ['dont_track_primary']),
+    ...block(
+      'track_interface',
+      tracked.map((name) => nameToken('tracked interface', name)),
+    ),
+  ]
+}
+
+function addressLine(spec: RouterSpec, address: VirtualAddress): string {
+  const device = nameToken('interface', address.interface)
+  return [prefixText(address), 'dev', device, ...noTrack(spec, address.interface)].join(' ')
+}
+
+function routeLine({ destination, via, interface: device, metric }: VirtualRoute): string {
+  return [
+    prefixText(destination),
+    ...(via === undefined ? [] : ['via', addressToken('gateway', via)]),
+    ...(device === undefined ? [] : ['dev', nameToken('interface', device)]),
+    ...(metric === undefined ? [] : ['metric', String(integerToken('metric', metric, 0, 0xffff_ffff))]),
+    // keepalived tracks routes of its own protocol number only: without no_track, -t warns and exits with 5.
+    `protocol ${keepwardProtocol} no_track`,
+  ].join(' ')
+}
+
+const prefixText = (prefix: Prefix): string => prefixToken('address', formatPrefix(prefix))
+
+const isTracked = (spec: RouterSpec, name: string): boolean => spec.trackedInterfaces.includes(name)
+
+const noTrack = (spec: RouterSpec, name: string): string[] => (isTracked(spec, name) ? [] : ['no_track'])
+
+/**
+ * Order matters within one interface and family only, where the first address of a subnet is the kernel's choice as
+ * source; there it stays as the operator wrote it. The order of routes stays, since a gateway may need the one before.
+ */
+function sorted(addresses: readonly VirtualAddress[]): VirtualAddress[] {
+  const order = (a: VirtualAddress, b: VirtualAddress) =>
+    a.interface < b.interface ? -1 : a.interface > b.interface ? 1 : a.family - b.family
+  return [...addresses].sort(order)
+}
+
+function block(head: string, lines: readonly string[]): string[] {
+  return lines.length === 0 ? [] : [`${head} {`, ...lines.map((line) => `    ${line}`), '}']
+}
