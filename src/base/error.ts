@@ -14,39 +14,43 @@ export class KeepwardError extends Error {
   }
 }
 
-/** Every error code there is. A code, once released, keeps its meaning. */
-export type ErrorCode =
-  | 'config-invalid'
-  | 'config-unreadable'
-  | 'command-failed'
-  | 'command-missing'
-  | 'command-timeout'
-  | 'directory-unsafe'
-  | 'file-unsafe'
-  | 'file-failed'
-  | 'netlink-failed'
-  | 'namespace-missing'
-  | 'namespace-failed'
-  | 'interface-missing'
-  | 'keepalived-missing'
-  | 'keepalived-too-old'
-  | 'keepalived-refused-config'
-  | 'keepalived-failed'
-  | 'keepalived-silent'
-  | 'host-failed'
-  | 'journal-failed'
-  | 'journal-too-new'
-  | 'journal-full'
-  | 'subscriber-too-slow'
-  | 'records-removed'
-  | 'state-in-use'
-  | 'permission-denied'
-  | 'router-unknown'
-  | 'request-invalid'
-  | 'agent-unreachable'
-  | 'native-missing'
-  | 'lab-failed'
-  | 'internal'
+/** Every error code there is, with what it means (docs/errors.md is made from this). A code, once released, keeps its meaning. */
+export const errorMeanings = {
+  'agent-unreachable': 'The control socket is not there, nobody listens, or no answer came in time.',
+  'command-failed':
+    'A program that was run ended with an error; the message holds its arguments, exit code and output.',
+  'command-missing': 'A program that is needed is not installed.',
+  'command-timeout': 'A program that was run did not end in time and was killed.',
+  'config-invalid': 'The config has problems; each is named with file, line, column, what is and what is wanted.',
+  'config-unreadable': 'The config file cannot be read: absent, forbidden, too long, or no regular file.',
+  'directory-unsafe': 'Others than root and our own user can change a directory, or a component of its path is a link.',
+  'file-failed': 'A file operation failed: no space, read-only, I/O error; the cause says which.',
+  'file-unsafe': 'A file is a link, has other names, belongs to another user, or is of another type than wanted.',
+  'host-failed': 'Several routers could not be brought where they were wanted within the time allowed.',
+  'interface-missing': 'An interface is not there, or the router declares none of that name.',
+  internal: 'A defect of Keepward itself; please report it with the log line.',
+  'journal-failed': 'The journal file cannot be opened, read or written, or is no whole journal.',
+  'journal-full': 'Too many records waited for the disk; this one was replaced by a newer one of its router.',
+  'journal-too-new': 'The journal file was written by a newer version of Keepward.',
+  'keepalived-failed': 'keepalived cannot be started or judged, or says something that is not understood.',
+  'keepalived-missing': 'keepalived is not installed.',
+  'keepalived-refused-config': 'keepalived -t refuses the rendered config; the one before stays in force.',
+  'keepalived-silent': 'keepalived does not run, is stopped, or does not answer within 3 s.',
+  'keepalived-too-old': 'The installed keepalived is older than 2.2.0, or was built without VRRP or JSON.',
+  'lab-failed': 'A lab cannot be made, found or changed as asked.',
+  'namespace-failed': 'A network namespace cannot be opened, made or listed.',
+  'namespace-missing': 'There is no network namespace of that name.',
+  'native-missing': 'The native addon is not built for this machine.',
+  'netlink-failed': 'The kernel refused a change of links, addresses or routes; the message names which.',
+  'permission-denied': 'The kernel or the policy does not allow it to this user.',
+  'records-removed': 'Retention removed records that the subscriber has not seen; the message names where to resume.',
+  'request-invalid': 'A request or an option is not of the form wanted.',
+  'router-unknown': 'Neither the config nor the kernel knows a router of that id.',
+  'state-in-use': 'Another process uses the state directory, the journal or the socket.',
+  'subscriber-too-slow': 'A subscriber read too slowly and was ended; the message names where to resume.',
+} as const
+
+export type ErrorCode = keyof typeof errorMeanings
 
 /** The sentence for a person: message, causes, hint. */
 export function describeError(error: unknown): string {

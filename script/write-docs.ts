@@ -1,0 +1,38 @@
+import { writeFileSync } from 'node:fs'
+import { errorMeanings } from '../src/base/error.ts'
+import { conditions } from '../src/router/condition.ts'
+
+/** Write the documents that are made from code: docs/errors.md and docs/conditions.md. */
+export const generated: Readonly<Record<string, () => string>> = {
+  'docs/errors.md': () =>
+    page(
+      'Errors',
+      'Every failure has one of these codes, a sentence that names what is and what is wanted, and often a hint.',
+      ['Code', 'Meaning'],
+      Object.entries(errorMeanings).map(([code, meaning]) => [`\`${code}\``, meaning]),
+    ),
+  'docs/conditions.md': () =>
+    page(
+      'Conditions',
+      'What `status` and `explain` name while it is so. Critical ones make `keepward status` exit with 2, warnings with 1.',
+      ['Code', 'Severity', 'Meaning', 'What to do'],
+      Object.entries(conditions).map(([code, { severity, title, hint }]) => [`\`${code}\``, severity, title, hint]),
+    ),
+}
+
+function page(title: string, intro: string, columns: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  const table = [line(columns), line(columns.map(() => '---')), ...rows.map(line)]
+  return [
+    `# ${title}`,
+    '',
+    `${intro} Made from the code by \`script/node script/write-docs.ts\`.`,
+    '',
+    ...table,
+    '',
+  ].join('\n')
+}
+
+if (import.meta.main) {
+  for (const [file, text] of Object.entries(generated)) writeFileSync(new URL(`../${file}`, import.meta.url), text())
+}

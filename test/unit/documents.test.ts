@@ -1,0 +1,23 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { generated } from '../../script/write-docs.ts'
+
+const read = (file: string) => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
+
+describe('documents', () => {
+  it.each(Object.entries(generated))('%s says what the code says (script/node script/write-docs.ts)', (file, text) => {
+    expect(read(file)).toBe(text())
+  })
+
+  it('every document that README names is there', () => {
+    const named = [...read('README.md').matchAll(/\]\(([^):]+)\)/g)].map(([, file]) => file ?? '')
+    expect(named.length).toBeGreaterThan(5)
+    for (const file of named) expect(read(file).length, file).toBeGreaterThan(0)
+  })
+
+  it('every file and test that SECURITY.md names is there', () => {
+    const named = [...read('SECURITY.md').matchAll(/`((?:src|test)\/[^`]+\.ts)`/g)].map(([, file]) => file ?? '')
+    expect(named.length).toBeGreaterThan(10)
+    for (const file of named) expect(read(file).length, file).toBeGreaterThan(0)
+  })
+})
