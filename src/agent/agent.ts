@@ -50,6 +50,7 @@ export class Agent {
   #raised: Raised = new Map()
   #configTrouble: string | undefined
   #stopReconciling: () => void = () => undefined
+  readonly #ignoreJournal: () => void
 
   constructor(parts: AgentParts) {
     this.#parts = parts
@@ -62,7 +63,9 @@ export class Agent {
     const executors = makeExecutors({
       host: this.host,
       clock: parts.clock,
-      recordTransition: (queue, transition) => void this.#recordTransition(queue, transition),
+      recordTransition: (queue, transition) => {
+        this.#recordTransition(queue, transition)
+      },
       recordCondition: (queue, change) => {
         this.#recordCondition(queue.id, change)
       },
@@ -74,10 +77,10 @@ export class Agent {
         parts.chronicle.defect(id, error)
       },
       onEnded: (queue) => {
-        executors.inspect({ type: 'inspect' }, queue)
+        executors.inspect({ type: 'inspect', depth: 'all' }, queue)
       },
     })
-    parts.journal.onStatus(() => {
+    this.#ignoreJournal = parts.journal.onStatus(() => {
       this.#reviewConditions()
     })
   }
@@ -96,8 +99,8 @@ export class Agent {
     )
     // A router that moved to another namespace while we were away: its old self goes first.
     if (orphans.length > 0) this.#routers.want(config.config.routers)
-    for (const queue of this.#routers.queues) this.host.recheck(queue.id)
-    this.#stopReconciling = startReconciling(this.host, this.#routers, config.config.reconcile.intervalMs)
+    this.#recheckAll()
+    this.#reconcile()
     this.#parts.chronicle.configLoaded(config.hash, config.config.routers.length)
     this.#reviewConditions(clock())
   }
@@ -174,14 +177,16 @@ export class Agent {
     try {
       const loaded = await readConfig()
       this.#refuseFixed(loaded.config)
+      const restartFor = settingsFixedAtStart(this.#parts.config.config, loaded.config)
       this.#config = loaded
       this.#configTrouble = undefined
+      this.#reconcile()
       this.host.configure(loaded.config.routers)
       const change = this.#routers.want(loaded.config.routers)
       this.#append('config', undefined, { change: 'loaded', digest: loaded.hash, ...change })
       chronicle.configLoaded(loaded.hash, loaded.config.routers.length)
-      for (const queue of this.#routers.queues) this.host.recheck(queue.id)
-      return { configDigest: loaded.hash, ...change }
+      this.#recheckAll()
+      return { configDigest: loaded.hash, ...change, restartFor }
     } catch (error) {
       const refused =
         error instanceof KeepwardError
@@ -202,6 +207,8 @@ export class Agent {
     this.#stopReconciling()
     this.#append('agent', undefined, { change: 'stopped', teardown })
     this.#routers.close()
+    // A journal that closes takes no record of its own troubles.
+    this.#ignoreJournal()
     await this.host.close()
     await this.journal.close(5000)
   }
@@ -218,7 +225,15 @@ export class Agent {
     }
   }
 
-  async #recordTransition(queue: RouterQueue, transition: Transition): Promise<void> {
+  #recheckAll(): void {
+    for (const queue of this.#routers.queues) {
+      queue.attempt(() => {
+        this.host.recheck(queue.id)
+      })
+    }
+  }
+
+  #recordTransition(queue: RouterQueue, transition: Transition): void {
     const { seq, durable } = this.journal.append({
       kind: 'transition',
       router: queue.id,
@@ -233,14 +248,20 @@ export class Agent {
       },
       () => undefined,
     )
-    const outcome = await durableOrLate(durable, transition.at.monoMs + maxGateMs - clock().monoMs)
-    chronicle.roleChanged(queue.id, transition, seq, outcome === 'late')
+    void durableOrLate(durable, transition.at.monoMs + maxGateMs - clock().monoMs).then((outcome) => {
+      chronicle.roleChanged(queue.id, transition, seq, outcome === 'late')
+    })
   }
 
   #recordCondition(router: RouterId | undefined, change: ConditionChange): void {
     const { code, text } = change.condition
     this.#append('condition', router, { change: change.change, code, text })
     this.#parts.chronicle.conditionChanged(router, change)
+  }
+
+  #reconcile(): void {
+    this.#stopReconciling()
+    this.#stopReconciling = startReconciling(this.host, this.#routers, this.config.reconcile.intervalMs)
   }
 
   #append(kind: RecordKind, router: RouterId | undefined, body: JsonObject): void {
@@ -277,4 +298,10 @@ export class Agent {
     this.#raised = raised
     for (const change of changes) this.#recordCondition(undefined, change)
   }
+}
+
+/** Settings that differ from those the process started with, and that it takes over at its next start only. */
+function settingsFixedAtStart(started: AgentConfig, next: AgentConfig): string[] {
+  const sections = ['control', 'journal', 'logging'] as const
+  return sections.filter((section) => JSON.stringify(started[section]) !== JSON.stringify(next[section]))
 }

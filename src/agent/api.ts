@@ -104,13 +104,15 @@ export const routerPlan = z.object({
   change: z.enum(['add', 'change', 'remove', 'none']),
   config: z.array(configChange),
   steps: z.array(planStep),
-  waiting: z.array(z.object({ step: z.string(), reason: z.string() })),
+  waiting: z.array(z.object({ step: z.string(), reason: z.string(), movesRole: z.boolean() })),
 })
 
 export const planAnswer = z.object({
   configDigest: z.string(),
   routers: z.array(routerPlan),
-  movesRole: z.boolean().describe('At least one step may make an instance gain or lose the primary role'),
+  movesRole: z
+    .boolean()
+    .describe('At least one step, a waiting one included, may make an instance gain or lose the primary role'),
 })
 
 export const applyAnswer = z.object({
@@ -118,6 +120,7 @@ export const applyAnswer = z.object({
   added: z.number(),
   changed: z.number(),
   removed: z.number(),
+  restartFor: z.array(z.string()).describe('Sections that take effect when the agent is started again'),
 })
 
 export const verdict = z.union([

@@ -24,7 +24,10 @@ export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
       const { code, text } = condition
       const severity = conditions[code].severity
       metrics.conditionChanges.inc({ code, change })
-      log[change === 'cleared' ? 'info' : 'warn']({ router, code, severity, text }, `condition ${change}`)
+      log[change === 'cleared' || severity === 'info' ? 'info' : 'warn'](
+        { router, code, severity, text },
+        `condition ${change}`,
+      )
     },
     configLoaded(digest, routers) {
       log.info({ digest, routers }, 'config loaded')

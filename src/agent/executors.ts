@@ -1,4 +1,3 @@
-import pLimit from 'p-limit'
 import { describeError, KeepwardError } from '../base/error.ts'
 import type { Clock } from '../base/instant.ts'
 import type { Host } from '../host/operation.ts'
@@ -7,6 +6,7 @@ import type { Transition } from '../router/effect.ts'
 import type { Outcome, Step } from '../router/operation.ts'
 import type { Executors, RouterQueue } from './router-queue.ts'
 import { singleFlight } from './single-flight.ts'
+import { slots } from './slots.ts'
 
 /** What executors work with. */
 export interface Workplace {
@@ -18,16 +18,23 @@ export interface Workplace {
 
 /** keepalived writes its line before, while or after it moves addresses: one question for all of it. */
 const askDelayMs = 10
-/** Work of this kind runs for so many routers at once; more would only take the processor from the others. */
-const concurrency = 8
+/** So many routers are worked on at once: enough to make namespaces in batches, few enough to leave the processor to others. */
+const maxWorking = 32
+/** Looks and questions are short and many; more at once would only take the processor from the rest. */
+const maxLooking = 8
+
+/** Every operation has shorter deadlines of its own; these are for what escapes them. */
+const lookDeadlineMs = 10_000
+const workDeadlineMs = 60_000
 
 /** Make the table that carries out what the core asks for. */
 export function makeExecutors(place: Workplace): Executors {
-  const limitWork = pLimit(concurrency)
-  const limitAsks = pLimit(concurrency)
-  const limitLooks = pLimit(concurrency)
+  const limitWork = slots(maxWorking)
+  const limitAsks = slots(maxLooking)
+  const limitLooks = slots(maxLooking)
   const ask = singleFlight(askDelayMs, (queue: RouterQueue) => limitAsks(() => askKeepalived(place, queue)))
   const inspect = singleFlight(0, (queue: RouterQueue) => limitLooks(() => look(place, queue)))
+  const glance = singleFlight(0, (queue: RouterQueue) => limitLooks(() => lookAtProcesses(place, queue)))
   return {
     'record-transition': (effect, queue) => {
       place.recordTransition(queue, effect.transition)
@@ -38,11 +45,14 @@ export function makeExecutors(place: Workplace): Executors {
     'ask-keepalived': (_effect, queue) => {
       ask(queue)
     },
-    inspect: (_effect, queue) => {
-      inspect(queue)
+    inspect: (effect, queue) => {
+      if (effect.depth === 'all') inspect(queue)
+      else glance(queue)
     },
     perform: (effect, queue) => {
-      void limitWork(() => performSteps(place, queue, effect.steps))
+      limitWork(() => performSteps(place, queue, effect.steps)).catch((error: unknown) => {
+        queue.defect(error)
+      })
     },
     wake: (effect, queue) => {
       queue.wakeAfter(effect.afterMs)
@@ -53,7 +63,7 @@ export function makeExecutors(place: Workplace): Executors {
 async function askKeepalived({ host, clock }: Workplace, queue: RouterQueue): Promise<void> {
   if (queue.closed) return
   try {
-    const evidence = await host.perform({ verb: 'ask-keepalived', router: queue.id })
+    const evidence = await within(lookDeadlineMs, host.perform({ verb: 'ask-keepalived', router: queue.id }))
     queue.enqueue({ type: 'answer', evidence })
   } catch {
     // Whatever hindered the question, there is no answer; the core shows that, and for how long.
@@ -65,9 +75,18 @@ async function askKeepalived({ host, clock }: Workplace, queue: RouterQueue): Pr
 async function look({ host }: Workplace, queue: RouterQueue): Promise<void> {
   if (queue.closed) return
   try {
-    const { process, settings } = await host.perform({ verb: 'inspect', router: queue.id })
+    const { process, settings } = await within(lookDeadlineMs, host.perform({ verb: 'inspect', router: queue.id }))
     queue.enqueue({ type: 'process', evidence: process })
     queue.enqueue({ type: 'settings', evidence: settings })
+  } catch (error) {
+    queue.enqueue({ type: 'look-failed', text: describeError(error) })
+  }
+}
+
+async function lookAtProcesses({ host }: Workplace, queue: RouterQueue): Promise<void> {
+  if (queue.closed) return
+  try {
+    queue.enqueue({ type: 'process', evidence: await host.perform({ verb: 'glance', router: queue.id }) })
   } catch (error) {
     queue.enqueue({ type: 'look-failed', text: describeError(error) })
   }
@@ -79,7 +98,9 @@ async function performSteps(place: Workplace, queue: RouterQueue, steps: readonl
     const outcome = await performStep(place.host, queue, step)
     const last = step === steps.at(-1)
     if (!outcome.ok || last) {
-      place.host.recheck(queue.id)
+      queue.attempt(() => {
+        place.host.recheck(queue.id)
+      })
       await look(place, queue)
     }
     queue.enqueue({ type: 'performed', operation: step.operation, outcome })
@@ -90,11 +111,24 @@ async function performSteps(place: Workplace, queue: RouterQueue, steps: readonl
 async function performStep(host: Host, queue: RouterQueue, step: Step): Promise<Outcome> {
   if (queue.closed) return { ok: false, code: 'internal', text: 'the agent is stopping' }
   try {
-    await host.perform({ ...step.operation, router: queue.id })
+    await within(workDeadlineMs, host.perform({ ...step.operation, router: queue.id }))
     return { ok: true }
   } catch (error) {
     const code = error instanceof KeepwardError ? error.code : 'internal'
     const text = `Cannot ${step.text}: ${describeError(error)}`
     return { ok: false, code, text: code === 'keepalived-refused-config' ? describeError(error) : text }
+  }
+}
+
+async function within<T>(deadlineMs: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    const error = new KeepwardError('host-failed', `It has not ended within ${deadlineMs / 1000} s`)
+    timer = setTimeout(reject, deadlineMs, error)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
   }
 }

@@ -36,7 +36,7 @@ export async function previewConfig(
   return {
     configDigest: loaded.hash,
     routers,
-    movesRole: routers.some(({ steps }) => steps.some((step) => step.movesRole)),
+    movesRole: routers.some(({ steps, waiting }) => [...steps, ...waiting].some((step) => step.movesRole)),
   }
 }
 
@@ -62,7 +62,7 @@ async function previewRouter(
       ...(after === undefined ? {} : { after }),
     })),
     steps: [...removal, ...steps].map(({ text, movesRole }) => ({ text, movesRole })),
-    waiting: waiting.map(({ step, reason }) => ({ step: step.text, reason })),
+    waiting: waiting.map(({ step, reason }) => ({ step: step.text, reason, movesRole: step.movesRole })),
   }
 }
 

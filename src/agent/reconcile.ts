@@ -14,7 +14,9 @@ export function startReconciling(host: Host, routers: RouterSet, intervalMs: num
     if (slice === 0) routers.sweep()
     for (const [index, queue] of routers.queues.entries()) {
       if (index % slices !== slice) continue
-      host.recheck(queue.id)
+      queue.attempt(() => {
+        host.recheck(queue.id)
+      })
       queue.enqueue({ type: 'recheck' })
     }
   }, intervalMs / slices)

@@ -51,7 +51,7 @@ export class RouterQueue {
   enqueue(event: RouterEvent): void {
     if (this.#closed) return
     if (this.#events.length >= maxQueued) {
-      this.#defect(new Error(`The queue of router ${this.id} is full; event ${event.type} is dropped`))
+      this.defect(new Error(`The queue of router ${this.id} is full; event ${event.type} is dropped`))
       return
     }
     this.#events.push(event)
@@ -64,6 +64,20 @@ export class RouterQueue {
     this.#wake = setTimeout(() => {
       this.enqueue({ type: 'woken' })
     }, ms)
+  }
+
+  /** Do something for this router; when it throws, that is a defect of this router's work alone. */
+  attempt(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.defect(error)
+    }
+  }
+
+  defect(error: unknown): void {
+    this.defects += 1
+    this.#onDefect(error)
   }
 
   close(): void {
@@ -81,23 +95,21 @@ export class RouterQueue {
   }
 
   #handle(event: RouterEvent): void {
-    try {
+    this.attempt(() => {
       const { router, effects } = step(this.router, event, this.#clock())
       this.router = router
-      for (const effect of effects) this.#execute(effect)
-    } catch (error) {
-      this.#defect(error)
-    }
+      // One effect that cannot be carried out must not take the next with it: the core counts on each.
+      for (const effect of effects) {
+        this.attempt(() => {
+          this.#execute(effect)
+        })
+      }
+    })
   }
 
   #execute(effect: RouterEffect): void {
     // TypeScript does not see that the key and the parameter are of one member of the union.
     const execute = this.#executors[effect.type] as (effect: RouterEffect, queue: RouterQueue) => void
     execute(effect, this)
-  }
-
-  #defect(error: unknown): void {
-    this.defects += 1
-    this.#onDefect(error)
   }
 }

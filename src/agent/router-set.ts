@@ -47,9 +47,14 @@ export class RouterSet {
     const wanted = new Map(specs.map((spec) => [spec.id, spec]))
     const change = { added: 0, changed: 0, removed: 0 }
     for (const [id, queue] of this.#queues) {
-      if (wanted.has(id) || queue.router.wanted === undefined) continue
+      if (wanted.has(id)) continue
+      // Also of one that is on its way out: its successor is wanted no more either.
+      const hadSuccessor = this.#successors.delete(id)
+      if (queue.router.wanted === undefined) {
+        if (hadSuccessor) change.removed += 1
+        continue
+      }
       change.removed += 1
-      this.#successors.delete(id)
       queue.enqueue({ type: 'wanted', spec: undefined })
     }
     for (const spec of specs) {

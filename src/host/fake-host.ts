@@ -132,6 +132,8 @@ export class FakeHost implements Host {
     switch (operation.verb) {
       case 'inspect':
         return this.#inspect(operation.router, this.#specs)
+      case 'glance':
+        return this.#inspect(operation.router, this.#specs).process
       case 'preview':
         return this.#inspect(operation.router, this.#staged)
       case 'ask-keepalived':
@@ -209,7 +211,7 @@ export class FakeHost implements Host {
       process:
         alive === undefined
           ? { kind: 'absent', asOf }
-          : { kind: 'running', ...alive, startedAt: asOf, loadedDigest: alive.loaded, asOf },
+          : { kind: 'running', ...alive, tied: false, startedAt: asOf, loadedDigest: alive.loaded, asOf },
       settings: {
         kind: 'seen',
         namespaceReady: it !== undefined,
@@ -240,7 +242,7 @@ export class FakeHost implements Host {
     const evidence =
       it === undefined
         ? ({ kind: 'absent', reason: `namespace of router ${router} is not there`, asOf } as const)
-        : ({ kind: 'present', interfaces, asOf } as const)
+        : ({ kind: 'present', interfaces, named: true, asOf } as const)
     this.#emit({ type: 'kernel', router, evidence, from })
   }
 

@@ -1,6 +1,6 @@
 import { findLink, setLink } from '../linux/link.ts'
 import { openNetlink } from '../linux/netlink-socket.ts'
-import { attachNamespace, createNamespace, namespaceInode, openNamespace, type Namespace } from '../linux/netns.ts'
+import { attachNamespace, namespaceInode, openNamespace, type Namespace } from '../linux/netns.ts'
 import { readSysctl, writeSysctl } from '../linux/sysctl.ts'
 import type { RouterSpec } from '../router/spec.ts'
 import { markOf } from './mark.ts'
@@ -23,10 +23,15 @@ const settings: readonly (readonly [key: string, value: string])[] = [
  * Make the namespace if it is not there, and set what is not set. `holder` is a process of the router that still lives
  * in a namespace whose name somebody removed: then the name is given back, and no packet is lost.
  */
-export async function ensureNamespace(spec: RouterSpec, agent: string, holder: number | undefined): Promise<void> {
+export async function ensureNamespace(
+  spec: RouterSpec,
+  agent: string,
+  holder: number | undefined,
+  create: (name: string) => Promise<unknown>,
+): Promise<void> {
   const made = namespaceInode(spec.namespace) === undefined
   if (made && holder !== undefined) await attachNamespace(spec.namespace, holder)
-  else if (made) await createNamespace(spec.namespace)
+  else if (made) await create(spec.namespace)
   using namespace = openNamespace(spec.namespace)
   using socket = openNetlink(namespace.fd)
   const lo = findLink(socket, 'lo')

@@ -9,6 +9,8 @@ import type { RouterId, RouterSpec } from '../router/spec.ts'
 export type HostOperation =
   | (RouterOperation & { readonly router: RouterId })
   | { readonly verb: 'inspect'; readonly router: RouterId }
+  /** Only the processes, and only by what is held of them already: for the frequent pass. */
+  | { readonly verb: 'glance'; readonly router: RouterId }
   /** As `inspect`, but against the staged table. */
   | { readonly verb: 'preview'; readonly router: RouterId }
   | { readonly verb: 'ask-keepalived'; readonly router: RouterId }
@@ -25,6 +27,7 @@ export interface HostAnswers {
   readonly 'remove-router': undefined
   readonly inspect: Inspection
   readonly preview: Inspection
+  readonly glance: ProcessEvidence
   readonly 'ask-keepalived': Exclude<AnswerEvidence, { kind: 'none' }>
   readonly 'list-owned': readonly OwnedRouter[]
 }

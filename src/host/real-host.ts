@@ -1,3 +1,5 @@
+import pLimit, { type LimitFunction } from 'p-limit'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock, Instant } from '../base/instant.ts'
 import { KeepwardError } from '../base/error.ts'
 import { askKeepalived } from '../keepalived/ask.ts'
@@ -14,6 +16,7 @@ import type { RouterId, RouterSpec } from '../router/spec.ts'
 import { ensureInterface, misattached, removeInterface } from './interface.ts'
 import { compareConfig, writeConfig, type RenderPlace } from './keepalived-config.ts'
 import { clearVirtualAddresses } from './leftover.ts'
+import { namespaceBatch } from './namespace-batch.ts'
 import { ensureNamespace, namespaceReady } from './namespace.ts'
 import type { Host, HostAnswers, HostCounters, HostEvent, HostOperation, Inspection } from './operation.ts'
 import { listOwned } from './owned.ts'
@@ -52,7 +55,9 @@ class RealHost implements Host {
   readonly #retired = new Map<RouterId, string>()
   #wanted: ReadonlyMap<RouterId, RouterSpec> = new Map()
   #staged: ReadonlyMap<RouterId, RouterSpec> = new Map()
+  readonly #lanes = new Map<RouterId, LimitFunction>()
   #rejected = 0
+  readonly #createNamespace = namespaceBatch()
 
   constructor(options: RealHostOptions, features: RenderPlace['features'], emit: (event: HostEvent) => void) {
     this.#options = options
@@ -89,7 +94,12 @@ class RealHost implements Host {
   }
 
   async perform<O extends HostOperation>(operation: O): Promise<HostAnswers[O['verb']]> {
-    return (await this.#answer(operation)) as HostAnswers[O['verb']]
+    // Netlink is synchronous: between two operations, events of other routers get their turn.
+    await nextTurn()
+    const answer = () => this.#answer(operation)
+    // A question is put beside whatever else is done; anything else to one router is done one at a time.
+    const alone = 'router' in operation && operation.verb !== 'ask-keepalived'
+    return (await (alone ? this.#oneAtATime(operation.router)(answer) : answer())) as HostAnswers[O['verb']]
   }
 
   recheck(router: RouterId): void {
@@ -119,12 +129,17 @@ class RealHost implements Host {
         return this.#listOwned()
       case 'inspect':
         return this.#inspect(operation.router, this.#current(operation.router))
+      case 'glance':
+        return (
+          this.#supervisedOf(operation.router).glance() ??
+          (await this.#inspect(operation.router, this.#current(operation.router))).process
+        )
       case 'preview':
         return this.#inspect(operation.router, this.#staged.get(operation.router))
       case 'ask-keepalived':
         return this.#ask(operation.router)
       case 'ensure-namespace':
-        await ensureNamespace(this.#spec(operation.router), this.#options.agent, this.#process(operation.router)?.pid)
+        await this.#ensureNamespace(this.#spec(operation.router))
         return undefined
       case 'ensure-interface':
         ensureInterface(this.#spec(operation.router), operation.interface, this.#options.agent, this.#socket)
@@ -184,6 +199,11 @@ class RealHost implements Host {
     return { kind: 'said', says, priority: view.effectivePriority, asOf: this.#options.clock() }
   }
 
+  async #ensureNamespace(spec: RouterSpec): Promise<void> {
+    const holder = this.#process(spec.id)?.pid
+    await ensureNamespace(spec, this.#options.agent, holder, this.#createNamespace)
+  }
+
   async #writeConfig(spec: RouterSpec): Promise<undefined> {
     using home = this.#home(spec.id)
     using namespace = openNamespace(spec.namespace)
@@ -222,8 +242,17 @@ class RealHost implements Host {
     await removeRouter(router, namespace, this.#homes, this.#options.agent)
     this.#supervised.get(router)?.release()
     this.#supervised.delete(router)
+    this.#lanes.delete(router)
     this.#retired.delete(router)
     this.#tracking.forget(router)
+  }
+
+  #oneAtATime(router: RouterId): LimitFunction {
+    const known = this.#lanes.get(router)
+    if (known !== undefined) return known
+    const made = pLimit(1)
+    this.#lanes.set(router, made)
+    return made
   }
 
   #spec(router: RouterId): RouterSpec {

@@ -9,11 +9,11 @@ import type { SafeDir } from '../linux/safe-dir.ts'
 import type { RouterId } from '../router/spec.ts'
 import { markOf } from './mark.ts'
 import { markIn } from './owned.ts'
-import type { Supervised } from './supervised.ts'
+import { recentScan, type Supervised } from './supervised.ts'
 
 /** End the router's keepalived, wherever it lives; none is fine. */
 export async function endKeepalived(home: KeepalivedHome, supervised: Supervised): Promise<void> {
-  const process = supervised.process ?? (await findKeepalived(home, undefined))?.process
+  const process = supervised.process ?? (await findKeepalived(home, undefined, recentScan))?.process
   if (process !== undefined) await stopKeepalived(home, process)
   supervised.release()
 }

@@ -3,11 +3,12 @@ import type { Clock } from '../base/instant.ts'
 import { findKeepalived, scanKeepalived, type ProcessScan } from '../keepalived/adopt.ts'
 import type { KeepalivedHome } from '../keepalived/home.ts'
 import { viewKeepalived, type ProcessView } from '../keepalived/process.ts'
+import { sharesControlGroup } from '../linux/control-group.ts'
 import { openProcess, type ProcessHandle } from '../linux/process.ts'
 import type { ProcessEvidence } from '../router/evidence.ts'
 
-/** One look at /proc serves all routers that look within so long. */
-const scanValidMs = 200
+/** One look at /proc serves all routers that look within so long: nobody but us starts a keepalived with our arguments. */
+const scanValidMs = 2000
 /** USER_HZ, the unit of a process's start time (proc_pid_stat(5)). */
 const ticksPerSecond = 100
 
@@ -18,6 +19,7 @@ const ticksPerSecond = 100
 export class Supervised {
   #process: ProcessHandle | undefined
   #loaded: string | undefined
+  #tied: { readonly pid: number; readonly tied: boolean } | undefined
   #child: { readonly pid: number; readonly handle: ProcessHandle } | undefined
   readonly #clock: Clock
   readonly #onEnded: () => void
@@ -65,6 +67,17 @@ export class Supervised {
     return this.#evidence(view)
   }
 
+  /** The processes as they are held, without a look at anything else; undefined when that does not suffice. */
+  glance(): ProcessEvidence | undefined {
+    const parent = this.process?.stat()
+    const child = this.#child?.handle.stat()
+    if (parent === undefined || child === undefined || child.state === 'Z' || child.parentPid !== parent.pid)
+      return undefined
+    const stopped = [parent, child].some(({ state }) => state === 'T' || state === 't')
+    const { pid, startTicks } = parent
+    return this.#evidence({ kind: 'running', pid, childPid: child.pid, stopped, startTicks })
+  }
+
   #evidence(view: ProcessView): ProcessEvidence {
     const asOf = this.#clock()
     switch (view.kind) {
@@ -72,12 +85,22 @@ export class Supervised {
         return { kind: 'absent', asOf }
       case 'orphaned':
         // It gives the addresses back and ends by itself; until then nothing may be started beside it.
-        return { ...view, kind: 'running', pid: view.childPid, startedAt: asOf, loadedDigest: this.#loaded, asOf }
+        return {
+          ...view,
+          kind: 'running',
+          pid: view.childPid,
+          tied: false,
+          startedAt: asOf,
+          loadedDigest: this.#loaded,
+          asOf,
+        }
       case 'running': {
         const livedMs = Math.max(0, uptime() - view.startTicks / ticksPerSecond) * 1000
         const startedAt = { wallMs: asOf.wallMs - livedMs, monoMs: asOf.monoMs - livedMs }
         const { pid, childPid, stopped } = view
-        return { kind: 'running', pid, childPid, stopped, startedAt, loadedDigest: this.#loaded, asOf }
+        if (this.#tied?.pid !== pid) this.#tied = { pid, tied: sharesControlGroup(pid) }
+        const { tied } = this.#tied
+        return { kind: 'running', pid, childPid, stopped, tied, startedAt, loadedDigest: this.#loaded, asOf }
       }
     }
   }
@@ -100,7 +123,8 @@ export class Supervised {
 
 let scanned: { readonly scan: ProcessScan; readonly at: number } | undefined
 
-function recentScan(): ProcessScan {
+/** Who runs with which arguments, as of at most two seconds ago; an ended process is found out by its pidfd. */
+export function recentScan(): ProcessScan {
   const now = performance.now()
   if (scanned === undefined || now - scanned.at > scanValidMs) scanned = { scan: scanKeepalived(), at: now }
   return scanned.scan

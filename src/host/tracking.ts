@@ -1,4 +1,4 @@
-import type { Clock, Instant } from '../base/instant.ts'
+import type { Clock } from '../base/instant.ts'
 import { KeepwardError } from '../base/error.ts'
 import { keepwardProtocol } from '../linux/address.ts'
 import type { NamespaceView } from '../linux/namespace-view.ts'
@@ -12,7 +12,16 @@ import type { HostEvent } from './operation.ts'
 interface Tracked {
   readonly nsid: number
   readonly inode: number
+  /** As of the last recheck. */
+  named: boolean
+  /** What the view was read as; views are never changed, only replaced. */
+  read: { readonly view: NamespaceView; readonly interfaces: ReadonlyMap<string, ObservedInterface> } | undefined
+  /** Rechecks since links were looked at as well. */
+  rechecks: number
 }
+
+/** Addresses are looked at in every pass; links, which cost the kernel four times as much, in every tenth. */
+const linksEvery = 10
 
 /** Which namespace belongs to which router, and what the kernel watch says of it, as evidence for the core. */
 export class Tracking {
@@ -57,7 +66,7 @@ export class Tracking {
     try {
       const tracked = this.#sameOrForget(router, namespace)
       if (tracked === undefined) this.#track(router, namespace)
-      else if (this.#watch.resync(tracked.nsid)) this.differences += 1
+      else if (this.#watch.resync(tracked.nsid, this.#depth(tracked))) this.differences += 1
       const view = this.view(router)
       if (view !== undefined) this.#show(router, view, 'recheck')
     } catch (error) {
@@ -85,7 +94,8 @@ export class Tracking {
     const tracked = this.#tracked.get(router)
     if (tracked === undefined) return undefined
     const inode = namespaceInode(namespace)
-    if (inode === undefined || inode === tracked.inode) return tracked
+    tracked.named = inode === tracked.inode
+    if (inode === undefined || tracked.named) return tracked
     this.#forget(router)
     return undefined
   }
@@ -93,7 +103,7 @@ export class Tracking {
   #track(router: RouterId, name: string): void {
     using namespace = openNamespace(name)
     const { nsid } = this.#watch.track(namespace)
-    this.#tracked.set(router, { nsid, inode: namespace.inode })
+    this.#tracked.set(router, { nsid, inode: namespace.inode, named: true, read: undefined, rechecks: 0 })
     this.#routers.set(nsid, router)
   }
 
@@ -106,7 +116,20 @@ export class Tracking {
   }
 
   #show(router: RouterId, view: NamespaceView, from: 'watch' | 'recheck'): void {
-    this.#emit({ type: 'kernel', router, evidence: readView(view, this.#agent, router, this.#clock()), from })
+    this.#emit({ type: 'kernel', router, evidence: this.#read(router, view), from })
+  }
+
+  #read(router: RouterId, view: NamespaceView): KernelEvidence {
+    const tracked = this.#tracked.get(router)
+    const known =
+      tracked?.read?.view === view ? tracked.read : { view, interfaces: readView(view, this.#agent, router) }
+    if (tracked !== undefined) tracked.read = known
+    return { kind: 'present', interfaces: known.interfaces, named: tracked?.named ?? false, asOf: this.#clock() }
+  }
+
+  #depth(tracked: Tracked): 'all' | 'addresses' {
+    tracked.rechecks += 1
+    return tracked.rechecks % linksEvery === 0 ? 'all' : 'addresses'
   }
 
   #showAbsent(router: RouterId, reason: string, from: 'watch' | 'recheck'): void {
@@ -115,7 +138,7 @@ export class Tracking {
 }
 
 /** What a namespace holds, as evidence. */
-export function readView(view: NamespaceView, agent: string, router: RouterId, asOf: Instant): KernelEvidence {
+export function readView(view: NamespaceView, agent: string, router: RouterId): ReadonlyMap<string, ObservedInterface> {
   const interfaces = new Map<string, ObservedInterface>()
   for (const link of view.links) {
     interfaces.set(link.name, {
@@ -134,5 +157,5 @@ export function readView(view: NamespaceView, agent: string, router: RouterId, a
         })),
     })
   }
-  return { kind: 'present', interfaces, asOf }
+  return interfaces
 }

@@ -26,6 +26,18 @@ export function leaveControlGroup(pid: number, group = 'keepward-routers'): bool
   }
 }
 
+/** Whether a process is in our control group, with which the service manager would end it; the root is nobody's. */
+export function sharesControlGroup(pid: number): boolean {
+  const own = unifiedGroup(readFileSync('/proc/self/cgroup', 'utf8'))
+  if (own === undefined || own === '/') return false
+  try {
+    return unifiedGroup(readFileSync(`/proc/${pid}/cgroup`, 'utf8')) === own
+  } catch {
+    // It has ended.
+    return false
+  }
+}
+
 /** The path in the cgroup v2 hierarchy in /proc/<pid>/cgroup (cgroups(7)). */
 export function unifiedGroup(text: string): string | undefined {
   const line = text.split('\n').find((candidate) => candidate.startsWith('0::'))

@@ -31,6 +31,11 @@ export const conditions = {
     title: 'keepalived is stopped or does not answer',
     hint: 'It is shown and not killed, since it may hold the address; `kill -CONT` a stopped one, restart one that hangs',
   },
+  'keepalived-tied': {
+    severity: 'info',
+    title: 'keepalived shares the control group of the agent and may end with it',
+    hint: 'Let the agent write to the cgroup v2 mount, or run its service with KillMode=process',
+  },
   'config-refused': {
     severity: 'warning',
     title: 'keepalived refuses the rendered config; the one before stays in force',
@@ -54,7 +59,7 @@ export const conditions = {
   'virtual-address-missing': {
     severity: 'critical',
     title: 'This instance is primary, but a virtual address is not on its interface',
-    hint: 'Somebody removed it behind keepalived; `keepward apply` does not add it: reload or restart this keepalived, or add it by hand',
+    hint: 'Somebody removed it, or its interface was down for a while; keepalived does not put it back: add it by hand, or let another host take over',
   },
   'virtual-address-leftover': {
     severity: 'critical',

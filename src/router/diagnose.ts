@@ -25,8 +25,9 @@ export function diagnose(router: Router, now: Instant): Diagnosis {
     if (text !== undefined) texts.set(code, text)
   }
   say('address-without-keepalived', addressWithoutKeepalived(router, wanted))
-  say('keepalived-restarting', restarting(router))
+  say('keepalived-restarting', restarting(router, now))
   say('keepalived-stalled', stalled(router, now))
+  say('keepalived-tied', tied(router))
   say('evidence-missing', evidenceMissing(router, now))
   say('waiting-for-carrier', waitingForCarrier(router, wanted))
   say('interface-missing', interfaceMissing(router, wanted))
@@ -55,8 +56,8 @@ function addressWithoutKeepalived(router: Router, wanted: RouterSpec): string | 
   return `${formatPrefix(wanted.marker)} is on ${wanted.haInterface}, and no keepalived lives`
 }
 
-function restarting({ process, supervision, work }: Router): string | undefined {
-  if (process.kind === 'running' && process.childPid === undefined) {
+function restarting({ process, supervision, work }: Router, now: Instant): string | undefined {
+  if (process.kind === 'running' && (supervision.childReplaced || childless(process, now))) {
     return `the VRRP child of keepalived ${String(process.pid)} died and is being replaced by it`
   }
   if (process.kind !== 'absent' || supervision.deaths === 0) return undefined
@@ -64,11 +65,21 @@ function restarting({ process, supervision, work }: Router): string | undefined 
   return `keepalived died${supervision.deaths > 1 ? ` ${String(supervision.deaths)} times in a row` : ''} and is ${doing}`
 }
 
+/** A keepalived that has just been started has not had its child yet. */
+function childless({ childPid, startedAt }: Extract<Router['process'], { kind: 'running' }>, now: Instant): boolean {
+  return childPid === undefined && now.monoMs - startedAt.monoMs > settleMs
+}
+
 function stalled({ process, answer }: Router, now: Instant): string | undefined {
   if (process.kind !== 'running') return undefined
   if (process.stopped) return `keepalived ${String(process.pid)} is stopped (state T)`
   if (answer.kind !== 'silent' || process.childPid === undefined) return undefined
   return `keepalived ${String(process.pid)} has not answered for ${seconds(now.monoMs - answer.since.monoMs)}`
+}
+
+function tied({ process }: Router): string | undefined {
+  if (process.kind !== 'running' || !process.tied) return undefined
+  return `keepalived ${String(process.pid)} would end with the agent's service`
 }
 
 function evidenceMissing({ kernel, process, settings, work, lookFailure }: Router, now: Instant): string | undefined {

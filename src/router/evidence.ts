@@ -5,7 +5,13 @@ import type { Instant } from '../base/instant.ts'
 export type KernelEvidence =
   | { readonly kind: 'unseen' }
   | { readonly kind: 'absent'; readonly reason: string; readonly asOf: Instant }
-  | { readonly kind: 'present'; readonly interfaces: ReadonlyMap<string, ObservedInterface>; readonly asOf: Instant }
+  | {
+      readonly kind: 'present'
+      readonly interfaces: ReadonlyMap<string, ObservedInterface>
+      /** The namespace's name leads to it; removed behind our back, keepalived lives on in a nameless one. */
+      readonly named: boolean
+      readonly asOf: Instant
+    }
 
 export interface ObservedInterface {
   /** Set up by an administrator (IFF_UP). */
@@ -35,6 +41,8 @@ export type ProcessEvidence =
       readonly childPid: number | undefined
       /** Either process is in state T (stopped by a signal). */
       readonly stopped: boolean
+      /** In the agent's own control group: a service manager that ends the agent ends it too. */
+      readonly tied: boolean
       readonly startedAt: Instant
       /** Digest of the config text that it started with or last reloaded. */
       readonly loadedDigest: string | undefined

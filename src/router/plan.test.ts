@@ -24,7 +24,7 @@ async function world(spec: RouterSpec) {
       wanted,
       kernel,
       ...inspection,
-      supervision: { deaths: 0, startNotBeforeMonoMs: 0, lastReloadMonoMs: undefined },
+      supervision: { deaths: 0, startNotBeforeMonoMs: 0, lastReloadMonoMs: undefined, childReplaced: false },
       marker: { present: false, since: at(0) },
     }
   }
@@ -57,7 +57,7 @@ describe('plan()', () => {
 
   it('plan() touches nothing that has not been looked at', () => {
     const unseen = { kind: 'unseen' } as const
-    const supervision = { deaths: 0, startNotBeforeMonoMs: 0, lastReloadMonoMs: undefined }
+    const supervision = { deaths: 0, startNotBeforeMonoMs: 0, lastReloadMonoMs: undefined, childReplaced: false }
     const marker = { present: false, since: at(0) }
     const router = { wanted: routerSpec(), kernel: unseen, process: unseen, settings: unseen, supervision, marker }
     expect(plan(router, 0)).toEqual({ steps: [], waiting: [] })

@@ -32,7 +32,7 @@ export function plan(router: Plannable, nowMonoMs: number): Plan {
   if (settings.kind === 'unseen' || process.kind === 'unseen' || kernel.kind === 'unseen') return nothing
   if (wanted === undefined) return removal(router)
   const steps = [
-    ...namespaceSteps(wanted, settings),
+    ...namespaceSteps(wanted, kernel, settings),
     ...interfaceSteps(wanted, kernel, settings, process),
     ...configSteps(wanted, settings),
   ]
@@ -61,8 +61,9 @@ function removal({ kernel, process, settings, marker }: Plannable): Plan {
   return { steps: [step], waiting: [] }
 }
 
-function namespaceSteps(wanted: RouterSpec, settings: SettingsEvidence): Step[] {
-  if (settings.kind === 'seen' && settings.namespaceReady) return []
+function namespaceSteps(wanted: RouterSpec, kernel: KernelEvidence, settings: SettingsEvidence): Step[] {
+  const named = kernel.kind === 'present' && kernel.named
+  if (named && settings.kind === 'seen' && settings.namespaceReady) return []
   return [
     {
       operation: { verb: 'ensure-namespace' },

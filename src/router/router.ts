@@ -61,6 +61,8 @@ export interface Supervision {
   readonly deaths: number
   readonly startNotBeforeMonoMs: number
   readonly lastReloadMonoMs: number | undefined
+  /** The VRRP child died, and the one that keepalived put in its place has not answered yet. */
+  readonly childReplaced: boolean
 }
 
 export function newRouter(id: RouterId, recorded: Recorded | undefined, now: Instant): Router {
@@ -76,7 +78,7 @@ export function newRouter(id: RouterId, recorded: Recorded | undefined, now: Ins
     role: { kind: 'undecided', since: now, recorded },
     raised: new Map(),
     work: { kind: 'idle', last: undefined },
-    supervision: { deaths: 0, startNotBeforeMonoMs: 0, lastReloadMonoMs: undefined },
+    supervision: { deaths: 0, startNotBeforeMonoMs: 0, lastReloadMonoMs: undefined, childReplaced: false },
   }
 }
 

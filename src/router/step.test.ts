@@ -26,7 +26,7 @@ function kernel(ms: number, primary: boolean, ha: Partial<ObservedInterface> = {
     ['ha0', link({ addresses: primary ? [own, marker] : [own], ...ha })],
     ['ext0', link({ addresses: primary ? [virtual] : [] })],
   ])
-  return { kind: 'present', interfaces, asOf: at(ms) }
+  return { kind: 'present', interfaces, named: true, asOf: at(ms) }
 }
 
 const running = (ms: number, change: Partial<Extract<ProcessEvidence, { kind: 'running' }>> = {}): ProcessEvidence => ({
@@ -34,6 +34,7 @@ const running = (ms: number, change: Partial<Extract<ProcessEvidence, { kind: 'r
   pid: 40,
   childPid: 41,
   stopped: false,
+  tied: false,
   startedAt: at(0),
   loadedDigest: 'c1',
   asOf: at(ms),
@@ -288,6 +289,7 @@ describe('step()', () => {
         ['ha0', link({ addresses: [own, marker] })],
         ['ext0', link()],
       ]),
+      named: true,
       asOf: at(3000),
     }
     const primary = feed(
@@ -304,6 +306,7 @@ describe('step()', () => {
         ['ha0', link({ addresses: [own] })],
         ['ext0', link({ addresses: [virtual] })],
       ]),
+      named: true,
       asOf: at(3000),
     }
     const backup = feed(fresh(), ...asBackup, [3000, { type: 'kernel', evidence: added, from: 'watch' }])

@@ -11,6 +11,8 @@ import type { LastWork, Router, Work } from './router.ts'
 
 /** An answer of keepalived older than this is asked again by the slow pass. */
 export const askAgainAfterMs = 10_000
+/** Files and sysctls older than this are compared again by the slow pass. */
+export const settingsAgainAfterMs = 20_000
 /** A keepalived that lived for this long has not "died in a row". */
 const provenAliveMs = 60_000
 const firstBackoffMs = 1000
@@ -82,16 +84,26 @@ function absorbProcess(router: Router, evidence: Router['process'], now: Instant
   const died = before.kind === 'running' && evidence.kind === 'absent'
   const replaced = evidence.kind === 'running' && before.kind === 'running' && evidence.pid !== before.pid
   const answer = died || replaced ? ({ kind: 'none' } as const) : router.answer
-  if (!died) return { ...router, process: evidence, answer }
+  const childReplaced = evidence.kind === 'running' && (router.supervision.childReplaced || childDied(before, evidence))
+  const supervised = { ...router.supervision, childReplaced }
+  if (!died) return { ...router, process: evidence, answer, supervision: supervised }
   const deaths = now.monoMs - before.startedAt.monoMs > provenAliveMs ? 1 : router.supervision.deaths + 1
   // The first restart is immediate; a keepalived that dies again and again is started ever more slowly.
   const waitMs = deaths === 1 ? 0 : backoffMs(deaths - 1)
-  const supervision = { ...router.supervision, deaths, startNotBeforeMonoMs: now.monoMs + waitMs }
+  const supervision = { ...supervised, deaths, startNotBeforeMonoMs: now.monoMs + waitMs }
   return { ...router, process: evidence, answer, supervision }
 }
 
+/** keepalived replaces it sooner than we look: seen by its pid alone. */
+function childDied(before: Router['process'], evidence: Extract<Router['process'], { kind: 'running' }>): boolean {
+  if (before.kind !== 'running' || before.pid !== evidence.pid) return false
+  return before.childPid !== undefined && before.childPid !== evidence.childPid
+}
+
 function absorbAnswer(router: Router, evidence: Exclude<Router['answer'], { kind: 'none' }>): Router {
-  if (evidence.kind === 'said') return { ...router, answer: evidence }
+  if (evidence.kind === 'said') {
+    return { ...router, answer: evidence, supervision: { ...router.supervision, childReplaced: false } }
+  }
   const since = router.answer.kind === 'silent' ? router.answer.since : evidence.since
   return { ...router, answer: { ...evidence, since, before: lastSaid(router.answer) } }
 }
@@ -113,18 +125,21 @@ function absorbOutcome(router: Router, operation: RouterOperation, outcome: Outc
 
 /** Where to look next, given what the event changed. */
 function hints(before: Router, after: Router, event: RouterEvent, now: Instant): RouterEffect[] {
-  const inspect = { type: 'inspect' } as const
+  const inspect = { type: 'inspect', depth: 'all' } as const
   switch (event.type) {
     case 'wanted':
       return [inspect]
     case 'recheck':
-      return [inspect, ...askIf(answerIsOld(after, now))]
+      return [
+        settingsAreOld(after, now) ? inspect : { type: 'inspect', depth: 'processes' },
+        ...askIf(answerIsOld(after, now)),
+      ]
     case 'notified':
       return event.says === 'stopped' ? [inspect] : askIf(runs(after))
     case 'kernel':
       return [
         ...(before.kernel.kind === after.kernel.kind ? [] : [inspect]),
-        ...askIf(before.marker.present !== after.marker.present && runs(after)),
+        ...askIf(runs(after) && (before.marker.present !== after.marker.present || tracksOther(before, after))),
       ]
     case 'process':
       return askIf(childOf(after) !== undefined && childOf(before) !== childOf(after))
@@ -137,6 +152,18 @@ function hints(before: Router, after: Router, event: RouterEvent, now: Instant):
       return []
   }
 }
+
+/** A tracked link went down or came up, which keepalived calls fault or its end; its line about that may be lost. */
+function tracksOther(before: Router, after: Router): boolean {
+  const state = ({ kernel }: Router, name: string): boolean | undefined => {
+    const link = kernel.kind === 'present' ? kernel.interfaces.get(name) : undefined
+    return link === undefined ? undefined : link.up && link.carrier
+  }
+  return after.wanted?.trackedInterfaces.some((name) => state(before, name) !== state(after, name)) ?? false
+}
+
+const settingsAreOld = ({ settings }: Router, now: Instant): boolean =>
+  settings.kind === 'unseen' || now.monoMs - settings.asOf.monoMs >= settingsAgainAfterMs
 
 const askIf = (when: boolean): RouterEffect[] => (when ? [{ type: 'ask-keepalived' }] : [])
 const childless = ({ process }: Router): boolean => process.kind === 'running' && process.childPid === undefined

@@ -1,12 +1,13 @@
 import type { FastifyInstance } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import { KeepwardError } from '../../base/error.ts'
 import * as api from '../api.ts'
 import type { ControlParts } from './server.ts'
 import { streamEvents } from './stream.ts'
 
-const refusals = { 403: api.problem, 404: api.problem, 422: api.problem, 500: api.problem }
-const eventQuery = z.object({
+const refusals = { 400: api.problem, 403: api.problem, 404: api.problem, 422: api.problem, 500: api.problem }
+const eventQuery = z.strictObject({
   after: z.coerce.number().int().min(0).optional().describe('The last sequence that you have'),
   router: z.string().max(64).optional(),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
@@ -55,10 +56,11 @@ export function addRoutes(plain: FastifyInstance, { agent }: ControlParts): void
     },
     async (request, reply) => {
       const { after, router } = request.query
-      const resumed = Number(request.headers['last-event-id'])
-      const from = Number.isSafeInteger(resumed) && resumed >= 0 ? resumed : after
+      const { durableSeq } = agent.journal.status
+      const from = lastEventId(request.headers['last-event-id']) ?? after ?? durableSeq
+      if (from > durableSeq) throw notYet(from, durableSeq)
       await streamEvents(reply, agent.journal, {
-        after: from ?? agent.journal.status.durableSeq,
+        after: from,
         ...(router === undefined ? {} : { router }),
       })
     },
@@ -68,3 +70,16 @@ export function addRoutes(plain: FastifyInstance, { agent }: ControlParts): void
 
   app.get('/v1/openapi.json', { schema: { hide: true } }, () => plain.swagger())
 }
+
+/** An empty one says that the reader has none yet (WHATWG HTML, 9.2.4). */
+function lastEventId(text: string | string[] | undefined): number | undefined {
+  if (text === undefined || text === '') return undefined
+  const seq = typeof text === 'string' && /^[0-9]{1,15}$/.test(text) ? Number(text) : undefined
+  if (seq !== undefined) return seq
+  throw new KeepwardError('request-invalid', 'Last-Event-ID is no sequence of a record, wanted a whole number')
+}
+
+const notYet = (after: number, durableSeq: number): KeepwardError =>
+  new KeepwardError('request-invalid', `There is no record ${after} yet: the newest of this journal is ${durableSeq}`, {
+    hint: 'compare the journal id as well: a new file counts from 1',
+  })
