@@ -62,7 +62,7 @@ async function previewRouter(
       ...(after === undefined ? {} : { after }),
     })),
     steps: [...removal, ...steps].map(({ text, movesRole }) => ({ text, movesRole })),
-    waiting: waiting.map(({ step, reason }) => ({ step: step.text, reason, movesRole: step.movesRole })),
+    waiting: waiting.map(({ step, reason }) => ({ step: step.text, reason })),
   }
 }
 

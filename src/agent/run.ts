@@ -6,7 +6,7 @@ import { systemClock } from '../base/instant.ts'
 import { versionText } from '../base/version.ts'
 import { openRealHost } from '../host/real-host.ts'
 import { openJournal } from '../journal/journal.ts'
-import { lockDirectory } from '../linux/lock.ts'
+import { lockDirectory, type Lock } from '../linux/lock.ts'
 import { bootId } from '../linux/process.ts'
 import { run } from '../linux/run.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
@@ -28,6 +28,7 @@ export async function runAgent(file: string, options: { readonly teardown: boole
   const readerGid = await groupId(control.group)
   const state = SafeDir.open(paths.state, { create: true })
   const lock = lockDirectory(state)
+  const identityLock = lockIdentity(identity.id)
   // Readers of the control socket must be able to pass; everything below is closed to them.
   const runDir = SafeDir.open(paths.run, { create: true, mode: readerGid === undefined ? 0o700 : 0o711 })
   const log = makeLogger(logging.level, identity.id)
@@ -74,9 +75,19 @@ export async function runAgent(file: string, options: { readonly teardown: boole
   }
   await stopControl()
   await agent.stop({ teardown: options.teardown })
+  identityLock.release()
   lock.release()
   log.info(options.teardown ? 'everything that was made is removed' : 'agent stopped; keepalived runs on')
   return 0
+}
+
+/**
+ * Namespaces and the marks in them are seen by the whole machine: two agents of one id would each take the other's routers
+ * for leftovers of its own, and remove them. Throws `state-in-use`.
+ */
+function lockIdentity(id: string): Lock {
+  const directory = SafeDir.open('/run/keepward-agents', { create: true })
+  return lockDirectory(directory, `${id}.lock`)
 }
 
 /** Wait for SIGTERM or SIGINT; meanwhile SIGHUP applies the config. */

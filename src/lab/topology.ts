@@ -90,7 +90,8 @@ export function configOf(shape: LabShape, host: LabHost): string {
   const own = hosts.findIndex((one) => one.name === host.name)
   const head = [
     'version: 1',
-    `agent: { id: ${host.name} }`,
+    // Marks in the kernel name the agent: two labs on one machine must not take each other's namespaces for their own.
+    `agent: { id: ${shape.name}-${host.name} }`,
     `paths: { state: ${host.directory}/state, run: ${host.directory}/run }`,
     'reconcile: { intervalMs: 2000 }',
     'routers:',

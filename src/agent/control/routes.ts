@@ -7,10 +7,14 @@ import type { ControlParts } from './server.ts'
 import { streamEvents } from './stream.ts'
 
 const refusals = { 400: api.problem, 403: api.problem, 404: api.problem, 422: api.problem, 500: api.problem }
+const wholeNumber = (from: number, to: number) => {
+  const error = `must be a whole number from ${String(from)} to ${String(to)}`
+  return z.coerce.number({ error }).int({ error }).min(from, { error }).max(to, { error })
+}
 const eventQuery = z.strictObject({
-  after: z.coerce.number().int().min(0).optional().describe('The last sequence that you have'),
+  after: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional().describe('The last sequence that you have'),
   router: z.string().max(64).optional(),
-  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  limit: wholeNumber(1, 1000).default(100),
   newestFirst: z.stringbool().default(false),
 })
 const streamQuery = eventQuery.pick({ after: true, router: true })

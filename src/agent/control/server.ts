@@ -66,6 +66,11 @@ async function serveSocket(parts: ControlParts): Promise<FastifyInstance> {
     addRoutes(inner, parts)
     done()
   })
+  // fastify ends connections only of a server that it bound itself; an event stream would hold the agent's end up.
+  app.addHook('preClose', (done) => {
+    app.server.closeAllConnections()
+    done()
+  })
   await app.ready()
   const { readerGid } = parts.policy
   const access = readerGid === undefined ? { mode: 0o600 } : { mode: 0o660, gid: readerGid }
