@@ -201,19 +201,18 @@ export class Agent {
     }
   }
 
-  /** Stop looking; keepalived runs on. With `teardown`, remove everything that was made first. */
-  async stop({ teardown }: { teardown: boolean }): Promise<void> {
-    if (teardown) await this.#teardown()
+  /** Stop looking; keepalived runs on. The journal stays open: it is the caller's. */
+  async stop(): Promise<void> {
     this.#stopReconciling()
-    this.#append('agent', undefined, { change: 'stopped', teardown })
+    this.#append('agent', undefined, { change: 'stopped' })
     this.#routers.close()
     // A journal that closes takes no record of its own troubles.
     this.#ignoreJournal()
     await this.host.close()
-    await this.journal.close(5000)
   }
 
-  async #teardown(): Promise<void> {
+  /** Remove everything that was made for any router. Throws `host-failed` when something is left after 60 s. */
+  async teardown(): Promise<void> {
     const deadline = this.#parts.clock().monoMs + teardownMs
     this.#routers.want([])
     while (this.#routers.queues.some(({ router }) => !isGone(router))) {

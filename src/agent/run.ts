@@ -14,71 +14,104 @@ import { notifyServiceManager } from '../linux/sd-notify.ts'
 import { Agent } from './agent.ts'
 import { startControl } from './control/server.ts'
 import { makeChronicle } from './events.ts'
-import { makeLogger } from './log.ts'
+import { makeLogger, type Logger } from './log.ts'
 import { makeMetrics } from './metrics.ts'
+import type { LoadedConfig } from './preview.ts'
 
 /**
  * Run an agent in the foreground until SIGTERM or SIGINT; SIGHUP applies the config file again. Resolves with the exit
- * status. Throws when it cannot start; then nothing was touched.
+ * status. Throws when it cannot start; then nothing was touched, and nothing of ours stays open.
  */
 export async function runAgent(file: string, options: { readonly teardown: boolean }): Promise<number> {
+  const told = listenForSignals()
   const read = () => readConfig(file, hostname())
   const loaded = await read()
-  const { agent: identity, paths, control, journal: retention, logging } = loaded.config
+  const log = makeLogger(loaded.config.logging.level, loaded.config.agent.id)
+  await using open = new AsyncDisposableStack()
+  const agent = await openAgent(open, { loaded, read, log, serves: !options.teardown })
+  await agent.start()
+  if (options.teardown) {
+    await agent.teardown()
+    log.info('everything that was made is removed')
+    return 0
+  }
+  notifyServiceManager('READY=1')
+  log.info({ version: versionText, config: file, routers: loaded.config.routers.length }, 'agent ready')
+  told.onHangUp(() => {
+    agent.apply().catch((error: unknown) => {
+      log.error({ text: describeError(error) }, 'SIGHUP: config not applied')
+    })
+  })
+  await told.toEnd
+  notifyServiceManager('STOPPING=1')
+  log.info('agent stops; keepalived runs on')
+  return 0
+}
+
+interface Opening {
+  readonly loaded: LoadedConfig
+  readonly read: () => Promise<LoadedConfig>
+  readonly log: Logger
+  /** Answer on the control socket. */
+  readonly serves: boolean
+}
+
+/** Open all that an agent needs, each put on the stack that closes it, last opened first. */
+async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves }: Opening): Promise<Agent> {
+  const { agent: identity, paths, control, journal: retention } = loaded.config
+  const state = open.use(SafeDir.open(paths.state, { create: true }))
+  open.use(lockDirectory(state))
+  open.use(lockIdentity(identity.id))
   const readerGid = await groupId(control.group)
-  const state = SafeDir.open(paths.state, { create: true })
-  const lock = lockDirectory(state)
-  const identityLock = lockIdentity(identity.id)
   // Readers of the control socket must be able to pass; everything below is closed to them.
-  const runDir = SafeDir.open(paths.run, { create: true, mode: readerGid === undefined ? 0o700 : 0o711 })
-  const log = makeLogger(logging.level, identity.id)
+  const runDir = open.use(SafeDir.open(paths.run, { create: true, mode: readerGid === undefined ? 0o700 : 0o711 }))
   const metrics = makeMetrics()
+  const clock = systemClock
   const boot = bootId()
   const journal = await openJournal({
     file: state.pathOf('journal.sqlite'),
     agent: identity.id,
     boot,
-    clock: systemClock,
+    clock,
     retain: { days: retention.retainDays, sizeBytes: retention.maxSizeMb * 1024 * 1024 },
   })
+  open.defer(() => journal.close(closeJournalMs))
+  const makeHost = await openRealHost({ agent: identity.id, runDir, clock })
+  const chronicle = makeChronicle(log, metrics)
   const agent = new Agent({
     config: loaded,
     readConfig: read,
-    makeHost: await openRealHost({ agent: identity.id, runDir, clock: systemClock }),
+    makeHost,
     journal,
-    clock: systemClock,
+    clock,
     boot,
     version: versionText,
-    chronicle: makeChronicle(log, metrics),
+    chronicle,
     metrics,
   })
-  const policy = { ownUid: process.geteuid?.() ?? 0, readerGid }
-  const stopControl = options.teardown
-    ? () => Promise.resolve()
-    : await startControl({
-        agent,
-        metrics,
-        log,
-        version: versionText,
-        dir: runDir,
-        policy,
-        metricsPort: control.metricsPort,
-      })
-  await agent.start()
-  if (!options.teardown) {
-    notifyServiceManager('READY=1')
-    log.info({ version: versionText, config: file, routers: loaded.config.routers.length }, 'agent ready')
-    await untilTold(agent, (error) => {
-      log.error({ text: describeError(error) }, 'SIGHUP: config not applied')
-    })
-    notifyServiceManager('STOPPING=1')
+  open.defer(() => agent.stop())
+  if (serves) {
+    const policy = { ownUid: process.geteuid?.() ?? 0, readerGid }
+    const { metricsPort } = control
+    open.defer(await startControl({ agent, metrics, log, version: versionText, dir: runDir, policy, metricsPort }))
   }
-  await stopControl()
-  await agent.stop({ teardown: options.teardown })
-  identityLock.release()
-  lock.release()
-  log.info(options.teardown ? 'everything that was made is removed' : 'agent stopped; keepalived runs on')
-  return 0
+  return agent
+}
+
+const closeJournalMs = 5000
+
+/** From the first moment on, so that no signal finds its default action. */
+function listenForSignals(): { readonly toEnd: Promise<unknown>; onHangUp(apply: () => void): void } {
+  let apply: () => void = () => undefined
+  process.on('SIGHUP', () => {
+    apply()
+  })
+  return {
+    toEnd: Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]),
+    onHangUp: (next) => {
+      apply = next
+    },
+  }
 }
 
 /**
@@ -88,16 +121,6 @@ export async function runAgent(file: string, options: { readonly teardown: boole
 function lockIdentity(id: string): Lock {
   const directory = SafeDir.open('/run/keepward-agents', { create: true })
   return lockDirectory(directory, `${id}.lock`)
-}
-
-/** Wait for SIGTERM or SIGINT; meanwhile SIGHUP applies the config. */
-async function untilTold(agent: Agent, onRefused: (error: unknown) => void): Promise<void> {
-  const reload = () => {
-    agent.apply().catch(onRefused)
-  }
-  process.on('SIGHUP', reload)
-  await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
-  process.off('SIGHUP', reload)
 }
 
 /** The number of a group, from wherever this host keeps its groups (getent(1)); undefined when there is none. */

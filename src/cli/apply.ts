@@ -1,7 +1,7 @@
 import type { ApplyAnswer } from '../agent/api.ts'
 import { call } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
-import type { Globals } from './main.ts'
+import type { Globals } from './globals.ts'
 
 /** `keepward apply`: the agent reads its config file again; a file with an error changes nothing. */
 export async function apply(globals: Globals): Promise<number> {

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { hostname } from 'node:os'
 import { errnoOf, KeepwardError, type ErrorCode } from '../base/error.ts'
 import { readConfig } from '../config/read.ts'
-import type { Globals } from './main.ts'
+import type { Globals } from './globals.ts'
 
 const timeoutMs = 10_000
 

@@ -4,7 +4,7 @@ import { verifyFile } from '../journal/verify.ts'
 import type { EventView, VerdictView } from '../agent/api.ts'
 import { call, stream } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
-import type { Globals } from './main.ts'
+import type { Globals } from './globals.ts'
 import { ageText, timeText } from './table.ts'
 
 /** `keepward events`: the journal, oldest first; `--verify` walks its hash chain. */

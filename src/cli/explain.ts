@@ -2,7 +2,7 @@ import type { Explanation } from '../agent/api.ts'
 import { call } from './client.ts'
 import { renderEvent } from './events.ts'
 import { ExitStatus } from './exit-status.ts'
-import type { Globals } from './main.ts'
+import type { Globals } from './globals.ts'
 import { ageText, conditionText, roleText, table, timeText } from './table.ts'
 
 /** `keepward explain ROUTER`: why the role is what it is. */

@@ -1,14 +1,9 @@
-import { Command, CommanderError } from 'commander'
+import { Argument, Command, CommanderError } from 'commander'
 import { describeError } from '../base/error.ts'
 import { versionText } from '../base/version.ts'
 import { ExitStatus } from './exit-status.ts'
-
-/** Options of every command. */
-export interface Globals {
-  readonly config: string
-  readonly socket: string | undefined
-  readonly json: boolean
-}
+import type { Globals } from './globals.ts'
+import { shells } from './shells.ts'
 
 /** Runs a command; its number is the exit status. */
 type Run = (globals: Globals, options: Record<string, unknown>, ...words: string[]) => Promise<number>
@@ -16,6 +11,21 @@ type Run = (globals: Globals, options: Record<string, unknown>, ...words: string
 /** Run `keepward` with these words; resolves with the exit status. */
 export async function main(words: readonly string[]): Promise<number> {
   let status = 0
+  const program = await buildProgram((ended) => {
+    status = ended
+  })
+  try {
+    await program.parseAsync([...words], { from: 'user' })
+    return status
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : ExitStatus.usage
+    process.stderr.write(`keepward: ${describeError(error)}\n`)
+    return ExitStatus.failed
+  }
+}
+
+/** The tree of commands, which completion and documentation are made of too; `ended` is given the exit status. */
+export async function buildProgram(ended: (status: number) => void): Promise<Command> {
   const program = new Command('keepward')
     .description('Runs highly available routers with keepalived, and always knows who is primary.')
     .version(versionText, '-V, --version')
@@ -38,10 +48,12 @@ export async function main(words: readonly string[]): Promise<number> {
           .flat()
           .filter((word): word is string => typeof word === 'string')
         const run = await load()
-        status = await run(
-          program.opts<{ config: string; socket?: string; json: boolean }>() as Globals,
-          options,
-          ...positional,
+        ended(
+          await run(
+            program.opts<{ config: string; socket?: string; json: boolean }>() as Globals,
+            options,
+            ...positional,
+          ),
         )
       })
 
@@ -76,25 +88,12 @@ export async function main(words: readonly string[]): Promise<number> {
     'check this host: kernel, capabilities, keepalived, clock',
     async () => (await import('./doctor.ts')).doctor,
   )
-  command('completion <shell>', 'print shell completion for bash, zsh or fish', async () => {
+  command('completion', 'print shell completion for bash, zsh or fish', async () => {
     const { completion } = await import('./completion.ts')
     return (_globals, _options, shell = '') => Promise.resolve(completion(program, shell))
-  })
-  program.addCommand(
-    (await import('./lab.ts')).labCommand(
-      (ended) => {
-        status = ended
-      },
-      () => program.opts<{ json: boolean }>().json,
-    ),
-  )
-
-  try {
-    await program.parseAsync([...words], { from: 'user' })
-    return status
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : ExitStatus.usage
-    process.stderr.write(`keepward: ${describeError(error)}\n`)
-    return ExitStatus.failed
-  }
+  }).addArgument(new Argument('<shell>', 'the shell').choices(shells))
+  const lab = (await import('./lab.ts')).labCommand(ended, () => program.opts<{ json: boolean }>().json)
+  // What program.command() does by itself: without it, a wrong word would end the process with commander's own status.
+  for (const one of [lab, ...lab.commands]) one.copyInheritedSettings(program)
+  return program.addCommand(lab)
 }

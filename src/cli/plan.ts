@@ -1,7 +1,7 @@
 import type { PlanAnswer, RouterPlan } from '../agent/api.ts'
 import { call } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
-import type { Globals } from './main.ts'
+import type { Globals } from './globals.ts'
 import { paint } from './table.ts'
 
 /** `keepward plan`: what applying the config file would do; nothing is done. */

@@ -1,7 +1,7 @@
 import type { AgentStatus } from '../agent/api.ts'
 import { call } from './client.ts'
 import { ExitStatus, statusOf } from './exit-status.ts'
-import type { Globals } from './main.ts'
+import type { Globals } from './globals.ts'
 import { ageText, conditionText, healthText, roleText, table, timeText } from './table.ts'
 import { describeError } from '../base/error.ts'
 

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { ConfigError } from '../config/problem.ts'
 import { readConfig } from '../config/read.ts'
 import { ExitStatus } from './exit-status.ts'
-import type { Globals } from './main.ts'
+import type { Globals } from './globals.ts'
 
 /** `keepward validate`: every problem of the config file, one a line; needs no agent and changes nothing. */
 export async function validate({ config, json }: Globals): Promise<number> {

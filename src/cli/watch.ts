@@ -1,7 +1,7 @@
 import type { AgentStatus } from '../agent/api.ts'
 import { call, stream } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
-import type { Globals } from './main.ts'
+import type { Globals } from './globals.ts'
 import { renderStatus } from './status.ts'
 
 /** Ages grow by themselves: redrawn so often without news. */

@@ -141,6 +141,7 @@ export class FakeHost implements Host {
       case 'list-owned':
         return [...this.routers].map(([router, { namespace }]) => ({ router, namespace }))
       case 'remove-router':
+        if (!this.routers.has(operation.router)) this.#wanted(operation.router)
         this.routers.delete(operation.router)
         this.#show(operation.router, 'watch')
         return undefined
@@ -163,10 +164,10 @@ export class FakeHost implements Host {
     }
     const it = this.#known(spec.id)
     if (operation.verb === 'ensure-interface') this.#ensureInterface(it, spec, operation.interface)
-    if (operation.verb === 'remove-interface') it.interfaces.delete(operation.interface)
+    if (operation.verb === 'remove-interface') removeInterface(it, operation.interface)
     if (operation.verb === 'write-config') it.written = JSON.stringify(spec)
     if (operation.verb === 'start-keepalived') this.#start(it, spec)
-    if (operation.verb === 'reload-keepalived' && it.keepalived !== undefined) it.keepalived.loaded = it.written ?? ''
+    if (operation.verb === 'reload-keepalived') reload(it)
   }
 
   #ensureNamespace(spec: RouterSpec): void {
@@ -184,6 +185,8 @@ export class FakeHost implements Host {
     if (wanted === undefined)
       throw new KeepwardError('interface-missing', `Router ${spec.id} declares no interface ${name}`)
     const before = it.interfaces.get(name)
+    if (before === undefined && wanted.attach.kind === 'existing')
+      throw new KeepwardError('interface-missing', `Interface ${name} is not in namespace ${spec.namespace}`)
     const kept = (before?.addresses ?? []).filter((held) => !held.ours)
     const addresses = [...kept, ...wanted.addresses.map((address) => ({ ...address, ours: true }))]
     const mtu = wanted.mtu ?? before?.mtu ?? 1500
@@ -205,7 +208,8 @@ export class FakeHost implements Host {
   #inspect(router: RouterId, specs: ReadonlyMap<RouterId, RouterSpec>): Inspection {
     const asOf = this.#clock()
     const it = this.routers.get(router)
-    const wanted = JSON.stringify(specs.get(router))
+    const spec = specs.get(router)
+    const wanted = spec === undefined ? '' : JSON.stringify(spec)
     const alive = it?.keepalived
     return {
       process:
@@ -226,7 +230,7 @@ export class FakeHost implements Host {
 
   #ask(router: RouterId): HostAnswers['ask-keepalived'] {
     const asOf = this.#clock()
-    const alive = this.#known(router).keepalived
+    const alive = this.routers.get(router)?.keepalived
     if (alive === undefined) throw new KeepwardError('keepalived-silent', `keepalived of router ${router} does not run`)
     if (alive.stopped) return { kind: 'silent', since: asOf, asOf, before: undefined }
     return { kind: 'said', says: alive.says, priority: this.#specs.get(router)?.priority ?? 0, asOf }
@@ -257,6 +261,17 @@ export class FakeHost implements Host {
     if (spec === undefined) throw new KeepwardError('router-unknown', `The config declares no router ${router}`)
     return spec
   }
+}
+
+function reload({ namespace, keepalived, written }: FakeRouter): void {
+  if (keepalived === undefined) throw new KeepwardError('keepalived-silent', `no keepalived runs in ${namespace}`)
+  keepalived.loaded = written ?? ''
+}
+
+function removeInterface(it: FakeRouter, name: string): void {
+  if (it.interfaces.get(name)?.ours === false)
+    throw new KeepwardError('permission-denied', `Interface ${name} in ${it.namespace} does not bear our mark`)
+  it.interfaces.delete(name)
 }
 
 function describe(operation: HostOperation): string {

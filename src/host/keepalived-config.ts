@@ -27,14 +27,14 @@ export interface ConfigComparison {
   readonly change: ConfigChange
 }
 
-/** Compare what is wanted with the file that is there. */
+/** Compare what is wanted with the file that is there; without a home there is none. */
 export async function compareConfig(
   spec: RouterSpec,
-  home: KeepalivedHome,
+  home: KeepalivedHome | undefined,
   place: RenderPlace,
 ): Promise<ConfigComparison> {
   const wanted = await wantedConfig(spec, place)
-  const written = await readConfig(home)
+  const written = home === undefined ? undefined : await readConfig(home)
   return {
     wantedDigest: configHash(wanted),
     writtenDigest: written === undefined ? undefined : configHash(written),

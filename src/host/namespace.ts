@@ -1,7 +1,7 @@
 import { findLink, setLink } from '../linux/link.ts'
 import { openNetlink } from '../linux/netlink-socket.ts'
 import { attachNamespace, namespaceInode, openNamespace, type Namespace } from '../linux/netns.ts'
-import { readSysctl, writeSysctl } from '../linux/sysctl.ts'
+import { readSysctls, writeSysctls } from '../linux/sysctl.ts'
 import type { RouterSpec } from '../router/spec.ts'
 import { markOf } from './mark.ts'
 
@@ -14,10 +14,14 @@ const settings: readonly (readonly [key: string, value: string])[] = [
   ['net/ipv4/conf/all/arp_ignore', '1'],
   ['net/ipv4/conf/all/arp_announce', '2'],
   ['net/ipv4/ip_nonlocal_bind', '1'],
+  // Else the kernel drops every address of a subnet with the first of them.
+  ['net/ipv4/conf/all/promote_secondaries', '1'],
   ['net/ipv6/conf/all/forwarding', '1'],
   ['net/ipv6/conf/all/accept_ra', '0'],
   ['net/ipv6/conf/default/accept_ra', '0'],
 ]
+
+const keys = settings.map(([key]) => key)
 
 /**
  * Make the namespace if it is not there, and set what is not set. `holder` is a process of the router that still lives
@@ -39,7 +43,7 @@ export async function ensureNamespace(
   // A namespace that was there before us stays its maker's: unmarked, and never removed by us.
   if (made && lo?.alias !== alias) socket.apply([setLink('lo', { alias })])
   if (lo?.up !== true) socket.apply([setLink('lo', { up: true })])
-  for (const [key, value] of wrongSettings(namespace)) writeSysctl(namespace.fd, key, value)
+  writeSysctls(namespace.fd, wrongSettings(namespace))
 }
 
 /** The namespace is there with all its settings. */
@@ -50,5 +54,7 @@ export function namespaceReady(spec: RouterSpec): boolean {
 }
 
 function wrongSettings({ fd }: Namespace): (readonly [key: string, value: string])[] {
-  return settings.filter(([key, value]) => readSysctl(fd, key) !== value)
+  const found = readSysctls(fd, keys)
+  // A kernel without IPv6 has no such keys.
+  return settings.filter(([, value], at) => found[at] !== undefined && found[at] !== value)
 }

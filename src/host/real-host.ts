@@ -64,7 +64,7 @@ class RealHost implements Host {
     this.#emit = emit
     this.#socket = openNetlink()
     this.#tracking = new Tracking(options.agent, options.clock, emit)
-    this.#homes = options.runDir.sub(homesName, { create: true })
+    this.#homes = options.runDir.sub(homesName, { create: true, volatile: true })
     this.#fifo = readNotifyFifo(options.runDir, fifoName, {
       onHint: ({ routerId, says }) => {
         const word = hintWords[says]
@@ -84,7 +84,8 @@ class RealHost implements Host {
   configure(routers: readonly RouterSpec[]): void {
     const next = new Map(routers.map((spec) => [spec.id, spec]))
     for (const [id, { namespace }] of this.#wanted) {
-      if (next.get(id)?.namespace !== namespace) this.#retired.set(id, namespace)
+      // The first one stays: only there something may have been made.
+      if (next.get(id)?.namespace !== namespace && !this.#retired.has(id)) this.#retired.set(id, namespace)
     }
     this.#wanted = next
   }
@@ -167,13 +168,18 @@ class RealHost implements Host {
   }
 
   async #inspect(router: RouterId, spec: RouterSpec | undefined): Promise<Inspection> {
-    const namespace = this.#namespaceOf(router) ?? spec?.namespace
+    const namespace = this.#namespaceOf(router)
     const asOf = this.#options.clock()
-    if (namespace === undefined) return { process: { kind: 'absent', asOf }, settings: nothingLeft(asOf) }
+    if (namespace === undefined) return this.#lookAhead(spec, asOf)
     using home = this.#home(router)
     const process = await this.#supervisedOf(router).look(home, namespaceInode(namespace))
     if (spec === undefined) {
       const files = await home.list()
+      // Nothing was made yet when the config dropped it: there is nothing to remove, and it may come back.
+      if (files.length === 0 && process.kind === 'absent' && namespaceInode(namespace) === undefined) {
+        this.#retired.delete(router)
+        await this.#homes.removeDirectory(router)
+      }
       return { process, settings: { ...nothingLeft(asOf), writtenDigest: files.length === 0 ? undefined : 'left' } }
     }
     const links = this.#tracking.view(router)?.links ?? []
@@ -187,6 +193,14 @@ class RealHost implements Host {
         asOf,
       },
     }
+  }
+
+  /** A router that is only staged, or nobody's: nothing is made for the look. */
+  async #lookAhead(spec: RouterSpec | undefined, asOf: Instant): Promise<Inspection> {
+    const process = { kind: 'absent', asOf } as const
+    if (spec === undefined) return { process, settings: nothingLeft(asOf) }
+    const compared = await compareConfig(spec, undefined, this.#place)
+    return { process, settings: { ...nothingLeft(asOf), namespaceReady: namespaceReady(spec), ...compared } }
   }
 
   async #ask(router: RouterId): Promise<HostAnswers['ask-keepalived']> {

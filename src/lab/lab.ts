@@ -36,8 +36,11 @@ export class Lab {
     this.#program = program
   }
 
-  /** Make it and start it. Throws `lab-failed` when one of that name is there. `program`: how to start keepward. */
-  static async up(shape: LabShape, program: string): Promise<Lab> {
+  /**
+   * Make it and start it. Throws `lab-failed` when one of that name is there. `program`: how to start keepward;
+   * `prepare`: what to do once hosts and configs are there and no agent runs yet.
+   */
+  static async up(shape: LabShape, program: string, prepare?: (lab: Lab) => Promise<void> | void): Promise<Lab> {
     checkShape(shape)
     if (namespacesOf(shape.name).length > 0) {
       throw new KeepwardError('lab-failed', `There is a lab ${shape.name}, or what is left of one`, {
@@ -49,6 +52,7 @@ export class Lab {
     writeFileSync(join(shape.directory, shapeFile), JSON.stringify(shape), { mode: 0o600 })
     await buildFabric(shape)
     for (const host of lab.hosts) writeHost(host, configOf(shape, host))
+    await prepare?.(lab)
     for (const host of lab.hosts) startAgent(host, program)
     return lab
   }

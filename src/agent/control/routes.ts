@@ -3,7 +3,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { KeepwardError } from '../../base/error.ts'
 import * as api from '../api.ts'
-import type { ControlParts } from './server.ts'
+import type { ControlParts } from './parts.ts'
 import { streamEvents } from './stream.ts'
 
 const refusals = { 400: api.problem, 403: api.problem, 404: api.problem, 422: api.problem, 500: api.problem }

@@ -3,26 +3,12 @@ import fastify, { type FastifyError, type FastifyInstance } from 'fastify'
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import type { Socket } from 'node:net'
 import { KeepwardError } from '../../base/error.ts'
-import type { SafeDir } from '../../linux/safe-dir.ts'
 import { listenAt, peerOf, proveWhoConnects } from '../../linux/unix-socket.ts'
-import type { Agent } from '../agent.ts'
 import type { Problem } from '../api.ts'
-import type { Logger } from '../log.ts'
-import type { Metrics } from '../metrics.ts'
-import { isReading, permissionOf, type Permission, type Policy } from './permission.ts'
+import type { ControlParts } from './parts.ts'
+import { isReading, permissionOf, type Permission } from './permission.ts'
 import { addRoutes } from './routes.ts'
 import { addWellKnown } from './well-known.ts'
-
-export interface ControlParts {
-  readonly agent: Agent
-  readonly metrics: Metrics
-  readonly log: Logger
-  readonly version: string
-  readonly dir: SafeDir
-  readonly policy: Policy
-  /** Loopback port for /metrics and /healthz only; undefined: none. */
-  readonly metricsPort: number | undefined
-}
 
 export const controlSocketName = 'control.sock'
 const requestTimeoutMs = 10_000

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import type { ControlParts } from './server.ts'
+import type { ControlParts } from './parts.ts'
 import { subscriberCount } from './stream.ts'
 
 /** /metrics and /healthz: for scrapers and probes, on the socket and, when asked for, on loopback. */

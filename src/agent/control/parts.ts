@@ -1,0 +1,17 @@
+import type { SafeDir } from '../../linux/safe-dir.ts'
+import type { Agent } from '../agent.ts'
+import type { Logger } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import type { Policy } from './permission.ts'
+
+/** What the control API is made of. */
+export interface ControlParts {
+  readonly agent: Agent
+  readonly metrics: Metrics
+  readonly log: Logger
+  readonly version: string
+  readonly dir: SafeDir
+  readonly policy: Policy
+  /** Loopback port for /metrics and /healthz only; undefined: none. */
+  readonly metricsPort: number | undefined
+}

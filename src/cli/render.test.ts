@@ -1,0 +1,221 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { AgentStatus, ConditionView, EventView, PlanAnswer, RouterStatus } from '../agent/api.ts'
+import { renderEvent } from './events.ts'
+import { renderExplanation } from './explain.ts'
+import { renderPlan } from './plan.ts'
+import { renderStatus } from './status.ts'
+
+beforeEach(() => {
+  vi.stubEnv('TZ', 'UTC')
+  vi.stubEnv('FORCE_COLOR', undefined)
+  vi.stubEnv('NO_COLOR', '1')
+})
+afterEach(() => {
+  vi.unstubAllEnvs()
+})
+
+const noon = Date.UTC(2026, 10, 20, 12)
+
+function router(change: Partial<RouterStatus> = {}): RouterStatus {
+  return {
+    id: 'r1',
+    role: 'primary',
+    sinceMs: noon - 310_000,
+    heldMs: 310_000,
+    asOfMs: noon - 400,
+    ageMs: 400,
+    stale: false,
+    recorded: true,
+    cause: 'kernel: 169.254.0.7/24 came to ha0',
+    vrid: 7,
+    priority: 100,
+    namespace: 'keepward-r1',
+    conditions: [],
+    ...change,
+  }
+}
+
+const stalled: ConditionView = {
+  code: 'keepalived-stalled',
+  severity: 'critical',
+  text: 'pid 12 is stopped',
+  title: 'keepalived is stopped or does not answer',
+  hint: 'kill -CONT 12',
+  sinceMs: noon,
+}
+
+function agentStatus(change: Partial<AgentStatus> = {}): AgentStatus {
+  return {
+    agent: {
+      id: 'host-a',
+      version: '0.1.0',
+      pid: 4,
+      startedMs: noon,
+      boot: 'b',
+      journal: 'j',
+      start: 1,
+      configDigest: 'd',
+    },
+    asOfMs: noon,
+    health: 'healthy',
+    conditions: [],
+    journal: { state: 'ok', durableSeq: 12, pending: 0, lost: 0, retainedFromSeq: 1, sizeBytes: 4096 },
+    routers: [],
+    ...change,
+  }
+}
+
+function record(change: Partial<EventView> = {}): EventView {
+  return {
+    seq: 41,
+    kind: 'transition',
+    router: 'r1',
+    routerSeq: 3,
+    agent: 'host-a',
+    epoch: { journal: 'j', start: 1 },
+    boot: 'b',
+    at: { wallMs: noon, monoMs: 5 },
+    late: false,
+    body: { from: 'backup', to: 'primary', lastedMs: 3_600_000, cause: { kind: 'kernel', text: 'address came' } },
+    previous: '0',
+    hash: '1',
+    ...change,
+  }
+}
+
+describe('renderStatus()', () => {
+  test('says since when and as of when', () => {
+    const routers = [router(), router({ id: 'router-2', role: 'backup', vrid: 8, recorded: false })]
+    expect(renderStatus(agentStatus({ routers })).split('\n')).toEqual([
+      'agent host-a  ● healthy  as of 2026-11-20 12:00:00.000  journal ok, 12 records',
+      'ROUTER    ROLE       SINCE                    FOR    AS OF     VRID  CONDITIONS',
+      'r1        ● primary  2026-11-20 11:54:50.000  5m10s  0.4s ago  7',
+      'router-2  ○ backup   2026-11-20 11:54:50.000  5m10s  0.4s ago  8     not on disk yet',
+    ])
+  })
+
+  test('marks a stale role and explains what is raised below', () => {
+    const routers = [router({ stale: true, ageMs: 20_000, conditions: [stalled] })]
+    const lost = { ...stalled, code: 'journal-unavailable', text: 'disk full', hint: 'make room' }
+    const text = renderStatus(agentStatus({ health: 'critical', routers, conditions: [lost] }))
+    expect(text.split('\n')).toEqual([
+      'agent host-a  ✗ critical  as of 2026-11-20 12:00:00.000  journal ok, 12 records',
+      'ROUTER  ROLE               SINCE                    FOR    AS OF    VRID  CONDITIONS',
+      'r1      ? primary (stale)  2026-11-20 11:54:50.000  5m10s  20s ago  7     ✗ keepalived-stalled',
+      '',
+      '✗ journal-unavailable agent: disk full',
+      '    make room',
+      '✗ keepalived-stalled r1: pid 12 is stopped',
+      '    kill -CONT 12',
+    ])
+  })
+
+  test('says so when there are no routers', () => {
+    expect(renderStatus(agentStatus()).split('\n')[1]).toBe('no routers')
+  })
+})
+
+describe('renderPlan()', () => {
+  const plan = (routers: PlanAnswer['routers']): string => renderPlan({ configDigest: 'd', routers, movesRole: false })
+
+  test('says so when there is nothing to do', () => {
+    expect(plan([])).toBe('Nothing to do: what runs is what the config file wants.')
+  })
+
+  test('is a diff that names each step that can move a role', () => {
+    const change = {
+      router: 'r1',
+      change: 'change',
+      config: [
+        { path: 'priority', before: '100', after: '150' },
+        { path: 'virtualAddresses[1]', after: '203.0.113.11/24 on ext0' },
+        { path: 'virtualAddresses[2]', before: '203.0.113.12/24 on ext0' },
+      ],
+      steps: [
+        { text: 'write the keepalived config', movesRole: false },
+        { text: 'reload keepalived', movesRole: true },
+      ],
+      waiting: [],
+    } as const
+    const added = {
+      router: 'r2',
+      change: 'add',
+      config: [],
+      steps: [{ text: 'make namespace keepward-r2', movesRole: false }],
+      waiting: [{ step: 'start keepalived', reason: 'ha0 has no carrier' }],
+    } as const
+    const routers = [change, added].map((one) => ({
+      ...one,
+      config: [...one.config],
+      steps: [...one.steps],
+      waiting: [...one.waiting],
+    }))
+    expect(plan(routers).split('\n')).toEqual([
+      '~ router r1',
+      '    ~ priority: 100 -> 150',
+      '    + virtualAddresses[1]: 203.0.113.11/24 on ext0',
+      '    - virtualAddresses[2]: 203.0.113.12/24 on ext0',
+      '    1. write the keepalived config',
+      '    2. reload keepalived  ▲ can move a role',
+      '',
+      '+ router r2',
+      '    1. make namespace keepward-r2',
+      '    … start keepalived, ha0 has no carrier',
+      '',
+      '2 routers, 3 steps, 1 of them can move a role.',
+    ])
+  })
+})
+
+describe('renderEvent()', () => {
+  const prefix = '    41  2026-11-20 12:00:00.000  r1            '
+
+  test('tells a transition with its cause and how long the state before lasted', () => {
+    expect(renderEvent(record())).toBe(`${prefix}backup -> primary after 1h00m: address came`)
+  })
+
+  test('marks a record that came late to the disk', () => {
+    expect(renderEvent(record({ late: true }))).toBe(
+      `${prefix}backup -> primary after 1h00m: address came  (recorded late)`,
+    )
+  })
+
+  test('tells a condition', () => {
+    const body = { code: 'config-refused', change: 'raised', text: 'line 3' }
+    expect(renderEvent(record({ kind: 'condition', body }))).toBe(`${prefix}config-refused raised: line 3`)
+  })
+
+  test('tells what it does not know by its fields, and an agent record without a router', () => {
+    const started = record({ kind: 'started', body: { version: '0.1.0', routers: 2 } })
+    delete started.router
+    expect(renderEvent(started)).toBe('    41  2026-11-20 12:00:00.000  -             started version=0.1.0 routers=2')
+  })
+})
+
+test('renderExplanation() shows the evidence with its ages, what is waited for, conditions and the last records', () => {
+  const text = renderExplanation({
+    status: router({ conditions: [stalled] }),
+    evidence: [
+      { what: 'kernel: marker', found: '169.254.0.7/24 is on ha0', asOfMs: noon, ageMs: 400 },
+      { what: 'config', found: 'not compared yet' },
+    ],
+    waiting: [{ step: 'reload keepalived', reason: 'it is stopped' }],
+    last: [record()],
+  })
+  expect(text.split('\n')).toEqual([
+    'r1  ● primary  since 2026-11-20 11:54:50.000 (5m10s)  as of 0.4s ago',
+    'because: kernel: 169.254.0.7/24 came to ha0',
+    '',
+    'EVIDENCE        FOUND                     AS OF',
+    'kernel: marker  169.254.0.7/24 is on ha0  0.4s ago',
+    'config          not compared yet',
+    '',
+    'waiting: reload keepalived, it is stopped',
+    '',
+    '✗ keepalived-stalled pid 12 is stopped',
+    '    kill -CONT 12',
+    '',
+    'last records:',
+    '      41  2026-11-20 12:00:00.000  r1            backup -> primary after 1h00m: address came',
+  ])
+})

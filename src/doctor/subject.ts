@@ -1,0 +1,48 @@
+import { hostname } from 'node:os'
+import { describeError, errnoOf } from '../base/error.ts'
+import type { AgentConfig } from '../config/agent-config.ts'
+import { loadConfig } from '../config/load.ts'
+import { readConfig } from '../config/read.ts'
+import type { RouterSpec } from '../router/spec.ts'
+import type { ScratchOutcome } from './scratch.ts'
+
+/** The host as far as the checks need to know of it. */
+export interface Subject {
+  /** Runs with the effective user id 0. */
+  readonly root: boolean
+  readonly config: ConfigFound
+  readonly scratch: ScratchOutcome
+}
+
+/** What the config file says, or the defaults where there is none that can be read. */
+export interface ConfigFound {
+  readonly file: string
+  readonly state:
+    { readonly kind: 'loaded' | 'absent' | 'hidden' } | { readonly kind: 'broken'; readonly reason: string }
+  readonly routers: readonly RouterSpec[]
+  readonly statePath: string
+  readonly group: string
+}
+
+/** Reads the config file at an absolute path; that it is absent or broken is an answer, not an error. */
+export async function findConfig(file: string): Promise<ConfigFound> {
+  try {
+    const { config } = await readConfig(file, hostname())
+    return { file, state: { kind: 'loaded' }, ...facts(config) }
+  } catch (error) {
+    const state = stateOf(error)
+    return { file, state, ...facts(loadConfig('version: 1\nrouters: []\n', 'defaults', 'localhost')) }
+  }
+}
+
+function stateOf(error: unknown): ConfigFound['state'] {
+  const code = error instanceof Error ? errnoOf(error.cause) : undefined
+  if (code === 'ENOENT') return { kind: 'absent' }
+  return code === 'EACCES' ? { kind: 'hidden' } : { kind: 'broken', reason: describeError(error) }
+}
+
+const facts = ({ routers, paths, control }: AgentConfig): Pick<ConfigFound, 'routers' | 'statePath' | 'group'> => ({
+  routers,
+  statePath: paths.state,
+  group: control.group,
+})
