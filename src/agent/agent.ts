@@ -214,6 +214,7 @@ export class Agent {
   /** Remove everything that was made for any router. Throws `host-failed` when something is left after 60 s. */
   async teardown(): Promise<void> {
     const deadline = this.#parts.clock().monoMs + teardownMs
+    this.host.configure([])
     this.#routers.want([])
     while (this.#routers.queues.some(({ router }) => !isGone(router))) {
       if (this.#parts.clock().monoMs > deadline) {

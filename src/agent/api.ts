@@ -104,7 +104,7 @@ export const routerPlan = z.object({
   change: z.enum(['add', 'change', 'remove', 'none']),
   config: z.array(configChange),
   steps: z.array(planStep),
-  waiting: z.array(z.object({ step: z.string(), reason: z.string() })),
+  waiting: z.array(z.object({ step: z.string(), reason: z.string(), movesRole: z.boolean() })),
 })
 
 export const planAnswer = z.object({

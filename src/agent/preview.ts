@@ -25,17 +25,16 @@ export async function previewConfig(
   const known = new Map(queues.map((queue) => [queue.id, queue.router]))
   host.stage(loaded.config.routers)
   const routers: RouterPlan[] = []
-  let movesRole = false
   for (const id of new Set([...known.keys(), ...next.keys()])) {
     const router = known.get(id) ?? {
       ...newRouter(id, undefined, now),
       kernel: { kind: 'absent', reason: 'new', asOf: now },
     }
-    const { movesRoleLater, ...one } = await previewRouter(router, next.get(id), host, now)
-    // What waits is done later without another question.
-    movesRole ||= movesRoleLater || one.steps.some((step) => step.movesRole)
+    const one = await previewRouter(router, next.get(id), host, now)
     if (one.change !== 'none' || one.steps.length > 0 || one.waiting.length > 0) routers.push(one)
   }
+  // What waits is done later without another question.
+  const movesRole = routers.some(({ steps, waiting }) => [...steps, ...waiting].some((step) => step.movesRole))
   return { configDigest: loaded.hash, routers, movesRole }
 }
 
@@ -44,7 +43,7 @@ async function previewRouter(
   next: RouterSpec | undefined,
   host: Host,
   now: Instant,
-): Promise<RouterPlan & { readonly movesRoleLater: boolean }> {
+): Promise<RouterPlan> {
   const { process, settings } = await host.perform({ verb: 'preview', router: router.id })
   const moved = router.wanted !== undefined && next !== undefined && router.wanted.namespace !== next.namespace
   const removal = moved ? plan({ ...router, wanted: undefined, process, settings }, now.monoMs).steps : []
@@ -61,8 +60,7 @@ async function previewRouter(
       ...(after === undefined ? {} : { after }),
     })),
     steps: [...removal, ...steps].map(({ text, movesRole }) => ({ text, movesRole })),
-    waiting: waiting.map(({ step, reason }) => ({ step: step.text, reason })),
-    movesRoleLater: waiting.some(({ step }) => step.movesRole),
+    waiting: waiting.map(({ step, reason }) => ({ step: step.text, reason, movesRole: step.movesRole })),
   }
 }
 

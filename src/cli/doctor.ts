@@ -5,7 +5,7 @@ import { withScratch } from '../doctor/scratch.ts'
 import { findConfig } from '../doctor/subject.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
-import { paint, table, timeText } from './table.ts'
+import { paint, table, timeText } from '../text/table.ts'
 
 /** `keepward doctor`: what this host has and lacks; needs no agent. Exit status 0 all ok, 1 warnings, 2 failures. */
 export async function doctor({ config: file, json }: Globals): Promise<number> {

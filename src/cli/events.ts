@@ -5,7 +5,7 @@ import type { EventView, VerdictView } from '../agent/api.ts'
 import { call, stream } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
-import { ageText, timeText } from './table.ts'
+import { ageText, timeText } from '../text/table.ts'
 
 /** `keepward events`: the journal, oldest first; `--verify` walks its hash chain. */
 export async function events(globals: Globals, options: Record<string, unknown>): Promise<number> {

@@ -9,7 +9,7 @@ import { startProbe } from '../lab/probe.ts'
 import type { LabShape } from '../lab/topology.ts'
 import { callAt } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
-import { timeText } from './table.ts'
+import { timeText } from '../text/table.ts'
 
 interface LabOptions {
   readonly name: string

@@ -2,7 +2,7 @@ import type { PlanAnswer, RouterPlan } from '../agent/api.ts'
 import { call } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
-import { paint } from './table.ts'
+import { paint } from '../text/table.ts'
 
 /** `keepward plan`: what applying the config file would do; nothing is done. */
 export async function showPlan(globals: Globals): Promise<number> {
@@ -14,7 +14,7 @@ export async function showPlan(globals: Globals): Promise<number> {
 /** The plan as a diff: `+` comes, `-` goes, `~` changes; a step that can move a role is named so. */
 export function renderPlan({ routers }: PlanAnswer): string {
   if (routers.length === 0) return 'Nothing to do: what runs is what the config file wants.'
-  const steps = routers.flatMap((router) => router.steps)
+  const steps = routers.flatMap((router) => [...router.steps, ...router.waiting])
   const moving = steps.filter((step) => step.movesRole).length
   const summary = `${String(routers.length)} routers, ${String(steps.length)} steps, ${String(moving)} of them can move a role.`
   return [...routers.map(renderRouter), summary].join('\n\n')
@@ -29,10 +29,10 @@ function renderRouter({ router, change, config, steps, waiting }: RouterPlan): s
       if (after === undefined) return `    ${paint('red', '-')} ${path}: ${before}`
       return `    ${paint('yellow', '~')} ${path}: ${before} -> ${after}`
     }),
-    ...steps.map(
-      (step, index) =>
-        `    ${String(index + 1)}. ${step.text}${step.movesRole ? paint('yellow', '  ▲ can move a role') : ''}`,
-    ),
-    ...waiting.map(({ step, reason }) => `    … ${step}, ${reason}`),
+    ...steps.map((step, index) => `    ${String(index + 1)}. ${step.text}${warning(step)}`),
+    ...waiting.map((step) => `    … ${step.step}, ${step.reason}${warning(step)}`),
   ].join('\n')
 }
+
+const warning = ({ movesRole }: { readonly movesRole: boolean }): string =>
+  movesRole ? paint('yellow', '  ▲ can move a role') : ''

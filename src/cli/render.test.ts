@@ -142,7 +142,7 @@ describe('renderPlan()', () => {
       change: 'add',
       config: [],
       steps: [{ text: 'make namespace keepward-r2', movesRole: false }],
-      waiting: [{ step: 'start keepalived', reason: 'ha0 has no carrier' }],
+      waiting: [{ step: 'start keepalived', reason: 'ha0 has no carrier', movesRole: true }],
     } as const
     const routers = [change, added].map((one) => ({
       ...one,
@@ -160,9 +160,9 @@ describe('renderPlan()', () => {
       '',
       '+ router r2',
       '    1. make namespace keepward-r2',
-      '    … start keepalived, ha0 has no carrier',
+      '    … start keepalived, ha0 has no carrier  ▲ can move a role',
       '',
-      '2 routers, 3 steps, 1 of them can move a role.',
+      '2 routers, 4 steps, 2 of them can move a role.',
     ])
   })
 })

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import type { AgentStatus, RouterStatus } from '../agent/api.ts'
-import { ageText, paint, roleText, table, timeText } from '../cli/table.ts'
+import { ageText, paint, roleText, table, timeText } from '../text/table.ts'
 import type { Lab } from './lab.ts'
 
 /** Asks the agent behind a control socket; undefined when it does not answer. */

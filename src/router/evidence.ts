@@ -16,7 +16,7 @@ export type KernelEvidence =
 export interface ObservedInterface {
   /** Set up by an administrator (IFF_UP). */
   readonly up: boolean
-  /** The other end is there (IFF_LOWER_UP). */
+  /** The other end is there, and the link is in operation (IFF_LOWER_UP and IFF_RUNNING). */
   readonly carrier: boolean
   /** Bears our alias: we made it and may remove it. */
   readonly ours: boolean

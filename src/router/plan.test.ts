@@ -5,6 +5,7 @@ import { FakeHost } from '../host/fake-host.ts'
 import type { HostEvent } from '../host/operation.ts'
 import type { KernelEvidence } from './evidence.ts'
 import { plan, type Plan, type Plannable } from './plan.ts'
+import { newRouter } from './router.ts'
 import type { RouterSpec } from './spec.ts'
 
 /** A host in memory, and what the core would know of its router after looking. */
@@ -24,7 +25,7 @@ async function world(spec: RouterSpec) {
       wanted,
       kernel,
       ...inspection,
-      supervision: { deaths: 0, startNotBeforeMonoMs: 0, lastReloadMonoMs: undefined, childReplaced: false },
+      supervision: newRouter(spec.id, undefined, at(0)).supervision,
       marker: { present: false, since: at(0) },
     }
   }
@@ -57,7 +58,7 @@ describe('plan()', () => {
 
   it('plan() touches nothing that has not been looked at', () => {
     const unseen = { kind: 'unseen' } as const
-    const supervision = { deaths: 0, startNotBeforeMonoMs: 0, lastReloadMonoMs: undefined, childReplaced: false }
+    const { supervision } = newRouter(routerSpec().id, undefined, at(0))
     const marker = { present: false, since: at(0) }
     const router = { wanted: routerSpec(), kernel: unseen, process: unseen, settings: unseen, supervision, marker }
     expect(plan(router, 0)).toEqual({ steps: [], waiting: [] })

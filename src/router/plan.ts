@@ -1,6 +1,7 @@
 import { formatPrefix } from '../base/address.ts'
 import type { KernelEvidence, ObservedInterface, ProcessEvidence, SettingsEvidence } from './evidence.ts'
 import type { Step } from './operation.ts'
+import { needsSockets } from './remade.ts'
 import type { Router, Supervision } from './router.ts'
 import type { InterfaceSpec, RouterSpec } from './spec.ts'
 
@@ -176,7 +177,8 @@ function startStep({ kernel, supervision }: Plannable, wanted: RouterSpec, nowMo
 function reloadStep(router: Plannable, wanted: RouterSpec, nowMonoMs: number): Step | Waiting | undefined {
   const { process, settings } = router
   if (process.kind !== 'running' || settings.kind !== 'seen') return undefined
-  if (process.loadedDigest === settings.wantedDigest) return undefined
+  const deaf = needsSockets(router, wanted)
+  if (process.loadedDigest === settings.wantedDigest && !deaf) return undefined
   const step: Step = {
     operation: { verb: 'reload-keepalived' },
     text: `reload keepalived${settings.change === 'hitless' ? ' (addresses and routes only)' : ''}`,

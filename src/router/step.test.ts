@@ -82,6 +82,13 @@ const asBackup: readonly (readonly [number, RouterEvent])[] = [
   [5, { type: 'answer', evidence: { kind: 'said', says: 'backup', priority: 100, asOf: at(5) } }],
 ]
 
+/** The steps under way ended well. */
+function performed({ work }: Router): RouterEvent {
+  const last = work.kind === 'performing' ? work.steps.at(-1) : undefined
+  if (last === undefined) throw new Error('nothing is under way')
+  return { type: 'performed', operation: last.operation, outcome: { ok: true } }
+}
+
 const transitions = (effects: readonly RouterEffect[]) =>
   effects.flatMap((effect) => (effect.type === 'record-transition' ? [effect.transition] : []))
 const verbs = (effects: readonly RouterEffect[]) =>
@@ -101,6 +108,57 @@ describe('step()', () => {
       },
     ])
     expect(verbs(effects)).toEqual([])
+  })
+
+  it('step() shows and clears keepalived-restarting when keepalived has another VRRP child, however soon', () => {
+    const { router, effects } = feed(fresh(), ...asBackup, [
+      500,
+      { type: 'process', evidence: running(500, { childPid: 77 }) },
+    ])
+    expect([...router.raised.keys()]).toEqual(['keepalived-restarting'])
+    expect(effects).toContainEqual({ type: 'ask-keepalived' })
+    const answered = feed(router, [
+      510,
+      { type: 'answer', evidence: { kind: 'said', says: 'backup', priority: 100, asOf: at(510) } },
+    ])
+    expect([...answered.router.raised.keys()]).toEqual([])
+  })
+
+  it('step() shows no death while a keepalived that was just started has no VRRP child yet', () => {
+    const childless = { childPid: undefined, startedAt: at(0) }
+    const young = feed(fresh(), ...asBackup.slice(0, 2), [300, { type: 'process', evidence: running(300, childless) }])
+    expect([...young.router.raised.keys()]).toEqual([])
+    const old = feed(young.router, [1500, { type: 'process', evidence: running(1500, childless) }])
+    expect([...old.router.raised.keys()]).toEqual(['keepalived-restarting'])
+  })
+
+  it('step() asks keepalived when a tracked link goes down, and not when another does', () => {
+    const { router } = feed(fresh(), ...asBackup)
+    const down = feed(router, [700, { type: 'kernel', evidence: kernel(700, false, { up: false }), from: 'watch' }])
+    expect(down.effects).toContainEqual({ type: 'ask-keepalived' })
+    const other = kernel(700, false)
+    if (other.kind !== 'present') throw new Error('the kernel is there')
+    const evidence = { ...other, interfaces: new Map([...other.interfaces, ['ext0', link({ up: false })]]) }
+    expect(feed(router, [700, { type: 'kernel', evidence, from: 'watch' }]).effects).toEqual([])
+  })
+
+  it('step() reloads keepalived once when its HA interface was removed and another of that name has carrier', () => {
+    const { router } = feed(fresh(), ...asBackup)
+    const there = kernel(900, false)
+    if (there.kind !== 'present') throw new Error('the kernel is there')
+    const gone = { ...there, interfaces: new Map([...there.interfaces].filter(([name]) => name !== 'ha0')) }
+    const lost = feed(router, [900, { type: 'kernel', evidence: gone, from: 'watch' }])
+    expect(verbs(lost.effects)).toEqual(['ensure-interface'])
+    const made = feed(
+      lost.router,
+      [910, { type: 'kernel', evidence: kernel(910, false, { carrier: false }), from: 'watch' }],
+      [920, performed(lost.router)],
+    )
+    expect(verbs(made.effects)).toEqual([])
+    const carrying = feed(made.router, [1900, { type: 'kernel', evidence: kernel(1900, false), from: 'watch' }])
+    expect(verbs(carrying.effects)).toEqual(['reload-keepalived'])
+    const reloaded = feed(carrying.router, [1910, performed(carrying.router)], [6000, { type: 'recheck' }])
+    expect(verbs(reloaded.effects)).toEqual([])
   })
 
   it('step() says primary as soon as the marker is on the HA interface, whatever keepalived said', () => {

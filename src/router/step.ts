@@ -4,8 +4,10 @@ import { decideRole, explainChange, lastSaid, markerPresent } from './decide.ts'
 import { diagnose, settleMs } from './diagnose.ts'
 import type { RouterEffect } from './effect.ts'
 import type { RouterEvent } from './event.ts'
+import type { KernelEvidence } from './evidence.ts'
 import type { Outcome, RouterOperation, Step } from './operation.ts'
 import { plan } from './plan.ts'
+import { noteLostInterface } from './remade.ts'
 import type { Cause, Role } from './role.ts'
 import type { LastWork, Router, Work } from './router.ts'
 
@@ -31,7 +33,7 @@ export interface Stepped {
  */
 export function step(router: Router, event: RouterEvent, now: Instant): Stepped {
   const effects: RouterEffect[] = []
-  const absorbed = absorb(router, event, now)
+  const absorbed = noteLostInterface(absorb(router, event, now))
   effects.push(...hints(router, absorbed, event, now))
   const decided = settleRole(absorbed, event, now, effects)
   const planned = converge(decided, now, effects)
@@ -53,7 +55,7 @@ function absorb(router: Router, event: RouterEvent, now: Instant): Router {
         now,
       )
     case 'kernel':
-      return withMarker({ ...router, kernel: event.evidence }, now)
+      return withMarker({ ...router, ...processesOf(router, event.evidence), kernel: event.evidence }, now)
     case 'process':
       return absorbProcess(router, event.evidence, now)
     case 'settings':
@@ -69,6 +71,15 @@ function absorb(router: Router, event: RouterEvent, now: Instant): Router {
     case 'woken':
       return router
   }
+}
+
+/**
+ * A namespace that ended took its processes along: what was seen of them says nothing about the one that is made in its
+ * place. They are looked at again (see `hints`).
+ */
+function processesOf(router: Router, evidence: KernelEvidence): Partial<Pick<Router, 'process' | 'answer'>> {
+  const lost = router.kernel.kind === 'present' && evidence.kind === 'absent'
+  return lost ? { process: { kind: 'unseen' }, answer: { kind: 'none' } } : {}
 }
 
 /** A new wish deserves a new try, whatever failed before. */
@@ -112,7 +123,10 @@ function absorbOutcome(router: Router, operation: RouterOperation, outcome: Outc
   const { work } = router
   if (work.kind !== 'performing') return router
   const begins = operation.verb === 'reload-keepalived' || operation.verb === 'start-keepalived'
-  const supervision = begins ? { ...router.supervision, lastReloadMonoMs: now.monoMs } : router.supervision
+  const reloaded = outcome.ok && operation.verb === 'reload-keepalived'
+  const deafPid = reloaded ? undefined : router.supervision.deafPid
+  const lastReloadMonoMs = begins ? now.monoMs : router.supervision.lastReloadMonoMs
+  const supervision = { ...router.supervision, deafPid, lastReloadMonoMs }
   const ended = !outcome.ok || work.steps.at(-1)?.operation === operation
   if (!ended) return { ...router, supervision }
   const steps = stepsText(work.steps)

@@ -14,6 +14,8 @@ export const controlSocketName = 'control.sock'
 const requestTimeoutMs = 10_000
 const maxBodyBytes = 64 * 1024
 const maxConnections = 256
+/** Members of the reader group cannot shut root out. */
+const maxReaders = 192
 
 /** Serve the control API. Returns how to stop. Throws `state-in-use` or `permission-denied`. */
 export async function startControl(parts: ControlParts): Promise<() => Promise<void>> {
@@ -28,8 +30,16 @@ export async function startControl(parts: ControlParts): Promise<() => Promise<v
 async function serveSocket(parts: ControlParts): Promise<FastifyInstance> {
   const app = newServer()
   const permissions = new WeakMap<Socket, Permission>()
+  let readers = 0
   app.server.on('connection', (socket) => {
-    permissions.set(socket, askPermission(socket, parts))
+    const permission = askPermission(socket, parts)
+    permissions.set(socket, permission)
+    if (permission !== 'read') return
+    readers += 1
+    socket.once('close', () => {
+      readers -= 1
+    })
+    if (readers > maxReaders) socket.destroy()
   })
   app.addHook('onRequest', async (request, reply) => {
     const permission = permissions.get(request.raw.socket) ?? 'none'

@@ -1,8 +1,11 @@
 import { styleText } from 'node:util'
-import { conditions } from '../router/condition.ts'
-import type { AgentStatus, ConditionView, RouterStatus } from '../agent/api.ts'
+import type { Severity } from '../router/condition.ts'
+import type { Role } from '../router/role.ts'
 
 type Style = Parameters<typeof styleText>[0]
+
+/** The worst of what is raised, in one word. */
+export type Health = 'healthy' | 'degraded' | 'critical' | 'unknown'
 
 /** Columns of text under their titles, two spaces apart; widths count what is seen, not escape codes. */
 export function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -22,7 +25,7 @@ export function table(titles: readonly string[], rows: readonly (readonly string
 export const paint = (style: Style, text: string): string => styleText(style, text, { stream: process.stdout })
 
 /** A role as symbol, word and colour. */
-export function roleText(role: RouterStatus['role'], stale: boolean): string {
+export function roleText(role: Role, stale: boolean): string {
   if (stale) return paint('gray', `? ${role} (stale)`)
   switch (role) {
     case 'primary':
@@ -36,7 +39,7 @@ export function roleText(role: RouterStatus['role'], stale: boolean): string {
   }
 }
 
-export function healthText(health: AgentStatus['health']): string {
+export function healthText(health: Health): string {
   switch (health) {
     case 'healthy':
       return paint('green', '● healthy')
@@ -49,7 +52,7 @@ export function healthText(health: AgentStatus['health']): string {
   }
 }
 
-export function conditionText({ code, severity }: Pick<ConditionView, 'code' | 'severity'>): string {
+export function conditionText({ code, severity }: { readonly code: string; readonly severity: Severity }): string {
   return severity === 'critical' ? paint('red', `✗ ${code}`) : paint('yellow', `▲ ${code}`)
 }
 
@@ -72,12 +75,7 @@ export function timeText(wallMs: number): string {
   return `${date} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${String(at.getMilliseconds()).padStart(3, '0')}`
 }
 
-/** The title of a condition code that a newer agent may not know. */
-export function conditionTitle(code: string): string {
-  return code in conditions ? conditions[code as keyof typeof conditions].title : code
-}
-
-// eslint-disable-next-line no-control-regex -- the escape codes that styleText writes
+// The escape codes that styleText writes.
 const escapes = /\u001b\[[0-9;]*m/g
 const seenLength = (text: string): number => text.replace(escapes, '').length
 const pad = (text: string, width: number): string => text + ' '.repeat(Math.max(0, width - seenLength(text)))

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { ageText, conditionText, conditionTitle, healthText, paint, roleText, table, timeText } from './table.ts'
+import { ageText, conditionText, healthText, paint, roleText, table, timeText } from './table.ts'
 
 beforeEach(() => {
   vi.stubEnv('TZ', 'UTC')
@@ -97,9 +97,4 @@ describe('colour', () => {
     expect(roleText('fault', false)).toBe('\u001b[31m✗ fault\u001b[39m')
     expect(healthText('healthy')).toBe('\u001b[32m● healthy\u001b[39m')
   })
-})
-
-test('conditionTitle() is the code itself when a newer agent names one that is not known', () => {
-  expect(conditionTitle('from-the-future')).toBe('from-the-future')
-  expect(conditionTitle('keepalived-stalled')).toBe('keepalived is stopped or does not answer')
 })

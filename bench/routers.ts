@@ -1,0 +1,55 @@
+import type { Prefix } from '../src/base/address.ts'
+
+/** One router of a bench, on one host. */
+export interface RouterPlan {
+  /** From 1; id, VRID and addresses follow from it. */
+  readonly n: number
+  readonly namespace: string
+  /** Index of the host, the most preferred first, and how many there are. */
+  readonly host: number
+  readonly hosts: number
+  readonly advertisementInterval: string
+  readonly vrrpVersion: 2 | 3
+}
+
+export const routerId = (n: number): string => `r${n}`
+export const virtualAddress = (n: number): string => `198.51.100.${n}`
+export const haInterface = 'ha0'
+export const markerOf = (n: number): Prefix => ({ family: 4, address: `169.254.0.${n}`, prefixLength: 24 })
+
+/** As in an operator's file: unicast peers, an HA link, and an outer one with an address of each family. */
+export function configText(
+  agent: { readonly agent: string; readonly state: string; readonly run: string },
+  routers: readonly RouterPlan[],
+): string {
+  return [
+    'version: 1',
+    `agent: { id: ${agent.agent} }`,
+    `paths: { state: ${agent.state}, run: ${agent.run} }`,
+    routers.length === 0 ? 'routers: []' : 'routers:',
+    ...routers.flatMap(routerLines),
+    '',
+  ].join('\n')
+}
+
+function routerLines(plan: RouterPlan): string[] {
+  const { n, namespace, host, hosts, vrrpVersion, advertisementInterval } = plan
+  const haAddress = (index: number) => `169.254.${192 + index}.${n}`
+  // With one host the peer is one that is never there.
+  const others = Array.from({ length: Math.max(2, hosts) }, (_, index) => index).filter((index) => index !== host)
+  return [
+    `  - id: ${routerId(n)}`,
+    `    vrid: ${n}`,
+    `    namespace: ${namespace}`,
+    `    vrrpVersion: ${vrrpVersion}`,
+    `    advertisementInterval: ${advertisementInterval}`,
+    `    priority: ${200 - 50 * host}`,
+    `    ha: { interface: ${haInterface}, unicast: { source: ${haAddress(host)}, peers: [${others.map(haAddress).join(', ')}] } }`,
+    '    interfaces:',
+    `      - { name: ${haInterface}, attach: { bridge: br-ha }, addresses: [${haAddress(host)}/18] }`,
+    '      - { name: ext0, attach: { bridge: br-ext } }',
+    '    virtualAddresses:',
+    `      - { address: ${virtualAddress(n)}/24, interface: ext0 }`,
+    `      - { address: "2001:db8:1::${n.toString(16)}/64", interface: ext0 }`,
+  ]
+}

@@ -1,0 +1,69 @@
+import { systemClock, type Clock } from '../../src/base/instant.ts'
+import { FakeHost } from '../../src/host/fake-host.ts'
+import type { Host, HostEvent, HostOperation } from '../../src/host/operation.ts'
+import type { RouterId } from '../../src/router/spec.ts'
+
+/** What outlives an agent: a FakeHost, and the clock of its boot. */
+export class World {
+  readonly clock: Clock
+  readonly host: FakeHost
+  /** Called before each operation: what it gives is waited for, what it throws is how the operation fails. */
+  intercept: (operation: HostOperation) => Promise<unknown> | undefined = () => undefined
+  /** Called before each look at the kernel; false: the kernel does not answer. */
+  lets: (router: RouterId) => boolean = () => true
+  #emit: (event: HostEvent) => void = () => undefined
+  #aheadMs = 0
+  #generation = 0
+
+  constructor() {
+    this.clock = () => {
+      const { wallMs, monoMs } = systemClock()
+      return { wallMs: wallMs + this.#aheadMs, monoMs: monoMs + this.#aheadMs }
+    }
+    this.host = new FakeHost(this.clock, (event) => {
+      this.#emit(event)
+    })
+  }
+
+  /** From now on this agent hears of the world and acts on it. */
+  attach(emit: (event: HostEvent) => void): Host {
+    this.#emit = emit
+    const mine = ++this.#generation
+    const { host } = this
+    const isMine = () => mine === this.#generation
+    return {
+      configure: (routers) => {
+        host.configure(routers)
+      },
+      stage: (routers) => {
+        host.stage(routers)
+      },
+      perform: async (operation) => {
+        if (!isMine()) return new Promise(() => undefined)
+        await this.intercept(operation)
+        return host.perform(operation)
+      },
+      recheck: (router) => {
+        if (isMine() && this.lets(router)) host.recheck(router)
+      },
+      counters: () => host.counters(),
+      close: () => Promise.resolve(),
+    }
+  }
+
+  /** Nobody hears or acts. */
+  detach(): void {
+    this.#generation += 1
+    this.#emit = () => undefined
+  }
+
+  /** Both clocks go on by so much. */
+  passTime(ms: number): void {
+    this.#aheadMs += ms
+  }
+
+  /** How often the operation was asked for, e.g. `start-keepalived r1`. */
+  count(operation: string): number {
+    return this.host.performed.filter((one) => one === operation).length
+  }
+}

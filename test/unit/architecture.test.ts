@@ -1,0 +1,177 @@
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { importsOf, isTest, read, readCodeMap, roomOf, root, sources } from './code-map.ts'
+
+const map = readCodeMap(read('ARCHITECTURE.md'))
+const files = sources('src').filter((file) => !isTest(file))
+
+/** What breaks a rule, as sentences; an empty list is what is wanted. */
+type Breaches = string[]
+
+test('the code map names folders that exist', () => {
+  const missing = map.filter(
+    ({ folder }) => !existsSync(join(root, folder)) || !statSync(join(root, folder)).isDirectory(),
+  )
+  expect(missing.map(({ folder }) => `ARCHITECTURE.md names ${folder}, which is not there`)).toEqual([])
+})
+
+test('every folder in src has a row in the code map, and every row a job', () => {
+  const rows = new Set(map.map(({ folder }) => folder))
+  const folders = readdirSync(join(root, 'src'), { withFileTypes: true })
+  const unnamed = folders.map((one) => `src/${one.name}${one.isDirectory() ? '/' : ''}`).filter((one) => !rows.has(one))
+  expect(unnamed.map((one) => `${one} has no row in the code map of ARCHITECTURE.md`)).toEqual([])
+  expect(map.filter(({ job }) => job === '').map(({ folder }) => `${folder} has no job`)).toEqual([])
+  expect(rows.size, 'a room has two rows').toBe(map.length)
+})
+
+test('rooms import only what the code map allows', () => {
+  const breaches: Breaches = []
+  for (const file of files) {
+    const room = roomOf(file)
+    const allowed = map.find(({ folder }) => folder === room)?.mayImport
+    if (allowed === undefined) continue
+    for (const one of importsOf(file)) {
+      if (one.file === undefined || one.file === 'package.json') continue
+      const target = roomOf(one.file)
+      if (target === room || allowed.map((name) => `src/${name}/`).includes(target)) continue
+      breaches.push(
+        `${file}:${String(one.line)} imports ${one.file}; the code map lets ${room} import ${allowed.join(', ') || 'nothing'} (its job: ${map.find(({ folder }) => folder === room)?.job ?? ''})`,
+      )
+    }
+  }
+  expect(breaches).toEqual([])
+})
+
+test('the code map allows no more than is used, and no circle of rooms', () => {
+  const used = new Map(map.map(({ folder }) => [folder, new Set<string>()]))
+  for (const file of files)
+    for (const one of importsOf(file)) if (one.file !== undefined) used.get(roomOf(file))?.add(roomOf(one.file))
+  const unused = map.flatMap(({ folder, mayImport }) =>
+    (folder.startsWith('src/') ? (mayImport ?? []) : [])
+      .filter((name) => used.get(folder)?.has(`src/${name}/`) !== true)
+      .map((name) => `${folder} may import ${name}, and does not`),
+  )
+  expect(unused).toEqual([])
+  const order = new Map<string, 'open' | 'done'>()
+  const circles: Breaches = []
+  const visit = (room: string, path: readonly string[]): void => {
+    if (order.get(room) === 'done') return
+    if (order.get(room) === 'open') {
+      circles.push([...path.slice(path.indexOf(room)), room].join(' -> '))
+      return
+    }
+    order.set(room, 'open')
+    for (const next of used.get(room) ?? []) if (next !== room) visit(next, [...path, room])
+    order.set(room, 'done')
+  }
+  for (const { folder } of map) visit(folder, [])
+  expect(circles).toEqual([])
+})
+
+/** A rule on what a room's text may hold, and why. */
+interface Rule {
+  readonly reason: string
+  readonly forbidden: RegExp
+  readonly applies: (room: string) => boolean
+  /** File by file, each with its reason. */
+  readonly except: Readonly<Record<string, string>>
+}
+
+const privileged = ['src/linux/', 'src/host/', 'src/keepalived/', 'src/lab/']
+
+const rules: Record<string, Rule> = {
+  'no room but linux, host, keepalived and lab starts processes or touches the kernel': {
+    reason: 'everything that needs root goes through the closed union of src/host/operation.ts',
+    forbidden:
+      /node:child_process|node:cluster|linux\/(?:native|run|netns|netlink[a-z-]*|rtnetlink|link|address|route|sysctl|spawn-detached|in-namespace|watch|control-group|namespace-view|child)\.ts/,
+    applies: (room) => !privileged.includes(room),
+    except: {
+      'src/agent/run.ts': 'getent(1) for the number of the group of readers: reads, as our own user',
+      'src/doctor/*': 'looks at what a host has, changes nothing',
+    },
+  },
+  'the core does no I/O, has no clock and no logger': {
+    reason: 'the same router, event and moment always give the same answer (style.md, decide in the middle)',
+    forbidden:
+      /from 'node:|from '(?!\.)|Date\.now|new Date\b|performance\.|process\.(?!kind|pid|child|stopped|asOf|startedAt|loadedDigest|tied)|setTimeout|setInterval|setImmediate|console\.|Math\.random|crypto/,
+    applies: (room) => room === 'src/router/',
+    except: {},
+  },
+  'values that every room speaks do no I/O': {
+    reason: 'base is imported by the core',
+    forbidden: /node:(?:fs|child_process|http|dgram|tls|worker_threads)|createServer|\bconnect\(/,
+    applies: (room) => room === 'src/base/',
+    except: {},
+  },
+  'only src/keepalived/ says MASTER': {
+    reason: 'each foreign word is translated once, in the room that talks to that system (style.md, words)',
+    forbidden: /\bMASTER\b|\bvrrp_instance\b|virtual_ipaddress\b/,
+    applies: (room) => room !== 'src/keepalived/',
+    except: {},
+  },
+  'the command line and the controller never write where root lives': {
+    reason: 'P6: what needs root is asked of the agent, by an operation that names a router and a verb',
+    forbidden: /\b(?:writeFile|appendFile|mkdir|rm|rename|unlink|chmod|chown|symlink|truncate)(?:Sync)?\(/,
+    applies: (room) => ['src/cli/', 'src/router/', 'src/agent/', 'src/config/'].includes(room),
+    except: {
+      'src/config/write-docs.ts': 'a tool of the build, writes docs/',
+    },
+  },
+  'nobody starts a shell': {
+    reason: 'processes are started with an argument list only (style.md, shape 7)',
+    forbidden: /shell:\s*true|\bexecSync\(|['"`](?:\/bin\/)?(?:ba|da)?sh['"`]\s*,\s*\[?\s*['"`]-c/,
+    applies: () => true,
+    except: {},
+  },
+}
+
+const comments = /\/\*[\s\S]*?\*\/|(?<![:'"])\/\/[^\n]*/g
+
+const isExcepted = (file: string, except: Rule['except']): boolean =>
+  Object.keys(except).some((name) => (name.endsWith('/*') ? file.startsWith(name.slice(0, -1)) : name === file))
+
+test.each(Object.entries(rules))('%s', (_name, { reason, forbidden, applies, except }) => {
+  const breaches = files.flatMap((file): Breaches => {
+    if (!applies(roomOf(file)) || isExcepted(file, except)) return []
+    const found = forbidden.exec(read(file).replace(comments, (comment) => comment.replace(/[^\n]/g, ' ')))
+    if (found === null) return []
+    const line = read(file).slice(0, found.index).split('\n').length
+    return [`${file}:${String(line)} holds ${JSON.stringify(found[0])}: ${reason}`]
+  })
+  expect(breaches).toEqual([])
+})
+
+test('every exception is still needed', () => {
+  const idle = Object.entries(rules).flatMap(([name, { except, forbidden }]) =>
+    Object.keys(except)
+      .filter((one) => !files.some((file) => isExcepted(file, { [one]: '' }) && forbidden.test(read(file))))
+      .map((one) => `${one} needs no exception from: ${name}`),
+  )
+  expect(idle).toEqual([])
+})
+
+test('the privileged calls are made where the rule says', () => {
+  // The addon is loaded in one place, processes are started in few.
+  const loaders = files.filter((file) => /process\.dlopen|createRequire/.test(read(file)))
+  expect(loaders).toEqual(['src/linux/native.ts'])
+})
+
+test('imports name their files in full and stay inside the project', () => {
+  const breaches = files.flatMap((file) =>
+    importsOf(file).flatMap((one): Breaches => {
+      if (one.file === undefined) return []
+      if (one.file.startsWith('..') || !existsSync(join(root, one.file))) return [`${file}: ${one.from} leads nowhere`]
+      return isTest(one.file) || /\/test-[^/]*\.ts$/.test(one.file) ? [`${file} imports the test ${one.file}`] : []
+    }),
+  )
+  expect(breaches.filter((one) => !one.startsWith('src/journal/test-journal.ts'))).toEqual([])
+})
+
+test('files past 300 lines are asked why', () => {
+  const long = files
+    .map((file) => [file, read(file).split('\n').length - 1] as const)
+    .filter(([, lines]) => lines > 300)
+  for (const [file, lines] of long) console.warn(`${file} has ${String(lines)} lines: why?`)
+  expect(long.length, 'many long files are a habit').toBeLessThanOrEqual(3)
+})
