@@ -1,6 +1,7 @@
 /*
- * What Node.js cannot ask of the kernel: netlink sockets, network namespaces, pidfds, peer credentials, flock, FIFOs
- * and datagrams to a service manager. It moves bytes and decides nothing; src/linux/native.ts gives it types.
+ * What Node.js cannot ask of the kernel: netlink sockets, network namespaces, pidfds, processes without a copy of our
+ * page tables, peer credentials, flock, FIFOs and datagrams to a service manager. It moves bytes and decides nothing;
+ * src/linux/native.ts gives it types.
  * Every failing system call throws an Error with `code` ('EPERM'), `errno` (1) and `syscall` ('setns').
  */
 #define _GNU_SOURCE
@@ -10,16 +11,19 @@
 #include <node_api.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <uv.h>
@@ -27,8 +31,15 @@
 #ifndef SO_PEERGROUPS
 #define SO_PEERGROUPS 59
 #endif
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8U
+#endif
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC (1U << 2)
+#endif
 
-enum { MAX_ARGS = 4, MAX_GROUPS = 32, MAX_PEER_GROUPS = 4096, CHUNK = 64 * 1024, SLOTS = 32, SLOT_SIZE = 8192, ROUNDS = 8 };
+enum { MAX_ARGS = 5, MAX_GROUPS = 32, MAX_PEER_GROUPS = 4096, CHUNK = 64 * 1024, SLOTS = 32, SLOT_SIZE = 8192, ROUNDS = 8,
+       MAX_WORDS = 4096, CHILD_STACK = 64 * 1024, MAX_PROC_FILE = 256 * 1024 };
 
 /* ---- arguments, results, errors ------------------------------------------------------------------------------- */
 
@@ -398,6 +409,7 @@ static napi_value start_watch(napi_env env, napi_callback_info info, bool netlin
   napi_value argv[MAX_ARGS], name, handle;
   uv_loop_t *loop;
   int fd;
+  bool background = false;
   if (!arguments(env, info, 2, argv) || !to_int(env, argv[0], "fd must be a number", &fd) || !to_callback(env, argv[1]))
     return NULL;
   struct watch *watch = calloc(1, sizeof *watch);
@@ -420,13 +432,14 @@ static napi_value start_watch(napi_env env, napi_callback_info info, bool netlin
   napi_create_external(env, watch, handle_collected, NULL, &handle);
   napi_type_tag_object(env, handle, &watch_tag);
   uv_poll_start(&watch->poll, UV_READABLE, netlink ? on_netlink : on_process_end);
+  if (napi_get_value_bool(env, argv[2], &background) == napi_ok && background) uv_unref((uv_handle_t *)&watch->poll);
   return handle;
 }
 
 /* watch(fd, (errno, messages | null, frames | null) => void): handle */
 static napi_value watch_netlink(napi_env env, napi_callback_info info) { return start_watch(env, info, true); }
 
-/* pidfdWatch(fd, () => void): handle; fires once */
+/* pidfdWatch(fd, () => void, background?: boolean): handle; fires once; in the background it keeps no event loop alive */
 static napi_value pidfd_watch(napi_env env, napi_callback_info info) { return start_watch(env, info, false); }
 
 static struct watch *watch_argument(napi_env env, napi_callback_info info) {
@@ -487,6 +500,268 @@ static napi_value pidfd_signal(napi_env env, napi_callback_info info) {
       !to_int(env, argv[1], "signo must be a number", &signo))
     return NULL;
   return syscall(SYS_pidfd_send_signal, fd, signo, NULL, 0) < 0 ? fail(env, "pidfd_send_signal", errno) : NULL;
+}
+
+/* pidfdEnded(fd): whether the process has ended, waited for or not; one that is not our child too */
+static napi_value pidfd_ended(napi_env env, napi_callback_info info) {
+  napi_value argv[MAX_ARGS], result;
+  int fd;
+  if (!arguments(env, info, 1, argv) || !to_int(env, argv[0], "fd must be a number", &fd)) return NULL;
+  struct pollfd end = {.fd = fd, .events = POLLIN};
+  int ready = poll(&end, 1, 0);
+  if (ready < 0) return fail(env, "poll", errno);
+  if (end.revents & POLLNVAL) return fail(env, "poll", EBADF);
+  napi_get_boolean(env, ready > 0, &result);
+  return result;
+}
+
+/*
+ * pidfdWait(fd): {exitCode, signal} of a child of ours that ended, of which nothing is left then; null while it runs. When
+ * somebody else has waited for it, how it ended is not known: {-1, 0}.
+ */
+static napi_value pidfd_wait(napi_env env, napi_callback_info info) {
+  napi_value argv[MAX_ARGS], result;
+  int fd;
+  siginfo_t end = {0};
+  if (!arguments(env, info, 1, argv) || !to_int(env, argv[0], "fd must be a number", &fd)) return NULL;
+  bool ours = waitid(P_PIDFD, (id_t)fd, &end, WEXITED | WNOHANG) == 0;
+  if (!ours && errno != ECHILD) return fail(env, "waitid", errno);
+  if (ours && end.si_pid == 0) {
+    napi_get_null(env, &result);
+    return result;
+  }
+  bool exited = ours && end.si_code == CLD_EXITED;
+  napi_create_object(env, &result);
+  set_int(env, result, "exitCode", exited ? end.si_status : -1);
+  set_int(env, result, "signal", exited ? 0 : end.si_status);
+  return result;
+}
+
+/* readProc(path): the text of a file of procfs, at most 256 KiB; null when it, or its process, is not there */
+static napi_value read_proc(napi_env env, napi_callback_info info) {
+  napi_value argv[MAX_ARGS], result;
+  char path[256], small[4096], *text = small, *larger = NULL;
+  size_t path_length, length = 0, capacity = sizeof small;
+  if (!arguments(env, info, 1, argv) ||
+      !to_text(env, argv[0], "path must be a string of at most 255 bytes", path, sizeof path, &path_length))
+    return NULL;
+  int error = 0, fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  if (fd < 0) error = errno;
+  while (error == 0) {
+    ssize_t got = read(fd, text + length, capacity - length);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) error = errno;
+    if (got <= 0) break;
+    length += (size_t)got;
+    if (length < capacity) continue;
+    if (capacity >= MAX_PROC_FILE) error = EFBIG;
+    else if ((larger = realloc(text == small ? NULL : text, capacity * 4)) == NULL) error = ENOMEM;
+    if (error != 0) break;
+    if (text == small) memcpy(larger, small, length);
+    text = larger;
+    capacity *= 4;
+  }
+  if (fd >= 0) close(fd);
+  if (error == ENOENT || error == ESRCH) napi_get_null(env, &result);
+  else if (error == 0) napi_create_string_utf8(env, text, length, &result);
+  else result = fail(env, fd < 0 ? "open" : "read", error);
+  if (text != small) free(text);
+  return result;
+}
+
+/* ---- starting a process ----------------------------------------------------------------------------------------- */
+
+struct words {
+  char **at;
+  char *text;
+};
+
+static void free_words(struct words *words) {
+  free(words->at);
+  free(words->text);
+  *words = (struct words){0};
+}
+
+/* An array of strings without NUL as a NULL-terminated vector in memory of its own. */
+static bool to_words(napi_env env, napi_value list, const char *what, struct words *words) {
+  uint32_t count;
+  size_t size = 0, used = 0, length;
+  napi_value item;
+  if (napi_get_array_length(env, list, &count) != napi_ok || count > MAX_WORDS) goto refused;
+  for (uint32_t i = 0; i < count; i++) {
+    if (napi_get_element(env, list, i, &item) != napi_ok ||
+        napi_get_value_string_utf8(env, item, NULL, 0, &length) != napi_ok)
+      goto refused;
+    size += length + 1;
+  }
+  words->at = calloc((size_t)count + 1, sizeof *words->at);
+  words->text = malloc(size + 1);
+  if (words->at == NULL || words->text == NULL) goto refused;
+  for (uint32_t i = 0; i < count; i++) {
+    words->at[i] = words->text + used;
+    if (napi_get_element(env, list, i, &item) != napi_ok ||
+        napi_get_value_string_utf8(env, item, words->at[i], size + 1 - used, &length) != napi_ok ||
+        strlen(words->at[i]) != length)
+      goto refused;
+    used += length + 1;
+  }
+  return true;
+refused:
+  free_words(words);
+  refuse(env, what);
+  return false;
+}
+
+struct launch {
+  char **paths, **argv, **envp;
+  const char *directory;
+  int stdio[3]; /* -1 for /dev/null */
+  /* The child writes these; it shares our memory. */
+  const char *failed;
+  int error;
+};
+
+/*
+ * Runs in the child, in our memory and on a stack of its own, while this thread waits; the other threads go on. So it
+ * calls nothing but system calls, and no signal may run a handler of ours in it: the dispositions, of which it has a
+ * copy, go back to the default before the mask is lifted.
+ */
+static int launch_child(void *data) {
+  struct launch *launch = data;
+  struct sigaction standard = {.sa_handler = SIG_DFL};
+  uint64_t none = 0;
+  for (int signo = 1; signo < NSIG; signo++)
+    if (signo != SIGKILL && signo != SIGSTOP) sigaction(signo, &standard, NULL);
+  launch->failed = "setsid";
+  if (setsid() < 0) goto failed;
+  for (int fd = 0; fd < 3; fd++) {
+    launch->failed = "open";
+    int from = launch->stdio[fd] >= 0 ? launch->stdio[fd] : open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (from < 0) goto failed;
+    launch->failed = "dup2";
+    if (dup2(from, fd) < 0) goto failed;
+  }
+  /* Ours are O_CLOEXEC; those of another library may not be. Before Linux 5.11 that is taken on trust. */
+  syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
+  launch->failed = "chdir";
+  if (chdir(launch->directory) < 0) goto failed;
+  launch->failed = "rt_sigprocmask";
+  if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none) < 0) goto failed;
+  /* As execvp(3): the first that can be, and one that is there and may not be is worth more than one that is not. */
+  launch->failed = "execve";
+  int forbidden = 0;
+  for (char **path = launch->paths; *path != NULL; path++) {
+    execve(*path, launch->argv, launch->envp);
+    if (errno == EACCES) forbidden = EACCES;
+    else if (errno != ENOENT && errno != ENOTDIR) goto failed;
+  }
+  errno = forbidden != 0 ? forbidden : ENOENT;
+failed:
+  launch->error = errno;
+  _exit(127);
+}
+
+/*
+ * Like posix_spawn(3), which has no CLONE_PIDFD: fork(2) would copy our page tables (2 ms at 150 MB). Returns the pid, or
+ * minus an errno; a child that failed has been waited for.
+ */
+static int launch_process(struct launch *launch, int *pidfd) {
+  uint64_t all = ~(uint64_t)0, before;
+  char *stack = malloc(CHILD_STACK);
+  launch->failed = "clone";
+  if (stack == NULL) return -ENOMEM;
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
+  int pid = clone(launch_child, (char *)((uintptr_t)(stack + CHILD_STACK) & ~(uintptr_t)15),
+                  CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, launch, pidfd);
+  int error = pid < 0 ? errno : launch->error;
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
+  free(stack);
+  if (error == 0) return pid;
+  if (pid > 0) {
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) continue;
+    close(*pidfd);
+  }
+  return -error;
+}
+
+/* 0 to 2 would be overwritten by one another; Node.js keeps them open, so nothing of ours gets such a number. */
+static bool to_stdio(napi_env env, napi_value list, int *stdio) {
+  for (uint32_t i = 0; i < 3; i++) {
+    napi_value item;
+    double number;
+    if (napi_get_element(env, list, i, &item) != napi_ok || napi_get_value_double(env, item, &number) != napi_ok ||
+        (number != -1 && (number < 3 || number > 0x7fffffff))) {
+      refuse(env, "stdio must be three descriptors above 2, or -1 for /dev/null");
+      return false;
+    }
+    stdio[i] = (int)number;
+  }
+  return true;
+}
+
+/*
+ * spawn(paths, argv, env, directory, stdio): {pid, pidfd} of a child in a session of its own, in the network namespace of
+ * the calling thread. It executes the first of `paths` that can be executed. It must be waited for, by pidfdWait.
+ */
+static napi_value spawn_process(napi_env env, napi_callback_info info) {
+  napi_value argv[MAX_ARGS], result = NULL;
+  struct words paths = {0}, words = {0}, environment = {0};
+  struct launch launch = {0};
+  char directory[4096];
+  size_t length;
+  int pidfd = -1;
+  if (!arguments(env, info, 5, argv) ||
+      !to_text(env, argv[3], "directory must be a string", directory, sizeof directory, &length) ||
+      !to_stdio(env, argv[4], launch.stdio))
+    return NULL;
+  if (to_words(env, argv[0], "paths must be strings without NUL", &paths) &&
+      to_words(env, argv[1], "argv must be strings without NUL", &words) &&
+      to_words(env, argv[2], "env must be strings without NUL", &environment)) {
+    launch.paths = paths.at;
+    launch.argv = words.at;
+    launch.envp = environment.at;
+    launch.directory = directory;
+    int pid = launch_process(&launch, &pidfd);
+    if (pid < 0) {
+      fail(env, launch.failed, -pid);
+    } else {
+      napi_create_object(env, &result);
+      set_int(env, result, "pid", pid);
+      set_int(env, result, "pidfd", pidfd);
+    }
+  }
+  free_words(&paths);
+  free_words(&words);
+  free_words(&environment);
+  return result;
+}
+
+/*
+ * memoryFile(limitBytes): descriptor of an anonymous file that cannot grow past the limit (EPERM, memfd_create(2)); its
+ * memory is what has been written.
+ */
+static napi_value memory_file(napi_env env, napi_callback_info info) {
+  napi_value argv[MAX_ARGS];
+  int limit;
+  if (!arguments(env, info, 1, argv) || !to_int(env, argv[0], "limitBytes must be a number", &limit)) return NULL;
+  int fd = (int)syscall(SYS_memfd_create, "keepward", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+  /* Linux before 6.3 does not know the last. */
+  if (fd < 0 && errno == EINVAL) fd = (int)syscall(SYS_memfd_create, "keepward", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd < 0) return fail(env, "memfd_create", errno);
+  if (ftruncate(fd, limit) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0)
+    return from_int(env, fd);
+  int error = errno;
+  close(fd);
+  return fail(env, "fcntl", error);
+}
+
+/* offset(fd): where the next write of those who share the descriptor goes (lseek(2), SEEK_CUR) */
+static napi_value offset_of(napi_env env, napi_callback_info info) {
+  napi_value argv[MAX_ARGS];
+  int fd;
+  if (!arguments(env, info, 1, argv) || !to_int(env, argv[0], "fd must be a number", &fd)) return NULL;
+  off_t offset = lseek(fd, 0, SEEK_CUR);
+  return offset < 0 ? fail(env, "lseek", errno) : from_int(env, offset);
 }
 
 /* ---- sockets, files, the service manager ----------------------------------------------------------------------- */
@@ -576,6 +851,8 @@ static napi_value init(napi_env env, napi_value exports) {
       {"unwatch", unwatch}, {"drain", drain},          {"setns", set_namespace},              {"pidfdOpen", pidfd_open_call},
       {"pidfdSignal", pidfd_signal}, {"pidfdWatch", pidfd_watch},           {"peerCredentials", peer_credentials},
       {"flock", lock_file},          {"mkfifo", make_fifo},                 {"sdNotify", sd_notify},
+      {"pidfdEnded", pidfd_ended},   {"pidfdWait", pidfd_wait},             {"readProc", read_proc},
+      {"spawn", spawn_process},      {"memoryFile", memory_file},           {"offset", offset_of},
   };
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
     napi_value function;

@@ -48,8 +48,9 @@ async function askNow(
     // An answer to an earlier question is no answer.
     await directory.remove(dumpFile)
     let asked: Asked | undefined
-    for (let pauseMs = 1; performance.now() < deadline; pauseMs = Math.min(pauseMs * 2, 20)) {
-      asked = repeatIfDue(process, dumpSignal, asked)
+    // An answer takes keepalived some 2 ms, more when the processor is busy: few looks find it.
+    for (let pauseMs = 3; performance.now() < deadline; pauseMs = Math.min(pauseMs + 3, 20)) {
+      if (asked === undefined || performance.now() >= asked.lookAt) asked = repeatIfDue(process, dumpSignal, asked)
       await wait(pauseMs, undefined, options.signal === undefined ? {} : { signal: options.signal })
       const view = asked === undefined ? undefined : await readAnswer(directory, instance)
       if (view !== undefined) return view
@@ -63,6 +64,8 @@ async function askNow(
 
 interface Asked {
   readonly child: number
+  /** When the child is looked at again. */
+  readonly lookAt: number
   readonly repeatAt: number
   readonly pauseMs: number
 }
@@ -72,11 +75,15 @@ function repeatIfDue(process: ProcessHandle, dumpSignal: number, asked: Asked | 
   const child = childReadyFor(process, dumpSignal)
   if (child === undefined) return asked
   const again = child === asked?.child
-  if (again && performance.now() < asked.repeatAt) return asked
+  const now = performance.now()
+  const lookAt = now + lookMs
+  if (again && now < asked.repeatAt) return { ...asked, lookAt }
   process.signal(dumpSignal)
   const pauseMs = again ? asked.pauseMs * 2 : 150
-  return { child, pauseMs, repeatAt: performance.now() + pauseMs }
+  return { child, pauseMs, lookAt, repeatAt: now + pauseMs }
 }
+
+const lookMs = 30
 
 /** A question to a stopped process would wait for it in the kernel, one more each time. */
 async function refuseStopped(home: KeepalivedHome, process: ProcessHandle): Promise<void> {

@@ -7,7 +7,9 @@ import { childrenOf } from './process.ts'
  * stops us. Returns false when we are in none (no cgroup v2, or its root). Throws `permission-denied`.
  */
 export function leaveControlGroup(pid: number, group = 'keepward-routers'): boolean {
-  const mount = unifiedMount(readFileSync('/proc/self/mountinfo', 'utf8'))
+  // A line for each named namespace stands in it: read once, since cgroup2 is not moved under a running system.
+  knownMount ??= unifiedMount(readFileSync('/proc/self/mountinfo', 'utf8'))
+  const mount = knownMount
   const own = unifiedGroup(readFileSync('/proc/self/cgroup', 'utf8'))
   if (mount === undefined || own === undefined || own === '/' || own === `/${group}`) return false
   const directory = `${mount}/${group}`
@@ -25,6 +27,8 @@ export function leaveControlGroup(pid: number, group = 'keepward-routers'): bool
     })
   }
 }
+
+let knownMount: string | undefined
 
 /** Whether a process is in our control group, with which the service manager would end it; the root is nobody's. */
 export function sharesControlGroup(pid: number): boolean {

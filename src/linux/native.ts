@@ -24,8 +24,29 @@ export interface Native {
   setns(fd: number): void
   pidfdOpen(pid: number): number
   pidfdSignal(pidfd: number, signal: number): void
-  /** Fires once, when the process has ended. */
-  pidfdWatch(pidfd: number, callback: () => void): WatchHandle
+  /** Fires once, when the process has ended; in the background it keeps no event loop alive. */
+  pidfdWatch(pidfd: number, callback: () => void, background?: boolean): WatchHandle
+  /** Whether the process has ended, waited for or not. */
+  pidfdEnded(pidfd: number): boolean
+  /** Waits for a child that ended: exit code or -1, signal or 0, neither when another waited for it; null while it runs. */
+  pidfdWait(pidfd: number): { exitCode: number; signal: number } | null
+  /**
+   * Starts the first of `paths` that can be executed in a session of its own and in this thread's network namespace;
+   * `stdio` holds descriptors, -1 for /dev/null. The failing `syscall` is that of the child: `execve`, `chdir`.
+   */
+  spawn(
+    paths: readonly string[],
+    argv: readonly string[],
+    env: readonly string[],
+    directory: string,
+    stdio: readonly [number, number, number],
+  ): { pid: number; pidfd: number }
+  /** An anonymous file that cannot grow past the limit. */
+  memoryFile(limitBytes: number): number
+  /** Where the next write through the descriptor, or a copy of it, goes. */
+  offset(fd: number): number
+  /** The text of a file of procfs, at most 256 KiB; null when the file or its process is not there. */
+  readProc(path: string): string | null
   peerCredentials(fd: number): { pid: number; uid: number; gid: number; groups: number[] }
   flock(fd: number): boolean
   mkfifo(path: string, mode: number): void

@@ -62,7 +62,7 @@ export function openNamespace(name: string): Namespace {
   const fd = openFile(path, name)
   const { ino, dev } = fstatSync(fd)
   // A name whose mount is gone is an empty file of the tmpfs below.
-  if (dev !== statSync('/proc/self/ns/net').dev) {
+  if (dev !== nsfsDevice()) {
     closeSync(fd)
     throw new KeepwardError('namespace-failed', `${path} is no network namespace`, { hint: `ip netns delete ${name}` })
   }
@@ -77,10 +77,9 @@ export function openNamespace(name: string): Namespace {
 /** The inode behind a name, without holding it: undefined when there is no such namespace. */
 export function namespaceInode(name: string): number | undefined {
   try {
-    const { ino, dev } = statSync(`${namespaceDirectory}/${checkedName(name)}`)
-    return dev === statSync('/proc/self/ns/net').dev ? ino : undefined
+    const found = statSync(`${namespaceDirectory}/${checkedName(name)}`, { throwIfNoEntry: false })
+    return found?.dev === nsfsDevice() ? found.ino : undefined
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined
     throw new KeepwardError('namespace-failed', `Cannot look at network namespace ${name}`, { cause: error })
   }
 }
@@ -99,6 +98,10 @@ export function namespaceId(socket: NetlinkSocket, namespaceFd: number): number 
   if (given >= 0) return given
   throw new KeepwardError('namespace-failed', 'The kernel gave a network namespace no id')
 }
+
+/** The kernel mounts it once, for itself: its number stays. */
+const nsfsDevice = (): number => (knownNsfsDevice ??= statSync('/proc/self/ns/net').dev)
+let knownNsfsDevice: number | undefined
 
 function readId(socket: NetlinkSocket, namespaceFd: number): number {
   const payload = namespaceIdPayload(namespaceFd)

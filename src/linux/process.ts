@@ -1,4 +1,4 @@
-import { closeSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { closeSync, readdirSync, statSync } from 'node:fs'
 import { constants } from 'node:os'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { native, type WatchHandle } from './native.ts'
@@ -71,8 +71,7 @@ export function sameProcess(one: ProcessIdentity, other: ProcessIdentity): boole
 
 /** Random, new at each boot of the kernel. */
 export function bootId(): string {
-  knownBootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
-  return knownBootId
+  return (knownBootId ??= (native().readProc('/proc/sys/kernel/random/boot_id') ?? '').trim())
 }
 
 /**
@@ -88,12 +87,13 @@ export function findByArgument(word: string, name?: string): number[] {
 /** The pids of a process's living children. */
 export function childrenOf(pid: number): number[] {
   try {
-    const tasks = readdirSync(`/proc/${pid}/task`)
-    return tasks.flatMap((task) => numbers(readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ')))
+    const lists = readdirSync(`/proc/${pid}/task`).map((task) => readProc(pid, `task/${task}/children`))
+    // Kernels without CONFIG_PROC_CHILDREN have no such file.
+    if (lists.includes(undefined)) return allPids().filter((candidate) => processStat(candidate)?.parentPid === pid)
+    return lists.flatMap((list) => numbers(list?.split(' ') ?? []))
   } catch (error) {
-    // Kernels without CONFIG_PROC_CHILDREN; ended processes have no children.
-    if (!isGone(error)) throw error
-    return allPids().filter((candidate) => processStat(candidate)?.parentPid === pid)
+    if (isGone(error)) return []
+    throw error
   }
 }
 
@@ -195,7 +195,7 @@ function handleOf(pid: number, pidfd: number): ProcessHandle {
     pid,
     stat: () => certain(() => processStat(pid)),
     identity: () => certain(() => identityOf(pid)),
-    alive: () => !['Z', 'X', undefined].includes(certain(() => processStat(pid))?.state),
+    alive: () => open && !native().pidfdEnded(pidfd),
     signal,
     onEnd,
     ended: (timeoutMs) =>
@@ -226,9 +226,8 @@ const numbers = (words: readonly string[]): number[] => words.filter((word) => /
 
 function readProc(pid: number, file: string): string | undefined {
   try {
-    return readFileSync(`/proc/${pid}/${file}`, 'utf8')
+    return native().readProc(`/proc/${pid}/${file}`) ?? undefined
   } catch (error) {
-    if (isGone(error)) return undefined
     throw new KeepwardError('permission-denied', `Cannot read /proc/${pid}/${file}`, { cause: error })
   }
 }

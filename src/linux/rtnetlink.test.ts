@@ -156,7 +156,7 @@ describe('notifications', () => {
 
   test('readLink() reads a link as the kernel told it', () => {
     const told =
-      '00000100 02000000 03100100 01000000 08000300 62723000 08000400 dc050000 08000a00 09000000' +
+      '00000100 02000000 43100100 01000000 08000300 62723000 08000400 dc050000 08000a00 09000000' +
       '1200 1400 6b656570776172643a613a7231 00 0000 0a000100 020000000009 0000 1000 1200 0b00 0100 627269646765 00 00'
     expect(readLink(message('1000', told))).toEqual({
       ifindex: 2,
@@ -169,6 +169,13 @@ describe('notifications', () => {
       mtu: 1500,
       macAddress: '02:00:00:00:00:09',
     })
+  })
+
+  test.each([
+    ['the lower layer carries and the link is not in operation yet', '03100100'],
+    ['the link is in operation and the lower layer carries no more', '43100000'],
+  ])('readLink() tells no carrier when %s', (_what, flags) => {
+    expect(readLink(message('1000', `00000100 02000000 ${flags} 01000000 08000300 62723000`))?.carrier).toBe(false)
   })
 
   test('readLink() is undefined when a bridge speaks of its port', () => {

@@ -23,6 +23,7 @@ export const RTNLGRP_IPV6_IFADDR = 9
 export const RTNLGRP_NSID = 28
 
 export const IFF_UP = 0x1
+export const IFF_RUNNING = 0x40
 export const IFF_LOWER_UP = 0x10000
 
 /** What we need to know of a network interface. */
@@ -31,7 +32,10 @@ export interface Link {
   readonly name: string
   /** Administratively up. */
   readonly up: boolean
-  /** The lower layer carries (IFF_LOWER_UP); always false while `up` is false on most kinds. */
+  /**
+   * The lower layer carries (IFF_LOWER_UP) and the link is in operation (IFF_RUNNING), which the kernel says up to a second
+   * later; keepalived goes by the second alone. Always false while `up` is false on most kinds.
+   */
   readonly carrier: boolean
   /** Free text that an administrator, or we, set (ip-link(8) `alias`). */
   readonly alias: string | undefined
@@ -68,7 +72,7 @@ export function readLink(message: Message): Link | undefined {
     ifindex: bytes.readInt32LE(from + 4),
     name: '',
     up: (flags & IFF_UP) !== 0,
-    carrier: (flags & IFF_LOWER_UP) !== 0,
+    carrier: (flags & IFF_LOWER_UP) !== 0 && (flags & IFF_RUNNING) !== 0,
     alias: undefined as string | undefined,
     kind: undefined as string | undefined,
     master: undefined as number | undefined,

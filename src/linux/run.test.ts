@@ -1,6 +1,9 @@
+import { spawn } from 'node:child_process'
+import { chmodSync, closeSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { KeepwardError } from '../base/error.ts'
-import { findByArgument } from './process.ts'
+import { childrenOf, findByArgument, openProcess, processStat } from './process.ts'
 import { CommandError, run } from './run.ts'
 import { spawnDetached } from './spawn-detached.ts'
 
@@ -65,6 +68,77 @@ describe('run()', () => {
     const error = await failure(run(['yes'], { maxOutputBytes: 100_000 }))
     expect([error.code, error.message]).toEqual(['command-failed', 'yes said more than it may'])
   })
+
+  test('fails when the command says more than it may and ends well', async () => {
+    const error = await failure(run(['head', '-c', '1001', '/dev/zero'], { maxOutputBytes: 1000 }))
+    expect(error.message).toBe('head -c 1001 /dev/zero said more than it may')
+    expect((await run(['head', '-c', '1000', '/dev/zero'], { maxOutputBytes: 1000 })).stdout).toHaveLength(1000)
+  })
+
+  test('says which signal ended the command', async () => {
+    const error = await failure(run(['sh', '-c', 'kill -TERM $$']))
+    expect(error.cause).toMatchObject({
+      exitCode: undefined,
+      signal: 'SIGTERM',
+      message: 'signal SIGTERM; it said: nothing',
+    })
+  })
+
+  test('says that a file is there and may not be executed, and that it is no program', async () => {
+    const directory = mkdtempSync('/tmp/kwt-run-')
+    try {
+      writeFileSync(`${directory}/plain`, 'echo no shell reads this', { mode: 0o600 })
+      const path = { env: { PATH: `/nowhere:${directory}:/dev/null` } }
+      const forbidden = await failure(run(['plain'], path))
+      expect([forbidden.code, forbidden.message, forbidden.cause]).toEqual([
+        'command-failed',
+        'Cannot start plain',
+        expect.objectContaining({ code: 'EACCES', syscall: 'execve' }),
+      ])
+      chmodSync(`${directory}/plain`, 0o700)
+      expect((await failure(run(['plain'], path))).cause).toMatchObject({ code: 'ENOEXEC' })
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
+  })
+
+  test('runs 200 at once, beside the children of others, and leaves no zombie', async () => {
+    const other = spawn('sh', ['-c', 'sleep 0.2; exit 7'])
+    const ended = once(other, 'exit')
+    const runs = Array.from({ length: 200 }, (_, at) => run(['cat'], { stdin: String(at) }))
+    const missing = Array.from({ length: 50 }, () => failure(run(['kwt-no-such-program'])))
+    expect((await Promise.all(runs)).map(({ stdout }) => Number(stdout))).toEqual(
+      Array.from({ length: 200 }, (_, at) => at),
+    )
+    await Promise.all(missing)
+    expect(await ended).toEqual([7, null])
+    expect(zombies()).toEqual([])
+  })
+
+  test('hands over no descriptor, and leaves none behind', async () => {
+    const before = readdirSync('/proc/self/fd').length
+    const ours = openSync('/dev/null', 'r')
+    try {
+      // The fourth is that of the listing itself.
+      expect((await run(['ls', '/proc/self/fd'])).stdout).toBe('0\n1\n2\n3\n')
+    } finally {
+      closeSync(ours)
+    }
+    await failure(run(['sleep', '60'], { timeoutMs: 20 }))
+    await failure(run(['kwt-no-such-program'], { stdin: 'x' }))
+    await expect.poll(() => readdirSync('/proc/self/fd').length).toBe(before)
+    expect(zombies()).toEqual([])
+  })
+
+  test('gives every signal its default, blocked or ignored none', async () => {
+    process.on('SIGUSR2', () => undefined)
+    try {
+      const { stdout } = await run(['grep', '-E', '^Sig(Blk|Ign)', '/proc/self/status'])
+      expect(stdout).toBe('SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n')
+    } finally {
+      process.removeAllListeners('SIGUSR2')
+    }
+  })
 })
 
 describe('spawnDetached()', () => {
@@ -83,7 +157,35 @@ describe('spawnDetached()', () => {
     expect(await handle.ended(5000)).toBe(true)
   })
 
+  test('gives a handle that knows its identity at once', async () => {
+    for (let round = 0; round < 50; round++) {
+      const { process: started } = await spawnDetached(['sleep', '60'])
+      using handle = started
+      expect(handle.identity()?.argv).toEqual(['sleep', '60'])
+      handle.signal('SIGKILL')
+      await handle.ended(5000)
+    }
+  })
+
+  test('leaves no zombie when it ends, also when its handle was closed before', async () => {
+    const { process: handle } = await spawnDetached(['sleep', '60'])
+    handle.close()
+    expect(handle.alive()).toBe(false)
+    using again = openProcess(handle.pid)
+    expect(again?.alive()).toBe(true)
+    again?.signal('SIGKILL')
+    await expect.poll(() => again?.stat()).toBe(undefined)
+    expect(zombies()).toEqual([])
+  })
+
+  test('says that its directory is not there', async () => {
+    const error = await failure(spawnDetached(['true'], { cwd: '/kwt-nowhere' }))
+    expect([error.code, error.cause]).toEqual(['command-failed', expect.objectContaining({ syscall: 'chdir' })])
+  })
+
   test('names a program that is not installed', async () => {
     expect((await failure(spawnDetached(['kwt-no-such-program']))).code).toBe('command-missing')
   })
 })
+
+const zombies = (): number[] => childrenOf(process.pid).filter((pid) => processStat(pid)?.state === 'Z')

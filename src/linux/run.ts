@@ -1,6 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, readSync, writeSync } from 'node:fs'
+import { constants } from 'node:os'
 import { errnoOf, KeepwardError } from '../base/error.ts'
-import { inNamespace } from './in-namespace.ts'
+import { type Child, startChild, waitForChild } from './child.ts'
+import { native } from './native.ts'
+
+export { cleanEnvironment } from './child.ts'
 
 export interface RunOptions {
   /** After it the command and its process group are killed; 10 s. */
@@ -10,7 +14,7 @@ export interface RunOptions {
   readonly namespaceFd?: number
   /** Added to a clean environment of PATH and LC_ALL=C. */
   readonly env?: Readonly<Record<string, string>>
-  /** Of each stream; a command that says more is killed; 1 MiB. */
+  /** Of each stream; a command that says more has failed; 1 MiB. */
   readonly maxOutputBytes?: number
   /** Exit codes that are answers, not failures; [0]. */
   readonly exitCodes?: readonly number[]
@@ -31,114 +35,133 @@ export class CommandError extends Error {
   readonly stdout: string
   readonly stderr: string
 
-  constructor(argv: readonly string[], end: Ending) {
-    const how = end.signal === null ? `exit code ${String(end.exitCode)}` : `signal ${end.signal}`
+  constructor(argv: readonly string[], end: Ending & Said) {
+    const how = end.signal === undefined ? `exit code ${String(end.exitCode)}` : `signal ${end.signal}`
     super(`${how}; it said: ${clip(end.stderr.trim() || end.stdout.trim() || 'nothing')}`)
     this.argv = argv
-    this.exitCode = end.exitCode ?? undefined
-    this.signal = end.signal ?? undefined
+    this.exitCode = end.exitCode
+    this.signal = end.signal
     this.stdout = end.stdout
     this.stderr = end.stderr
   }
 }
 
-export const cleanEnvironment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' } as const
-
 /**
- * Runs a short command to its end. Never a shell: `argv` reaches the program as it is. Throws `command-failed`,
- * `command-timeout` (both with a {@link CommandError} as cause) or `command-missing`.
+ * Runs a short command to its end, and not to that of what it leaves running. Never a shell: `argv` reaches the program
+ * as it is. Throws `command-failed`, `command-timeout` (both with a {@link CommandError} as cause) or `command-missing`.
  */
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  const timeoutMs = options.timeoutMs ?? 10_000
-  const end = await new Promise<Ending>((resolve, reject) => {
-    const child = start(argv, options)
-    child.once('error', (error) => {
-      reject(startError(argv, error))
-    })
-    collect(child, options.maxOutputBytes ?? 1024 * 1024, timeoutMs, resolve)
-    // A command may end without reading its input: that is its right (EPIPE).
-    child.stdin?.on('error', () => undefined)
-    child.stdin?.end(options.stdin ?? '')
-  })
-  const said = argv.map(quoted).join(' ')
-  if (end.killed !== undefined) {
-    const cause = new CommandError(argv, end)
-    if (end.killed === 'time')
-      throw new KeepwardError('command-timeout', `${said} took longer than ${timeoutMs} ms`, { cause })
-    throw new KeepwardError('command-failed', `${said} said more than it may`, { cause })
+  const { timeoutMs = 10_000, maxOutputBytes = 1024 * 1024, exitCodes = [0] } = options
+  using files = openFiles(argv, options.stdin ?? '', maxOutputBytes)
+  const child = startChild(argv, { namespaceFd: options.namespaceFd, env: options.env, stdio: files.stdio })
+  const end = await ending(child, timeoutMs)
+  const said = { stdout: files.read(1), stderr: files.read(2) }
+  const fail = (code: 'command-failed' | 'command-timeout', how: string): never => {
+    const cause = new CommandError(argv, { ...end, ...said })
+    throw new KeepwardError(code, `${argv.map(quoted).join(' ')} ${how}`, { cause })
   }
-  if (end.exitCode === null || !(options.exitCodes ?? [0]).includes(end.exitCode)) {
-    throw new KeepwardError('command-failed', `${said} failed`, { cause: new CommandError(argv, end) })
-  }
-  return { stdout: end.stdout, stderr: end.stderr, exitCode: end.exitCode }
+  if (files.overflowed()) fail('command-failed', 'said more than it may')
+  if (end.timedOut) fail('command-timeout', `took longer than ${timeoutMs} ms`)
+  if (end.exitCode === undefined || !exitCodes.includes(end.exitCode)) return fail('command-failed', 'failed')
+  return { ...said, exitCode: end.exitCode }
 }
 
-interface Ending {
+interface Said {
   readonly stdout: string
   readonly stderr: string
-  readonly exitCode: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly killed: 'time' | 'output' | undefined
 }
 
-/** A group of its own, so that what the command started is killed with it. */
-function start(argv: readonly string[], options: RunOptions): ChildProcess {
-  const [program, ...rest] = argv
-  if (program === undefined) throw new KeepwardError('internal', 'run() needs a program')
-  const env = { ...cleanEnvironment, ...options.env }
-  const launch = () => spawn(program, rest, { cwd: '/', env, detached: true, stdio: ['pipe', 'pipe', 'pipe'] })
+/** Exit code or signal; neither when it outlived SIGKILL. */
+interface Ending {
+  readonly timedOut: boolean
+  readonly exitCode: number | undefined
+  readonly signal: string | undefined
+}
+
+interface Files extends Disposable {
+  readonly stdio: readonly [number, number, number]
+  /** What was written to stdout (1) or stderr (2). */
+  read(stream: 1 | 2): string
+  overflowed(): boolean
+}
+
+/**
+ * Files in memory instead of pipes: a command never waits for us, nor we for a grandchild that keeps a pipe open, and
+ * three descriptors cost a tenth of three sockets of Node.js. The slack makes the write that hits the limit (EPERM) one
+ * that began past what is allowed.
+ */
+function openFiles(argv: readonly string[], stdin: string, maxBytes: number): Files {
+  const open: number[] = []
+  const make = (limitBytes: number): number => {
+    const fd = native().memoryFile(limitBytes)
+    open.push(fd)
+    return fd
+  }
+  const close = () => {
+    for (const fd of open.splice(0)) closeSync(fd)
+  }
   try {
-    return options.namespaceFd === undefined ? launch() : inNamespace(options.namespaceFd, launch)
-  } catch (error) {
-    throw error instanceof KeepwardError ? error : startError(argv, error)
+    const stdio = [input(stdin, make), make(maxBytes + slackBytes), make(maxBytes + slackBytes)] as const
+    return {
+      stdio,
+      read: (stream) => readText(stdio[stream], maxBytes),
+      overflowed: () => native().offset(stdio[1]) > maxBytes || native().offset(stdio[2]) > maxBytes,
+      [Symbol.dispose]: close,
+    }
+  } catch (cause) {
+    close()
+    throw new KeepwardError('command-failed', `Cannot start ${argv[0] ?? ''}`, { cause })
   }
 }
 
-function collect(child: ChildProcess, maxBytes: number, timeoutMs: number, done: (end: Ending) => void): void {
-  const output = { stdout: [] as Buffer[], stderr: [] as Buffer[] }
-  const sizes = { stdout: 0, stderr: 0 }
-  let killed: Ending['killed']
-  const kill = (reason: 'time' | 'output') => {
-    killed ??= reason
-    killGroup(child)
-  }
-  const timer = setTimeout(kill, timeoutMs, 'time')
-  for (const stream of ['stdout', 'stderr'] as const) {
-    child[stream]?.on('data', (chunk: Buffer) => {
-      sizes[stream] += chunk.length
-      if (sizes[stream] > maxBytes) kill('output')
-      else output[stream].push(chunk)
+const slackBytes = 256 * 1024
+
+function input(text: string, make: (limitBytes: number) => number): number {
+  if (text === '') return -1
+  const bytes = Buffer.from(text)
+  const fd = make(bytes.length)
+  // By position: the offset, which the command shares, stays at the beginning.
+  writeSync(fd, bytes, 0, bytes.length, 0)
+  return fd
+}
+
+function readText(fd: number, maxBytes: number): string {
+  const bytes = Buffer.allocUnsafe(Math.min(native().offset(fd), maxBytes))
+  return bytes.toString('utf8', 0, bytes.length === 0 ? 0 : readSync(fd, bytes, 0, bytes.length, 0))
+}
+
+/** A process that SIGKILL does not end, since the kernel holds it, is waited for behind our back. */
+function ending(child: Child, timeoutMs: number): Promise<Ending> {
+  return new Promise((resolve) => {
+    let timedOut = false
+    let timer = setTimeout(() => {
+      timedOut = true
+      killGroup(child.pid)
+      timer = setTimeout(resolve, killMs, { timedOut, exitCode: undefined, signal: undefined })
+    }, timeoutMs)
+    native().pidfdWatch(child.pidfd, () => {
+      clearTimeout(timer)
+      const end = waitForChild(child)
+      closeSync(child.pidfd)
+      const signal = end === undefined || end.signal === 0 ? undefined : signalName(end.signal)
+      resolve({ timedOut, exitCode: signal === undefined ? end?.exitCode : undefined, signal })
     })
-  }
-  child.once('close', (exitCode, signal) => {
-    clearTimeout(timer)
-    const [stdout, stderr] = [Buffer.concat(output.stdout).toString(), Buffer.concat(output.stderr).toString()]
-    done({ stdout, stderr, exitCode, signal, killed })
-  })
-  child.once('error', () => {
-    clearTimeout(timer)
   })
 }
 
-function killGroup(child: ChildProcess): void {
-  // A grandchild that left the group must not keep us waiting on its copy of the pipes.
-  child.stdout?.destroy()
-  child.stderr?.destroy()
-  if (child.pid === undefined) return
+const killMs = 1000
+
+/** The command leads a session, so a group; until it is waited for its pid is nobody else's. */
+function killGroup(pid: number): void {
   try {
-    process.kill(-child.pid, 'SIGKILL')
+    process.kill(-pid, 'SIGKILL')
   } catch (error) {
     if (errnoOf(error) !== 'ESRCH') throw error
   }
 }
 
-function startError(argv: readonly string[], cause: unknown): KeepwardError {
-  const program = argv[0] ?? ''
-  if (errnoOf(cause) === 'ENOENT') {
-    return new KeepwardError('command-missing', `The program ${program} is not installed`, { cause })
-  }
-  return new KeepwardError('command-failed', `Cannot start ${program}`, { cause })
-}
+const signalName = (signal: number): string =>
+  Object.entries(constants.signals).find(([, number]) => number === signal)?.[0] ?? String(signal)
 
 const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : JSON.stringify(word))
 

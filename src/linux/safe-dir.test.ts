@@ -71,10 +71,10 @@ describe('SafeDir.open()', () => {
   })
 })
 
-describe('a SafeDir', () => {
+describe.each([false, true])('a SafeDir (volatile: %s)', (volatile) => {
   let dir: SafeDir
   beforeEach(() => {
-    dir = SafeDir.open(`${root}/state`, { create: true })
+    dir = SafeDir.open(`${root}/state`, { create: true, volatile })
   })
   afterEach(() => {
     dir.close()

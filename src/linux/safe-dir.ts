@@ -1,14 +1,19 @@
-import { closeSync, constants, fchmodSync, fstatSync, mkdirSync, openSync, type Stats } from 'node:fs'
-import { type FileHandle, open, readdir, rm, rename, unlink } from 'node:fs/promises'
-import { randomBytes } from 'node:crypto'
+import { closeSync, constants, fchmodSync, fstatSync, mkdirSync, openSync } from 'node:fs'
+import { readdir, rm } from 'node:fs/promises'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { native } from './native.ts'
+import { durableCalls, octal, unsafe, volatileCalls } from './safe-file.ts'
 
 export interface DirectoryOptions {
   /** Make what is missing: parents 0755, the directory itself `mode`. */
   readonly create?: boolean
   /** The exact permission bits that the directory must have; 0700. */
   readonly mode?: number
+  /**
+   * It lives for one boot, on a tmpfs: nothing in it is synced, and small calls are made on the event loop, which memory
+   * does not block. A directory in it inherits this; false.
+   */
+  readonly volatile?: boolean
 }
 
 /**
@@ -20,13 +25,15 @@ export class SafeDir {
   /** As it was opened; for messages and for the arguments of programs. */
   readonly path: string
   readonly #fd: number
+  readonly #volatile: boolean
   #open = true
   /** Operations that still go through the descriptor: it must not become another file's under them. */
   #pending = 0
 
-  private constructor(path: string, fd: number) {
+  private constructor(path: string, fd: number, isVolatile: boolean) {
     this.path = path
     this.#fd = fd
+    this.#volatile = isVolatile
   }
 
   /** Throws `directory-unsafe` or `file-failed`. */
@@ -35,13 +42,13 @@ export class SafeDir {
     if (!path.startsWith('/') || names.some((name) => name === '' || name === '.' || name === '..')) {
       throw new KeepwardError('directory-unsafe', `"${path}" is no plain absolute path of a directory`)
     }
-    return new SafeDir(path, walk(names, options))
+    return new SafeDir(path, walk(names, options), options.volatile ?? false)
   }
 
   /** A directory in this one. */
   sub(name: string, options: DirectoryOptions = {}): SafeDir {
     const path = this.pathOf(name)
-    return new SafeDir(path, enterLast(this.#fd, name, path, options))
+    return new SafeDir(path, enterLast(this.#fd, name, path, options), options.volatile ?? this.#volatile)
   }
 
   /** The path of a file in it, for the arguments of programs. */
@@ -51,36 +58,20 @@ export class SafeDir {
 
   /**
    * Replaces a file as one step: after a crash it holds the old content or the new, never a part. Durable when it
-   * resolves. A symlink of that name is replaced, not followed.
+   * resolves, unless the directory is volatile. A symlink of that name is replaced, not followed.
    */
   async write(name: string, data: string | Uint8Array, options: { readonly mode?: number } = {}): Promise<void> {
-    const target = this.#at(name)
-    const temporary = this.#at(`tmp-${randomBytes(8).toString('hex')}`)
-    await this.#attempt(`write ${this.pathOf(name)}`, async () => {
-      try {
-        await writeNew(temporary, data, options.mode ?? 0o600)
-        await rename(temporary, target)
-      } catch (error) {
-        await unlink(temporary).catch(() => undefined)
-        throw error
-      }
-      await syncDirectory(`/proc/self/fd/${this.#fd}`)
-    })
+    await this.#attempt(`write ${this.pathOf(name)}`, () =>
+      this.#calls.write(this.#self, name, data, options.mode ?? 0o600),
+    )
   }
 
   /** The content of a regular file of ours, without other names; undefined when there is none. Throws `file-unsafe`. */
   async read(name: string, options: { readonly maxBytes?: number } = {}): Promise<Buffer | undefined> {
-    const maxBytes = options.maxBytes ?? 1024 * 1024
-    return this.#attempt(`read ${this.pathOf(name)}`, async () => {
-      const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-      const file = await open(this.#at(name), flags).catch(unlessAbsent)
-      if (file === undefined) return undefined
-      try {
-        return await readChecked(file, this.pathOf(name), maxBytes)
-      } finally {
-        await file.close()
-      }
-    })
+    const path = this.pathOf(name)
+    return this.#attempt(`read ${path}`, () =>
+      this.#calls.read(this.#self, name, path, options.maxBytes ?? 1024 * 1024),
+    )
   }
 
   /** {@link read} as UTF-8. */
@@ -90,7 +81,7 @@ export class SafeDir {
 
   /** Removes a file, whatever it is; absent is fine. */
   async remove(name: string): Promise<void> {
-    await this.#attempt(`remove ${this.pathOf(name)}`, () => unlink(this.#at(name)).catch(unlessAbsent))
+    await this.#attempt(`remove ${this.pathOf(name)}`, () => this.#calls.remove(this.#self, name))
   }
 
   /** Removes a directory in it with all that it holds, following no link; absent is fine. */
@@ -99,7 +90,7 @@ export class SafeDir {
   }
 
   async list(): Promise<string[]> {
-    return this.#attempt(`list ${this.path}`, () => readdir(`/proc/self/fd/${this.#fd}`))
+    return this.#attempt(`list ${this.path}`, () => readdir(this.#self))
   }
 
   /**
@@ -156,9 +147,17 @@ export class SafeDir {
     if (!this.#open && this.#pending === 0) closeSync(this.#fd)
   }
 
+  get #calls(): typeof durableCalls {
+    return this.#volatile ? volatileCalls : durableCalls
+  }
+
+  get #self(): string {
+    return `/proc/self/fd/${this.#fd}`
+  }
+
   #at(name: string): string {
     if (!this.#open) throw new KeepwardError('internal', `${this.path} is closed`)
-    return `/proc/self/fd/${this.#fd}/${checkedName(name)}`
+    return `${this.#self}/${checkedName(name)}`
   }
 }
 
@@ -181,14 +180,12 @@ function walk(names: readonly string[], options: DirectoryOptions): number {
 }
 
 function enterParent(parent: number, name: string, path: string, options: DirectoryOptions): number {
-  if (options.create === true) make(parent, name, path, 0o755)
-  return enter(parent, name, path)
+  return options.create === true ? enterOrMake(parent, name, path, 0o755) : enter(parent, name, path)
 }
 
 function enterLast(parent: number, name: string, path: string, options: DirectoryOptions): number {
   const mode = options.mode ?? 0o700
-  if (options.create === true) make(parent, name, path, mode)
-  const fd = enter(parent, name, path)
+  const fd = options.create === true ? enterOrMake(parent, name, path, mode) : enter(parent, name, path)
   const stats = fstatSync(fd)
   if (stats.uid === process.geteuid?.() && (stats.mode & 0o7777) === mode) return fd
   closeSync(fd)
@@ -219,6 +216,17 @@ function enter(parent: number | undefined, name: string, path: string): number {
   })
 }
 
+/** It is there but for the first time. */
+function enterOrMake(parent: number, name: string, path: string, mode: number): number {
+  try {
+    return enter(parent, name, path)
+  } catch (error) {
+    if (!(error instanceof KeepwardError) || errnoOf(error.cause) !== 'ENOENT') throw error
+  }
+  make(parent, name, path, mode)
+  return enter(parent, name, path)
+}
+
 function make(parent: number, name: string, path: string, mode: number): void {
   try {
     mkdirSync(`/proc/self/fd/${parent}/${name}`, { mode: 0o700 })
@@ -235,54 +243,11 @@ function make(parent: number, name: string, path: string, mode: number): void {
   }
 }
 
-async function writeNew(path: string, data: string | Uint8Array, mode: number): Promise<void> {
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-  const file = await open(path, flags, 0o600)
-  try {
-    await file.chmod(mode)
-    await file.writeFile(data)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
-  }
-}
-
-async function readChecked(file: FileHandle, path: string, maxBytes: number): Promise<Buffer> {
-  const stats = await file.stat()
-  if (!stats.isFile()) throw unsafe(`${path} is no regular file`)
-  if (stats.nlink !== 1) throw unsafe(`${path} has ${stats.nlink} names (hard links), wanted one`)
-  if (stats.uid !== 0 && stats.uid !== process.geteuid?.()) throw unsafe(`${path} belongs to uid ${stats.uid}`)
-  if ((stats.mode & 0o022) !== 0) throw unsafe(`Others can write ${path}: mode ${octal(stats)}`)
-  if (stats.size > maxBytes) throw unsafe(`${path} is ${stats.size} bytes, at most ${maxBytes} are read`)
-  const bytes = Buffer.alloc(stats.size + 1)
-  const { bytesRead } = await file.read(bytes, 0, bytes.length, 0)
-  if (bytesRead > stats.size) throw unsafe(`${path} grew while it was read`)
-  return bytes.subarray(0, bytesRead)
-}
-
-function unlessAbsent(error: unknown): undefined {
-  if (errnoOf(error) !== 'ENOENT') throw error
-  return undefined
-}
-
 function failed(says: string, cause: unknown): KeepwardError {
   // O_NOFOLLOW's word for a symlink.
   if (errnoOf(cause) === 'ELOOP') return new KeepwardError('file-unsafe', `Cannot ${says}: it is a symlink`, { cause })
   return new KeepwardError('file-failed', `Cannot ${says}`, { cause })
 }
-
-const unsafe = (message: string): KeepwardError => new KeepwardError('file-unsafe', message)
-
-const octal = (stats: Stats): string => (stats.mode & 0o7777).toString(8).padStart(4, '0')
 
 function checkedName(name: string): string {
   if (nameForm.test(name)) return name

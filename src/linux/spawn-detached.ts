@@ -1,10 +1,10 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { errnoOf, KeepwardError } from '../base/error.ts'
+import { closeSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
+import { KeepwardError } from '../base/error.ts'
+import { type Child, startChild, waitForChild } from './child.ts'
 import { leaveControlGroup } from './control-group.ts'
-import { inNamespace } from './in-namespace.ts'
-import { openProcess, type ProcessHandle } from './process.ts'
-import { cleanEnvironment } from './run.ts'
+import { native } from './native.ts'
+import { commandLine, openProcess, type ProcessHandle } from './process.ts'
 
 export interface DetachedOptions {
   /** Network namespace that it runs in. */
@@ -26,29 +26,34 @@ export interface Detached {
  * handle.
  */
 export async function spawnDetached(argv: readonly string[], options: DetachedOptions = {}): Promise<Detached> {
-  const [program, ...rest] = argv
-  if (program === undefined) throw new KeepwardError('internal', 'spawnDetached() needs a program')
-  const env = { ...cleanEnvironment, ...options.env }
-  const launch = () => spawn(program, rest, { cwd: options.cwd ?? '/', env, detached: true, stdio: 'ignore' })
-  const child = options.namespaceFd === undefined ? launch() : inNamespace(options.namespaceFd, launch)
-  if (child.pid === undefined) throw startError(program, await failureOf(child))
-  child.unref()
-  // No turn of the event loop has passed: a child that has ended is not yet waited for, its pid still its own.
+  const child = startChild(argv, options)
+  waitInBackground(child)
+  // No turn of the event loop has passed: nobody has waited for it, and its pid is its own.
   const handle = openProcess(child.pid)
-  if (handle === undefined) throw new KeepwardError('command-failed', `${program} ended as it was started`)
-  return { process: handle, tied: tie(child.pid) }
+  if (handle === undefined) throw new KeepwardError('command-failed', `${argv[0] ?? ''} ended as it was started`)
+  const tied = tie(child.pid)
+  await untilNamed(handle)
+  return { process: handle, tied }
 }
 
-async function failureOf(child: NodeJS.EventEmitter): Promise<unknown> {
-  const [error] = (await once(child, 'error').catch((cause: unknown) => [cause])) as [unknown]
-  return error
+/** execve(2) lets the parent of a vfork go on before it has set the arguments, which are a part of who a process is. */
+async function untilNamed(handle: ProcessHandle): Promise<void> {
+  const deadline = performance.now() + nameMs
+  while (commandLine(handle.pid)?.length === 0 && handle.alive() && performance.now() < deadline) await wait(1)
 }
 
-function startError(program: string, cause: unknown): KeepwardError {
-  if (errnoOf(cause) === 'ENOENT') {
-    return new KeepwardError('command-missing', `The program ${program} is not installed`, { cause })
-  }
-  return new KeepwardError('command-failed', `Cannot start ${program}`, { cause })
+const nameMs = 1000
+
+/** Whatever becomes of the handle, nothing stays in the kernel when it ends; after us, init waits for it. */
+function waitInBackground(child: Child): void {
+  native().pidfdWatch(
+    child.pidfd,
+    () => {
+      waitForChild(child)
+      closeSync(child.pidfd)
+    },
+    true,
+  )
 }
 
 function tie(pid: number): KeepwardError | undefined {

@@ -23,6 +23,9 @@ import {
 export type ChangeCause =
   { readonly kind: 'event'; readonly event: KernelEvent } | { readonly kind: 'overrun' } | { readonly kind: 'resync' }
 
+/** How deep to look: links and addresses, or addresses alone. */
+type Depth = 'all' | 'addresses'
+
 /** The callbacks run while the socket is read: they take note and do not call the watch. */
 export interface KernelWatchOptions {
   /** The view of a tracked namespace changed, once for each change, in the kernel's order. */
@@ -54,7 +57,7 @@ export interface KernelWatch extends Disposable {
    * Asks the kernel again, for addresses alone in a third of the time. Says whether events had been missed, in which case
    * `onChange` has been called. Throws `namespace-missing` when the kernel knows no such namespace any more.
    */
-  resync(nsid: number, depth?: 'all' | 'addresses'): boolean
+  resync(nsid: number, depth?: Depth): boolean
   close(): void
 }
 
@@ -138,8 +141,8 @@ export function watchKernel(options: KernelWatchOptions): KernelWatch {
   }
 
   /** Afterwards the view is exact; when it was not before, events had been missed. */
-  const look = (nsid: number, cause: ChangeCause, knownLinks?: readonly Link[]): boolean => {
-    const after = observe(nsid, knownLinks)
+  const look = (nsid: number, cause: ChangeCause, depth: Depth = 'all'): boolean => {
+    const after = observe(nsid, depth)
     const known = tracked.get(nsid)
     if (known === undefined || sameView(known.view, after)) return false
     change(nsid, after, cause)
@@ -147,11 +150,13 @@ export function watchKernel(options: KernelWatchOptions): KernelWatch {
   }
 
   /** Drain, record, snapshot, replay. */
-  const observe = (nsid: number, knownLinks?: readonly Link[]): NamespaceView => {
+  const observe = (nsid: number, depth: Depth = 'all'): NamespaceView => {
     if (recording !== undefined) throw new KeepwardError('internal', 'a callback of the kernel watch called it back')
     native().drain(handle)
     recording = { nsid, events: [] }
     try {
+      // Known links are those after the drain: an event that it read must not be undone.
+      const knownLinks = depth === 'addresses' ? tracked.get(nsid)?.view.links : undefined
       const snapshot = dumpView(socket, nsid, knownLinks)
       native().drain(handle)
       return recording.events.reduce(fold, snapshot)
@@ -185,9 +190,8 @@ export function watchKernel(options: KernelWatchOptions): KernelWatch {
     untrack: (nsid) => void tracked.delete(nsid),
     view: (nsid) => tracked.get(nsid)?.view,
     resync(nsid, depth = 'all') {
-      const known = tracked.get(nsid)
-      if (known === undefined) return false
-      return look(nsid, { kind: 'resync' }, depth === 'addresses' ? known.view.links : undefined)
+      if (!tracked.has(nsid)) return false
+      return look(nsid, { kind: 'resync' }, depth)
     },
     close,
     [Symbol.dispose]: close,

@@ -1,0 +1,157 @@
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { errnoOf, KeepwardError } from '../base/error.ts'
+
+/** What is done in a directory that {@link SafeDir} holds; `directory` is its path by descriptor, names are checked. */
+export interface FileCalls {
+  /** Replaces as one step. */
+  write(directory: string, name: string, data: string | Uint8Array, mode: number): Promise<void>
+  /** `says`: the path for messages. Undefined when there is none. Throws `file-unsafe`. */
+  read(directory: string, name: string, says: string, maxBytes: number): Promise<Buffer | undefined>
+  /** Absent is fine. */
+  remove(directory: string, name: string): Promise<void>
+}
+
+/** On a disk, which may stall: in the thread pool; what was written outlasts a power cut. */
+export const durableCalls: FileCalls = {
+  async write(directory, name, data, mode) {
+    const temporary = temporaryIn(directory)
+    try {
+      await writeNew(temporary, data, mode)
+      await rename(temporary, `${directory}/${name}`)
+    } catch (error) {
+      await unlink(temporary).catch(() => undefined)
+      throw error
+    }
+    await syncDirectory(directory)
+  },
+  async read(directory, name, says, maxBytes) {
+    const file = await open(`${directory}/${name}`, readFlags).catch(unlessAbsent)
+    if (file === undefined) return undefined
+    try {
+      const stats = await file.stat()
+      const bytes = bufferFor(stats, says, maxBytes)
+      return checkedPart(bytes, (await file.read(bytes, 0, bytes.length, 0)).bytesRead, says)
+    } finally {
+      await file.close()
+    }
+  },
+  remove: (directory, name) => unlink(`${directory}/${name}`).catch(unlessAbsent),
+}
+
+/**
+ * In memory, where a call takes less time than asking another thread for it (a tenth), and what is gone with the power
+ * is made anew.
+ */
+export const volatileCalls: FileCalls = {
+  write: (directory, name, data, mode) =>
+    promised(() => {
+      const temporary = temporaryIn(directory)
+      const fd = openSync(temporary, writeFlags, 0o600)
+      try {
+        try {
+          fchmodSync(fd, mode)
+          writeFileSync(fd, data)
+        } finally {
+          closeSync(fd)
+        }
+        renameSync(temporary, `${directory}/${name}`)
+      } catch (error) {
+        rmSync(temporary, { force: true })
+        throw error
+      }
+    }),
+  read: (directory, name, says, maxBytes) =>
+    promised(() => {
+      const fd = unlessMissing(() => openSync(`${directory}/${name}`, readFlags))
+      if (fd === undefined) return undefined
+      try {
+        const bytes = bufferFor(fstatSync(fd), says, maxBytes)
+        return checkedPart(bytes, readSync(fd, bytes, 0, bytes.length, 0), says)
+      } finally {
+        closeSync(fd)
+      }
+    }),
+  remove: (directory, name) =>
+    promised(() => {
+      unlessMissing(() => {
+        unlinkSync(`${directory}/${name}`)
+      })
+    }),
+}
+
+export const unsafe = (message: string): KeepwardError => new KeepwardError('file-unsafe', message)
+
+export const octal = (stats: Stats): string => (stats.mode & 0o7777).toString(8).padStart(4, '0')
+
+const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+const writeFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+
+const temporaryIn = (directory: string): string => `${directory}/tmp-${randomBytes(8).toString('hex')}`
+
+async function writeNew(path: string, data: string | Uint8Array, mode: number): Promise<void> {
+  const file = await open(path, writeFlags, 0o600)
+  try {
+    await file.chmod(mode)
+    await file.writeFile(data)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory: FileHandle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+}
+
+/** One byte more than the file holds, to see it grow. Throws when it is not to be read. */
+function bufferFor(stats: Stats, path: string, maxBytes: number): Buffer {
+  if (!stats.isFile()) throw unsafe(`${path} is no regular file`)
+  if (stats.nlink !== 1) throw unsafe(`${path} has ${stats.nlink} names (hard links), wanted one`)
+  if (stats.uid !== 0 && stats.uid !== process.geteuid?.()) throw unsafe(`${path} belongs to uid ${stats.uid}`)
+  if ((stats.mode & 0o022) !== 0) throw unsafe(`Others can write ${path}: mode ${octal(stats)}`)
+  if (stats.size > maxBytes) throw unsafe(`${path} is ${stats.size} bytes, at most ${maxBytes} are read`)
+  return Buffer.alloc(stats.size + 1)
+}
+
+function checkedPart(bytes: Buffer, bytesRead: number, path: string): Buffer {
+  if (bytesRead === bytes.length) throw unsafe(`${path} grew while it was read`)
+  return bytes.subarray(0, bytesRead)
+}
+
+const promised = <T>(body: () => T): Promise<T> =>
+  new Promise((resolve) => {
+    resolve(body())
+  })
+
+function unlessMissing<T>(body: () => T): T | undefined {
+  try {
+    return body()
+  } catch (error) {
+    unlessAbsent(error)
+    return undefined
+  }
+}
+
+function unlessAbsent(error: unknown): undefined {
+  if (errnoOf(error) !== 'ENOENT') throw error
+  return undefined
+}
