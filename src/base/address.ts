@@ -34,12 +34,22 @@ export const formatPrefix = (prefix: Prefix): string => `${prefix.address}/${Str
 
 /** The 4 or 16 bytes of a canonical address, network order. */
 export function addressBytes(address: string): Uint8Array {
-  if (!address.includes(':')) return Uint8Array.from(address.split('.').map(Number))
-  const [head = '', tail] = address.split('::')
-  const groups = (part: string) => (part === '' ? [] : part.split(':').flatMap(groupBytes))
-  const front = groups(head)
-  const back = groups(tail ?? '')
-  return Uint8Array.from([...front, ...new Array<number>(16 - front.length - back.length).fill(0), ...back])
+  if (!address.includes(':')) return Uint8Array.from(address.split('.', 4), Number)
+  const bytes = new Uint8Array(16)
+  const [head = '', tail] = address.split('::', 2)
+  writeGroups(bytes, head, 0)
+  if (tail !== undefined && tail !== '') writeGroups(bytes, tail, 16 - 2 * tail.split(':').length)
+  return bytes
+}
+
+/** Canonical text has no dotted ending (see {@link canonicalIpv6}), so every group is two bytes. */
+function writeGroups(bytes: Uint8Array, text: string, from: number): void {
+  if (text === '') return
+  for (const [index, group] of text.split(':').entries()) {
+    const value = Number.parseInt(group, 16)
+    bytes[from + 2 * index] = value >> 8
+    bytes[from + 2 * index + 1] = value & 0xff
+  }
 }
 
 /** Canonical text of 4 or 16 bytes, network order. */
@@ -48,12 +58,6 @@ export function addressFromBytes(bytes: Uint8Array): string {
   const groups: string[] = []
   for (let at = 0; at < 16; at += 2) groups.push((((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)).toString(16))
   return canonicalIpv6(groups.join(':'))
-}
-
-function groupBytes(group: string): number[] {
-  if (group.includes('.')) return group.split('.').map(Number)
-  const value = Number.parseInt(group, 16)
-  return [value >> 8, value & 0xff]
 }
 
 /** The URL parser serialises IPv6 hosts as RFC 5952 asks (WHATWG URL, "host serializer"). */

@@ -17,10 +17,15 @@ import { readSource, type Source } from './source.ts'
  */
 export function loadConfig(text: string, fileName: string, hostname: string): AgentConfig {
   const source = readSource(text)
-  const findings = [...judgeValues(source), ...judgeIdentity(source, hostname), ...judgeWhole(source)]
+  const parsed = configSchema.safeParse(source.value)
+  const findings = [
+    ...(parsed.success ? [] : judgeValues(source)),
+    ...judgeIdentity(source, hostname),
+    ...judgeWhole(source),
+  ]
   const problems = [...source.faults, ...source.refusals, ...findings.map((finding) => source.locate(finding))]
-  if (problems.length > 0) throw new ConfigError(fileName, inFileOrder(problems))
-  return completeConfig(configSchema.parse(source.value), hostname)
+  if (problems.length > 0 || !parsed.success) throw new ConfigError(fileName, inFileOrder(problems))
+  return completeConfig(parsed.data, hostname)
 }
 
 /** SHA-256 of the text, in hexadecimal: whether two hosts or two moments have the same file. */
