@@ -13,6 +13,7 @@ import { SafeDir } from '../linux/safe-dir.ts'
 import { notifyServiceManager } from '../linux/sd-notify.ts'
 import { Agent } from './agent.ts'
 import { startControl } from './control/server.ts'
+import { identitiesDirectory } from './identity.ts'
 import { makeChronicle } from './events.ts'
 import { makeLogger, type Logger } from './log.ts'
 import { makeMetrics } from './metrics.ts'
@@ -119,7 +120,7 @@ function listenForSignals(): { readonly toEnd: Promise<unknown>; onHangUp(apply:
  * for leftovers of its own, and remove them. Throws `state-in-use`.
  */
 function lockIdentity(id: string): Lock {
-  const directory = SafeDir.open('/run/keepward-agents', { create: true })
+  const directory = SafeDir.open(identitiesDirectory, { create: true })
   return lockDirectory(directory, `${id}.lock`)
 }
 

@@ -155,6 +155,18 @@ test('renderConfig() makes an IPv6 marker a native IPv6 instance of VRRPv3', () 
   )
 })
 
+test('renderConfig() asks no hop limit of IPv6 peers, of whom keepalived 2.2.7 would refuse every advert', () => {
+  const six: RouterSpec = {
+    ...small,
+    marker: prefix('fe80::a9fe:7/64'),
+    interfaces: small.interfaces.map((one) =>
+      one.name === small.haInterface ? { ...one, addresses: [prefix('fe80::1/64')] } : one,
+    ),
+    advertise: { kind: 'unicast', source: 'fe80::1', peers: ['fe80::2'] },
+  }
+  expect(renderConfig(six, features, context)).toContain('    unicast_peer {\n        fe80::2\n    }\n')
+})
+
 test('renderConfig() writes intervals as keepalived reads them', () => {
   const interval = (vrrpVersion: 2 | 3, advertisementIntervalMs: number) =>
     /advert_int (.*)/.exec(renderConfig({ ...small, vrrpVersion, advertisementIntervalMs }, features, context))?.[1]

@@ -118,10 +118,11 @@ function peerLines(spec: RouterSpec): string[] {
   return [
     `unicast_src_ip ${addressToken('unicast source', spec.advertise.source)}`,
     'check_unicast_src',
-    // RFC 9568, 5.1.1.3: a hop limit of 255 proves a sender on the link. A routed peer cannot have it.
+    // RFC 9568, 5.1.1.3: a hop limit of 255 proves a sender on the link. A routed peer cannot have it, and of IPv6 peers
+    // keepalived 2.2.7 refuses every advert then (ip_ttl_err): all hosts would be primary.
     ...block(
       'unicast_peer',
-      peers.map((peer) => (isOnLink(spec, peer) ? `${peer} min_ttl 255` : peer)),
+      peers.map((peer) => (spec.marker.family === 4 && isOnLink(spec, peer) ? `${peer} min_ttl 255` : peer)),
     ),
   ]
 }

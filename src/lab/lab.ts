@@ -4,10 +4,13 @@ import { errnoOf, KeepwardError } from '../base/error.ts'
 import { deleteNamespace, listNamespaces } from '../linux/netns.ts'
 import { buildFabric, setPort, type LabLink } from './fabric.ts'
 import { isAgent, isKeepalived, processesIn, signalAll, startAgent, writeHost } from './processes.ts'
+import { identitiesDirectory } from '../agent/identity.ts'
 import {
+  agentIdOf,
   checkShape,
   configOf,
   hostsOf,
+  maxHosts,
   prefixOf,
   routerNamespace,
   routersOf,
@@ -174,6 +177,9 @@ export async function downLab(name: string, directory: string): Promise<{ proces
   await signalAll(inKillingOrder(running), 'SIGKILL')
   for (const namespace of namespaces) await deleteNamespace(namespace)
   rmSync(directory, { recursive: true, force: true })
+  for (let n = 1; n <= maxHosts; n += 1) {
+    rmSync(join(identitiesDirectory, `${agentIdOf(name, `h${String(n)}`)}.lock`), { force: true })
+  }
   return { processes: running.length, namespaces: namespaces.length }
 }
 

@@ -56,6 +56,8 @@ export const clientNamespace = (name: string): string => `${prefixOf(name)}clien
 export const routerNamespace = (name: string, host: string, router: string): string =>
   `${prefixOf(name)}${host}-${router}`
 
+export const agentIdOf = (lab: string, host: string): string => `${lab}-${host}`
+
 export function hostsOf(shape: LabShape): LabHost[] {
   return numbers(shape.hosts).map((n) => {
     const name = `h${String(n)}`
@@ -91,7 +93,7 @@ export function configOf(shape: LabShape, host: LabHost): string {
   const head = [
     'version: 1',
     // Marks in the kernel name the agent: two labs on one machine must not take each other's namespaces for their own.
-    `agent: { id: ${shape.name}-${host.name} }`,
+    `agent: { id: ${agentIdOf(shape.name, host.name)} }`,
     `paths: { state: ${host.directory}/state, run: ${host.directory}/run }`,
     'reconcile: { intervalMs: 2000 }',
     'routers:',
