@@ -1,4 +1,3 @@
-/* eslint-disable max-lines -- a table of files and what is said of each */
 import { expect, test } from 'vitest'
 import { ConfigError } from './problem.ts'
 import { loadConfig } from './load.ts'

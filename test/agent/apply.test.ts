@@ -141,7 +141,9 @@ test('plan() names every step and what moves a role, and touches nothing', async
   expect(answer.routers.map(({ router, change }) => `${change} ${router}`)).toEqual(['change r1', 'add r2'])
   expect(answer.routers[0]?.config).toContainEqual({ path: 'priority', before: '100', after: '90' })
   expect(answer.routers[0]?.steps).toEqual([{ text: 'test and write the keepalived config of r1', movesRole: false }])
-  expect(answer.routers[0]?.waiting).toEqual([{ step: 'reload keepalived', reason: 'so soon after the last reload' }])
+  expect(answer.routers[0]?.waiting).toEqual([
+    { step: 'reload keepalived', reason: 'so soon after the last reload', movesRole: true },
+  ])
   // keepalived can start only once the link that the plan makes has carrier.
   expect(answer.routers[1]?.steps.map(({ text }) => text)).toEqual([
     'make namespace keepward-r2 and its settings',
