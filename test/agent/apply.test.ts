@@ -151,7 +151,9 @@ test('plan() names every step and what moves a role, and touches nothing', async
     'create interface ext0 on bridge br-ext',
     'test and write the keepalived config of r2',
   ])
-  expect(answer.routers[1]?.waiting).toEqual([{ step: 'start keepalived', reason: 'until ha0 has carrier' }])
+  expect(answer.routers[1]?.waiting).toEqual([
+    { step: 'start keepalived', reason: 'until ha0 has carrier', movesRole: true },
+  ])
   await staysSo('nothing done', () => changing(test.world.host.performed.slice(made)).length === 0, 100)
   expect(test.world.host.print()).toBe(world)
   expect(await test.since(seq)).toEqual([])
