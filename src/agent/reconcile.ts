@@ -1,26 +1,37 @@
 import type { Host } from '../host/operation.ts'
+import type { RouterQueue } from './router-queue.ts'
 import type { RouterSet } from './router-set.ts'
 
-/** The pass is cut into slices, so that 200 routers do not ask the kernel all at once. */
-const slices = 20
+/** A turn looks at few routers, so that an event which comes meanwhile does not wait for all of them. */
+const turnMs = 15
 
 /**
- * Ask the kernel again, router by router, all of them once per `intervalMs`. Returns how to stop.
+ * Ask the kernel again, router after router, each once per `intervalMs`. Returns how to stop.
  */
 export function startReconciling(host: Host, routers: RouterSet, intervalMs: number): () => void {
-  let slice = 0
+  let pass: RouterQueue[] = []
+  let owed = 0
   const timer = setInterval(() => {
-    slice = (slice + 1) % slices
-    if (slice === 0) routers.sweep()
-    for (const [index, queue] of routers.queues.entries()) {
-      if (index % slices !== slice) continue
-      queue.attempt(() => {
-        host.recheck(queue.id)
-      })
-      queue.enqueue({ type: 'recheck' })
+    if (pass.length === 0) {
+      routers.sweep()
+      pass = [...routers.queues]
     }
-  }, intervalMs / slices)
+    // The share of all routers that falls into one turn; fractions are carried over.
+    owed += (routers.size * turnMs) / intervalMs
+    for (; owed >= 1; owed -= 1) {
+      const queue = pass.shift()
+      if (queue !== undefined) recheck(host, queue)
+    }
+  }, turnMs)
   return () => {
     clearInterval(timer)
   }
+}
+
+function recheck(host: Host, queue: RouterQueue): void {
+  if (queue.closed) return
+  queue.attempt(() => {
+    host.recheck(queue.id)
+  })
+  queue.enqueue({ type: 'recheck' })
 }

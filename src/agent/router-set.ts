@@ -34,6 +34,10 @@ export class RouterSet {
     this.#place = place
   }
 
+  get size(): number {
+    return this.#queues.size
+  }
+
   get queues(): readonly RouterQueue[] {
     return [...this.#queues.values()]
   }

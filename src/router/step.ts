@@ -152,7 +152,8 @@ function hints(before: Router, after: Router, event: RouterEvent, now: Instant):
       return event.says === 'stopped' ? [inspect] : askIf(runs(after))
     case 'kernel':
       return [
-        ...(before.kernel.kind === after.kernel.kind ? [] : [inspect]),
+        // Work that is under way ends with a look of its own.
+        ...(before.kernel.kind === after.kernel.kind || after.work.kind === 'performing' ? [] : [inspect]),
         ...askIf(runs(after) && (before.marker.present !== after.marker.present || tracksOther(before, after))),
       ]
     case 'process':
