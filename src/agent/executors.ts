@@ -65,10 +65,10 @@ async function askKeepalived({ host, clock }: Workplace, queue: RouterQueue): Pr
   try {
     const evidence = await within(lookDeadlineMs, host.perform({ verb: 'ask-keepalived', router: queue.id }))
     queue.enqueue({ type: 'answer', evidence })
-  } catch {
-    // Whatever hindered the question, there is no answer; the core shows that, and for how long.
+  } catch (error) {
     const now = clock()
-    queue.enqueue({ type: 'answer', evidence: { kind: 'silent', since: now, asOf: now, before: undefined } })
+    const why = describeError(error)
+    queue.enqueue({ type: 'answer', evidence: { kind: 'silent', since: now, asOf: now, before: undefined, why } })
   }
 }
 

@@ -232,7 +232,7 @@ export class FakeHost implements Host {
     const asOf = this.#clock()
     const alive = this.routers.get(router)?.keepalived
     if (alive === undefined) throw new KeepwardError('keepalived-silent', `keepalived of router ${router} does not run`)
-    if (alive.stopped) return { kind: 'silent', since: asOf, asOf, before: undefined }
+    if (alive.stopped) return { kind: 'silent', since: asOf, asOf, before: undefined, why: 'keepalived is stopped' }
     return { kind: 'said', says: alive.says, priority: this.#specs.get(router)?.priority ?? 0, asOf }
   }
 

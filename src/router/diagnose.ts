@@ -74,7 +74,7 @@ function stalled({ process, answer }: Router, now: Instant): string | undefined 
   if (process.kind !== 'running') return undefined
   if (process.stopped) return `keepalived ${String(process.pid)} is stopped (state T)`
   if (answer.kind !== 'silent' || process.childPid === undefined) return undefined
-  return `keepalived ${String(process.pid)} has not answered for ${seconds(now.monoMs - answer.since.monoMs)}`
+  return `keepalived ${String(process.pid)} has not answered for ${seconds(now.monoMs - answer.since.monoMs)}: ${answer.why}`
 }
 
 function tied({ process }: Router): string | undefined {

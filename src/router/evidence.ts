@@ -53,7 +53,14 @@ export type ProcessEvidence =
 export type AnswerEvidence =
   | { readonly kind: 'none' }
   | { readonly kind: 'said'; readonly says: Says; readonly priority: number; readonly asOf: Instant }
-  | { readonly kind: 'silent'; readonly since: Instant; readonly asOf: Instant; readonly before: Says | undefined }
+  | {
+      readonly kind: 'silent'
+      readonly since: Instant
+      readonly asOf: Instant
+      readonly before: Says | undefined
+      /** What hindered the question. */
+      readonly why: string
+    }
 
 export type Says = 'primary' | 'backup' | 'fault' | 'starting'
 

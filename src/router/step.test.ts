@@ -393,7 +393,7 @@ describe('step(), any sequence of events', () => {
       .map((says) => ({ type: 'answer', evidence: { kind: 'said', says, priority: 1, asOf: at(0) } }) as const),
     fc.constant({
       type: 'answer',
-      evidence: { kind: 'silent', since: at(0), asOf: at(0), before: undefined },
+      evidence: { kind: 'silent', since: at(0), asOf: at(0), before: undefined, why: 'it is stopped' },
     } as const),
     fc.constant({ type: 'settings', evidence: settings(0) } as const),
     fc.constant({ type: 'recheck' } as const),
