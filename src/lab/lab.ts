@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { deleteNamespace, listNamespaces } from '../linux/netns.ts'
 import { buildFabric, setPort, type LabLink } from './fabric.ts'
-import { isAgent, isKeepalived, processesIn, signalAll, startAgent, writeHost } from './processes.ts'
+import { isAgent, isKeepalived, processesIn, processesOf, signalAll, startAgent, writeHost } from './processes.ts'
 import { identitiesDirectory } from '../agent/identity.ts'
 import {
   agentIdOf,
@@ -173,7 +173,8 @@ export class Lab {
 /** Remove a lab, whole or in ruins: its processes, then its namespaces, then its directory. */
 export async function downLab(name: string, directory: string): Promise<{ processes: number; namespaces: number }> {
   const namespaces = namespacesOf(name)
-  const running = processesIn(namespaces)
+  const found = [...processesIn(namespaces), ...processesOf(directory)]
+  const running = [...new Map(found.map((one) => [one.pid, one])).values()]
   await signalAll(inKillingOrder(running), 'SIGKILL')
   for (const namespace of namespaces) await deleteNamespace(namespace)
   rmSync(directory, { recursive: true, force: true })

@@ -43,6 +43,14 @@ export function processesIn(
   })
 }
 
+/** Agents and keepalived processes of a lab by its directory, wherever they live: a namespace may have lost its name. */
+export function processesOf(directory: string): ReturnType<typeof processesIn> {
+  return pids()
+    .map((pid) => ({ pid, argv: commandLine(pid) ?? [] }))
+    .filter((one) => isAgent(one) || isKeepalived(one))
+    .filter(({ argv }) => argv.some((word) => word.startsWith(`${directory}/`)))
+}
+
 export const isAgent = ({ argv }: { readonly argv: readonly string[] }): boolean => argv.at(-1) === 'agent'
 export const isKeepalived = ({ argv }: { readonly argv: readonly string[] }): boolean => argv[0] === 'keepalived'
 

@@ -8,7 +8,7 @@ import { downLab, labsDirectory } from '../../src/lab/lab.ts'
 import { processesIn, signalAll } from '../../src/lab/processes.ts'
 import { fabricNamespace, prefixOf } from '../../src/lab/topology.ts'
 import { inNamespace } from '../../src/linux/in-namespace.ts'
-import { listNamespaces, openNamespace } from '../../src/linux/netns.ts'
+import { deleteNamespace, listNamespaces, openNamespace } from '../../src/linux/netns.ts'
 import { ip, labFor, nameFor, program, type LabUnderTest } from '../support/lab.ts'
 import { until } from '../support/until.ts'
 
@@ -91,6 +91,15 @@ describe('keepward lab down', () => {
     await execute(program, ['lab', '--name', name, 'up', '--hosts', '2', '--routers', '2', '--advert', '200ms'])
     const keepalived = `${prefixOf(name)}h1-r1`
     await until('keepalived runs', () => listNamespaces().includes(keepalived) && processesIn([keepalived]).length > 1)
+    await leavesNothing()
+  })
+
+  test('lab down leaves nothing behind when names of its namespaces were removed under it', async () => {
+    await execute(program, ['lab', '--name', name, 'up', '--hosts', '1', '--routers', '1', '--advert', '200ms'])
+    const keepalived = `${prefixOf(name)}h1-r1`
+    await until('keepalived runs', () => listNamespaces().includes(keepalived) && processesIn([keepalived]).length > 1)
+    await deleteNamespace(`${prefixOf(name)}h1`)
+    await deleteNamespace(keepalived)
     await leavesNothing()
   })
 
