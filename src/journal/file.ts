@@ -1,9 +1,10 @@
-import { chmodSync, closeSync, fchmodSync, fsyncSync, lstatSync, openSync } from 'node:fs'
+import { chmodSync, closeSync, existsSync, fchmodSync, fsyncSync, lstatSync, openSync } from 'node:fs'
 import { dirname, isAbsolute } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { randomBytes } from 'node:crypto'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { genesis } from './chain.ts'
+import { adoptCopy, copyOf } from './renew.ts'
 
 /** PRAGMA user_version of the files that this program writes. */
 const schemaVersion = 1
@@ -40,8 +41,9 @@ const schema = `
  * `mustExist`; anything else must be a journal of this version already. Throws `file-unsafe`, `journal-too-new`, `journal-failed`.
  */
 export function openForWriting(file: string, mustExist: boolean): DatabaseSync {
-  secureFile(file, mustExist)
   return openWith(file, () => {
+    adoptCopy(file)
+    secureFile(file, mustExist)
     const db = new DatabaseSync(file, { timeout: 1000, defensive: true, allowExtension: false })
     // Exclusive, so that the index of the write-ahead log is on the heap. A shared one is a mapped file: while its file
     // system stalls, the page fault of this thread blocks every fork of the process, so no command could be run.
@@ -62,9 +64,11 @@ export function openForWriting(file: string, mustExist: boolean): DatabaseSync {
 
 /** Open a journal that nobody is writing. */
 export function openForReading(file: string): DatabaseSync {
-  checkRegularFile(file)
+  // A copy that waits to be adopted is the journal already.
+  const current = existsSync(copyOf(file)) ? copyOf(file) : file
+  checkRegularFile(current)
   return openWith(file, () => {
-    const db = new DatabaseSync(file, { timeout: 1000, defensive: true, allowExtension: false, readOnly: true })
+    const db = new DatabaseSync(current, { timeout: 1000, defensive: true, allowExtension: false, readOnly: true })
     checkVersion(db, file)
     return db
   })
@@ -93,6 +97,9 @@ export const resultCode = (error: unknown): number =>
 /** SQLITE_IOERR */
 export const ioError = 10
 
+/** SQLITE_FULL */
+export const diskFull = 13
+
 /** SQLITE_BUSY */
 const locked = 5
 
@@ -104,7 +111,7 @@ const hints: Readonly<Record<number, string>> = {
   8: 'the file or its file system is read-only',
   [ioError]: 'the disk reports errors; see dmesg',
   11: `the file is damaged: ${moveAside}`,
-  13: 'free space on its file system',
+  [diskFull]: 'free space on its file system',
   14: 'check the directory and its permissions',
   26: `the file is no journal or is damaged: ${moveAside}`,
 }

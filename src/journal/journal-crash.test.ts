@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { expect, test } from 'vitest'
-import { testJournal } from './test-journal.ts'
+import { testJournal, transition } from './test-journal.ts'
 import { verifyFile } from './verify.ts'
 
 /** Appends in bursts for ever and prints the last seq of each burst once it is durable. */
@@ -40,6 +40,7 @@ test('openJournal() finds all that was acknowledged after kill -9 in the middle 
     const journal = await home.open()
     expect(journal.epoch.start).toBe(2 * round + 2)
     expect(journal.heads.size).toBe(5)
+    await journal.append(transition('r1')).durable
     await journal.close(1000)
   }
 }, 30_000)

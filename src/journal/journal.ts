@@ -84,6 +84,7 @@ class OpenJournal implements Journal {
   readonly heads: ReadonlyMap<string, JournalRecord>
   readonly #writer: Writer
   readonly #link: WorkerLink
+  #closed: Promise<void> | undefined
 
   constructor(writer: Writer, link: WorkerLink, heads: ReadonlyMap<string, JournalRecord>) {
     this.heads = heads
@@ -139,7 +140,12 @@ class OpenJournal implements Journal {
     return this.#writer.onStatus(listener)
   }
 
-  async close(deadlineMs: number): Promise<void> {
+  close(deadlineMs: number): Promise<void> {
+    this.#closed ??= this.#close(deadlineMs)
+    return this.#closed
+  }
+
+  async #close(deadlineMs: number): Promise<void> {
     const startedMs = performance.now()
     const leftMs = () => Math.max(1, deadlineMs - (performance.now() - startedMs))
     const reason = await this.#writer.finish(deadlineMs)

@@ -4,19 +4,11 @@ import { KeepwardError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
 import { follow, isBreak } from './chain.ts'
 import type { ChainPoint, Walk, WalkStep } from './chain.ts'
-import { figure, ioError, journalError, openForWriting, resultCode } from './file.ts'
-import { keptAtLeast } from './protocol.ts'
-import type {
-  CommitAnswer,
-  CommitAsk,
-  FileFigures,
-  OpenAnswer,
-  OpenAsk,
-  ReadAsk,
-  Retain,
-  StoredRecord,
-} from './protocol.ts'
+import { diskFull, figure, ioError, journalError, openForWriting, resultCode } from './file.ts'
+import type { CommitAnswer, CommitAsk, FileFigures, OpenAnswer, OpenAsk, ReadAsk, StoredRecord } from './protocol.ts'
 import { canonicalJson, recordHash, recordText } from './record.ts'
+import { copyJournal } from './renew.ts'
+import { contentBytes, removeOldest } from './retention.ts'
 import type { Epoch, Line, Origin } from './record.ts'
 import { readMeta, rowColumns, toRow, walkOn } from './verify.ts'
 
@@ -33,15 +25,17 @@ export class Store {
   /** Lines written since the figures were taken. */
   #unmeasured = 0
   #failures = 0
-  /** The disk reported an error: what the log's file has beyond the page cache is unknown. */
-  #suspect = false
+  /** The file counts this start. */
+  #begun = false
+  /** The disk reported an error: what the files have beyond the page cache is unknown. */
+  #suspect: boolean
 
   constructor(ask: OpenAsk) {
     this.#file = ask.file
     this.#db = openForWriting(ask.file, ask.resume !== undefined)
     try {
-      settleLog(this.#db)
-      this.#origin = { agent: ask.agent, boot: ask.boot, epoch: ask.resume ?? beginEpoch(this.#db) }
+      this.#suspect = !settleLog(this.#db)
+      this.#origin = { agent: ask.agent, boot: ask.boot, epoch: ask.resume ?? nextEpoch(this.#db) }
       this.#statements = prepare(this.#db)
       if (ask.resume === undefined) this.#tail = checkTail(this.#db)
       else this.#checkOwner()
@@ -121,16 +115,17 @@ export class Store {
   }
 
   #transaction(ask: CommitAsk): CommitAnswer {
-    if (this.#failures >= reopenAfter) this.#reopen()
-    if (this.#suspect) this.#settle()
+    if (this.#suspect || this.#failures >= reopenAfter || !this.#db.isOpen) this.#reopen()
     this.#checkInodes()
     const statements = this.#statements
     statements.begin.run()
     try {
       const tail = this.#tail ?? this.#takeBack(ask.afterSeq)
       if (tail.seq !== ask.afterSeq) throw lost(this.#file, ask.afterSeq, tail.seq)
+      if (!this.#begun) this.#db.prepare('UPDATE meta SET starts = ?').run(this.#origin.epoch.start)
       const { answer, tail: newTail } = this.#write(ask, tail)
       statements.commit.run()
+      this.#begun = true
       this.#tail = newTail
       this.#unmeasured += ask.lines.length
       if (ask.retain !== undefined || this.#unmeasured > 250 || this.#figures.oldest === undefined) {
@@ -153,7 +148,10 @@ export class Store {
     const bodies: [number, string][] = []
     const nowMs = systemClock().monoMs
     for (const given of lines) {
-      const line = given.kind === 'retention' && retain !== undefined ? this.#remove(given, retain, from) : given
+      const line =
+        given.kind === 'retention' && retain !== undefined
+          ? { ...given, body: canonicalJson(removeOldest(this.#db, retain, from)) }
+          : given
       if (line !== given) bodies.push([line.seq, line.body])
       const late = line.lateAtMs < nowMs
       if (late) lateSeqs.push(line.seq)
@@ -173,20 +171,6 @@ export class Store {
     else putRouterSeq.run(line.router, line.routerSeq)
   }
 
-  /** Remove a stretch of the oldest records and say so in the line's body: the chain then starts at that point. */
-  #remove(line: Line, retain: Retain, tail: ChainPoint): Line {
-    const cut = chooseCut(this.#db, retain, tail)
-    if (cut !== undefined) {
-      this.#db.prepare('DELETE FROM records WHERE seq <= ?').run(cut.seq)
-      this.#db.prepare('UPDATE meta SET anchor_seq = ?, anchor_hash = ?').run(cut.seq, cut.hash)
-      // Freed pages are used again; the file itself shrinks only when it is larger than it may be.
-      const excess = figure(this.#db, 'PRAGMA page_count') - Math.ceil(retain.sizeBytes / pageSizeBytes)
-      if (excess > 0) this.#db.exec(`PRAGMA incremental_vacuum(${excess})`)
-    }
-    const { seq: throughSeq, hash: throughHash } = readMeta(this.#db).anchor
-    return { ...line, body: canonicalJson({ throughSeq, throughHash }) }
-  }
-
   /** Undo what a commit that reported an error may have left; the asker has acknowledged nothing behind `afterSeq`. */
   #takeBack(afterSeq: number): ChainPoint {
     this.#db.prepare('DELETE FROM records WHERE seq > ?').run(afterSeq)
@@ -197,7 +181,7 @@ export class Store {
   #checkOwner(): void {
     const { journal, starts } = readMeta(this.#db)
     const { epoch } = this.#origin
-    if (journal === epoch.journal && starts === epoch.start) return
+    if (journal === epoch.journal && (starts === epoch.start || starts === epoch.start - 1)) return
     const message = `${this.#file} is now journal ${journal} in its start ${starts}, not ${epoch.journal} in ${epoch.start}`
     throw new KeepwardError('journal-failed', message, { hint: 'put the file back, or restart the agent' })
   }
@@ -216,31 +200,27 @@ export class Store {
     return inodes.join()
   }
 
-  #settle(): void {
-    settleLog(this.#db)
-    this.#suspect = false
-  }
-
-  /** The way out of whatever state the old connection is in; closing it moves its log into the file if it can. */
+  /** The way out of whatever state the old connection is in. */
   #reopen(): void {
-    if (this.#db.isOpen) this.#db.close()
+    if (this.#db.isOpen) {
+      if (this.#suspect) copyJournal(this.#db, this.#file)
+      this.#db.close()
+    }
     this.#db = openForWriting(this.#file, true)
     this.#statements = prepare(this.#db)
-    this.#settle()
     this.#checkOwner()
     this.#inodes = this.#findInodes()
+    this.#begun = false
+    this.#suspect = false
   }
 
   #measure(): FileFigures {
     this.#unmeasured = 0
-    const used = figure(this.#db, 'PRAGMA page_count') - figure(this.#db, 'PRAGMA freelist_count')
     const row = this.#db.prepare('SELECT seq, wall_ms FROM records ORDER BY seq LIMIT 1').get()
     const oldest = row && { seq: Number(row['seq']), wallMs: Number(row['wall_ms']) }
-    return { sizeBytes: used * pageSizeBytes, oldest }
+    return { sizeBytes: contentBytes(this.#db), oldest }
   }
 }
-
-const pageSizeBytes = 4096
 
 /** So many commits in a row must fail before the file is opened again. */
 const reopenAfter = 5
@@ -268,19 +248,20 @@ function prepare(db: DatabaseSync) {
   }
 }
 
-function beginEpoch(db: DatabaseSync): Epoch {
-  const row = db.prepare('UPDATE meta SET starts = starts + 1 RETURNING journal, starts').get() ?? {}
-  return { journal: String(row['journal']), start: Number(row['starts']) }
+/** Counted in the file by the first commit: a full disk must not keep an agent from starting. */
+function nextEpoch(db: DatabaseSync): Epoch {
+  const { journal, starts } = readMeta(db)
+  return { journal, start: starts + 1 }
 }
 
-/**
- * Move the log into the file and cut it to nothing. After a failed fsync the log's blocks must not be used again: the page
- * cache takes them for written, a second fsync skips or succeeds on them, and ext4 leaves the extents that it had just
- * allocated marked as unwritten, so that after a power cut they read as zeros. Blocks allocated anew are sound.
- */
-function settleLog(db: DatabaseSync): void {
-  const busy = figure(db, 'PRAGMA wal_checkpoint(TRUNCATE)')
-  if (busy !== 0) throw new KeepwardError('journal-failed', 'the write-ahead log could not be moved into the file')
+/** Move the log of an earlier start, which may have died of a failing disk, into the file. False when the disk refuses it. */
+function settleLog(db: DatabaseSync): boolean {
+  try {
+    return figure(db, 'PRAGMA wal_checkpoint(TRUNCATE)') === 0
+  } catch (error) {
+    if (resultCode(error) === ioError || resultCode(error) === diskFull) return false
+    throw error
+  }
 }
 
 function readTail(db: DatabaseSync): ChainPoint {
@@ -304,18 +285,6 @@ function checkTail(db: DatabaseSync): ChainPoint {
     tail = next
   }
   return tail
-}
-
-/** The last record to remove: all that are too old, or the oldest tenth when there is too much; at most 1000 at once. */
-function chooseCut(db: DatabaseSync, retain: Retain, tail: ChainPoint): ChainPoint | undefined {
-  const rows = db
-    .prepare('SELECT seq, wall_ms, hash FROM records WHERE seq <= ? ORDER BY seq LIMIT 1000')
-    .all(tail.seq - keptAtLeast)
-  const used = figure(db, 'PRAGMA page_count') - figure(db, 'PRAGMA freelist_count')
-  const tenth = used * pageSizeBytes > retain.sizeBytes ? Math.ceil((tail.seq - Number(rows[0]?.['seq'])) / 10) : 0
-  const young = rows.findIndex((row) => Number(row['wall_ms']) >= retain.beforeWallMs)
-  const row = rows[Math.min(rows.length, Math.max(tenth, young < 0 ? rows.length : young)) - 1]
-  return row && { seq: Number(row['seq']), hash: String(row['hash']) }
 }
 
 const lost = (file: string, wanted: number, found: number): KeepwardError =>

@@ -135,7 +135,7 @@ export class Writer {
       settle: { resolve, reject },
     })
     // Everything that this turn appends travels in one message.
-    if (!this.#flushing)
+    if (!this.#flushing && this.#retryTimer === undefined)
       queueMicrotask(() => {
         void this.#flush()
       })
@@ -244,6 +244,7 @@ export class Writer {
     if (this.#phase === 'closed') return
     this.#setUnavailable(error instanceof Error ? error.message : String(error))
     this.#retryTimer = setTimeout(() => {
+      this.#retryTimer = undefined
       void this.#flush()
     }, this.#retryMs)
     this.#retryMs = Math.min(maxRetryMs, this.#retryMs * 2)

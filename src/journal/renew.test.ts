@@ -1,0 +1,43 @@
+import { existsSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { openForWriting } from './file.ts'
+import { copyJournal, copyOf } from './renew.ts'
+import { testJournal, transition } from './test-journal.ts'
+import { verifyFile } from './verify.ts'
+
+/** A journal of three records, the last of them in the log only. */
+async function journalWithLog(home: ReturnType<typeof testJournal>) {
+  const journal = await home.open()
+  for (let n = 0; n < 3; n++) await journal.append(transition('r1')).durable
+  await journal.close(1000)
+  const db = openForWriting(home.file, true)
+  db.exec('UPDATE meta SET starts = starts + 1')
+  return db
+}
+
+test('a copy is the journal from its rename on: whatever was left behind, opening adopts it', async () => {
+  await using home = testJournal()
+  const db = await journalWithLog(home)
+  copyJournal(db, home.file)
+  // The old file goes on changing behind the copy's back, as that of a process that is about to die.
+  db.exec('DELETE FROM records')
+  db.close()
+  writeFileSync(`${home.file}-wal`, 'a log of the old file')
+  expect(verifyFile(home.file)).toMatchObject({ ok: true, records: 3 })
+  const journal = await home.open()
+  expect(journal.epoch.start).toBe(3)
+  expect(await journal.verify()).toMatchObject({ ok: true, records: 3 })
+  expect(existsSync(copyOf(home.file))).toBe(false)
+  expect(statSync(home.file).mode & 0o777).toBe(0o600)
+})
+
+test('a copy that was not finished is removed, and the journal is what it was', async () => {
+  await using home = testJournal()
+  const db = await journalWithLog(home)
+  copyJournal(db, home.file)
+  db.close()
+  renameSync(copyOf(home.file), `${home.file}.draft`)
+  const journal = await home.open()
+  expect(await journal.verify()).toMatchObject({ ok: true, records: 3 })
+  expect(existsSync(`${home.file}.draft`)).toBe(false)
+})
