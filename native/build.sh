@@ -9,12 +9,14 @@ case $(uname -m) in
 esac
 include=$root/node_modules/node-linux-$arch/include/node
 out=$root/build/keepward.node
-if [ -e "$out" ] && [ "$out" -nt "$root/native/keepward.c" ] && [ "$out" -nt "$root/native/build.sh" ]; then exit 0; fi
+# The folder itself is newer when a file has gone.
+if [ -e "$out" ] && [ -z "$(find "$root/native" -newer "$out")" ]; then exit 0; fi
 if ! command -v "${CC:-gcc}" >/dev/null; then echo "keepward: no C compiler; install it with: apt-get install gcc libc6-dev" >&2; exit 1; fi
 if [ ! -e "$include/node_api.h" ]; then echo "keepward: $include/node_api.h is missing; run npm ci" >&2; exit 1; fi
 mkdir -p "$root/build"
-# Written beside and renamed: a running agent keeps the file that it has mapped.
+# Written beside and renamed: a running agent keeps the file that it has mapped. Hidden, no function of ours can be
+# replaced by one of Node.js that bears the same name.
 "${CC:-gcc}" -shared -fPIC -O2 -std=gnu11 -Wall -Wextra -Werror -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
-  -Wl,-z,relro,-z,now -DNAPI_VERSION=8 -DNODE_GYP_MODULE_NAME=keepward -I"$include" \
-  -o "$out.$$" "$root/native/keepward.c"
+  -fvisibility=hidden -Wl,-z,relro,-z,now -DNAPI_VERSION=8 -DNODE_GYP_MODULE_NAME=keepward -I"$include" \
+  -o "$out.$$" "$root"/native/*.c
 mv -f "$out.$$" "$out"

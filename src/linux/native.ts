@@ -8,7 +8,7 @@ export interface WatchHandle {
 }
 
 /**
- * The C addon (native/keepward.c). Failing system calls throw an Error with `code` ('EPERM'), `errno` and `syscall`.
+ * The C addon (native/). Failing system calls throw an Error with `code` ('EPERM'), `errno` and `syscall`.
  * Descriptors it returns are closed with `fs.closeSync`.
  */
 export interface Native {

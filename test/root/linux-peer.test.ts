@@ -40,6 +40,7 @@ describe('peerOf()', () => {
         [1234, 5678, [42, 43]],
         [65534, 65534, []],
         [0, 0, [0]],
+        [1234, 5678, Array.from({ length: 1000 }, (_, at) => 10_000 + at)],
       ] as const) {
         const client = connectAs(uid, gid, [...groups])
         const [accepted] = (await once(server, 'connection')) as [Socket]

@@ -1,0 +1,65 @@
+/* Unix sockets: who the peer is, and datagrams to a service manager. */
+#include "common.h"
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#ifndef SO_PEERGROUPS
+#define SO_PEERGROUPS 59
+#endif
+
+enum { MAX_PEER_GROUPS = 4096 };
+
+static bool peer_groups(napi_env env, int fd, napi_value result) {
+  gid_t groups[MAX_PEER_GROUPS];
+  socklen_t size = sizeof groups;
+  napi_value list;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0) return false;
+  napi_create_array(env, &list);
+  for (uint32_t i = 0; i < size / sizeof groups[0]; i++) napi_set_element(env, list, i, from_int(env, groups[i]));
+  napi_set_named_property(env, result, "groups", list);
+  return true;
+}
+
+/*
+ * peerCredentials(fd): {pid, uid, gid, groups} of the process that connected (or listens). On a TCP socket SO_PEERCRED
+ * "succeeds" with uid -1, hence the check of the family.
+ */
+napi_value peer_credentials(napi_env env, napi_callback_info info) {
+  napi_value argv[MAX_ARGS], result;
+  int fd, domain = 0;
+  struct ucred peer;
+  socklen_t size = sizeof domain;
+  if (!arguments(env, info, 1, argv) || !to_int(env, argv[0], "fd must be a number", &fd)) return NULL;
+  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0) return fail(env, "getsockopt", errno);
+  if (domain != AF_UNIX) return fail(env, "getsockopt", EAFNOSUPPORT);
+  size = sizeof peer;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) return fail(env, "getsockopt", errno);
+  if (size != sizeof peer || peer.pid <= 0 || peer.uid == (uid_t)-1) return fail(env, "getsockopt", ENOTCONN);
+  napi_create_object(env, &result);
+  set_int(env, result, "pid", peer.pid);
+  set_int(env, result, "uid", peer.uid);
+  set_int(env, result, "gid", peer.gid);
+  return peer_groups(env, fd, result) ? result : fail(env, "getsockopt", errno);
+}
+
+/* sdNotify(path, text): one datagram; a leading '@' means the abstract namespace (sd_notify(3)) */
+napi_value sd_notify(napi_env env, napi_callback_info info) {
+  napi_value argv[MAX_ARGS];
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  char text[4096];
+  size_t path_length, text_length;
+  if (!arguments(env, info, 2, argv) ||
+      !to_text(env, argv[0], "path must be a string of at most 107 bytes", address.sun_path, sizeof address.sun_path, &path_length) ||
+      !to_text(env, argv[1], "text must be a string of at most 4095 bytes", text, sizeof text, &text_length))
+    return NULL;
+  if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
+  socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path_length);
+  int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return fail(env, "socket", errno);
+  ssize_t sent = sendto(fd, text, text_length, MSG_NOSIGNAL, (struct sockaddr *)&address, size);
+  int error = errno;
+  close(fd);
+  return sent < 0 ? fail(env, "sendto", error) : NULL;
+}
