@@ -4,6 +4,7 @@ import { conditions } from '../router/condition.ts'
 import type { Transition } from '../router/effect.ts'
 import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'
+import { transitionBody } from './record.ts'
 
 /** Each business event once: its log line, its fields and its counter. */
 export interface Chronicle {
@@ -16,7 +17,8 @@ export interface Chronicle {
 
 export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
   return {
-    roleChanged(router, { from, to, cause, lastedMs }, seq, late) {
+    roleChanged(router, transition, seq, late) {
+      const { from, to, cause, lastedMs } = transitionBody(transition)
       metrics.transitions.inc({ router, to })
       log.info({ router, from, to, cause: cause.text, witness: cause.kind, lastedMs, seq, late }, 'role changed')
     },

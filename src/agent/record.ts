@@ -4,13 +4,13 @@ import type { Role } from '../router/role.ts'
 import type { Recorded } from '../router/router.ts'
 
 /** A transition as the journal keeps it. */
-export function transitionBody({ from, to, lastedMs, cause }: Transition): JsonObject {
+export function transitionBody({ from, to, lastedMs, cause }: Transition) {
   return {
     from,
     to,
     lastedMs: lastedMs === undefined ? null : Math.round(lastedMs),
     cause: { kind: cause.kind, text: cause.text },
-  }
+  } satisfies JsonObject
 }
 
 const roles: readonly Role[] = ['primary', 'backup', 'fault', 'unknown']

@@ -16,9 +16,9 @@ export function viewRouter(router: Router, recorded: boolean, now: Instant): Rou
     id: router.id,
     role: shownRole(router),
     sinceMs: since.wallMs,
-    heldMs: now.monoMs - since.monoMs,
+    heldMs: Math.round(now.monoMs - since.monoMs),
     asOfMs: asOf?.wallMs ?? since.wallMs,
-    ageMs,
+    ageMs: Math.round(ageMs),
     stale: ageMs > evidenceMaxAgeMs,
     recorded,
     cause: held?.cause.text ?? 'not enough has been seen yet',
@@ -33,7 +33,7 @@ export function viewConditions(raised: Raised): ConditionView[] {
   return [...raised.values()].map(viewCondition)
 }
 
-export function viewCondition({ code, since, text }: RaisedCondition): ConditionView {
+function viewCondition({ code, since, text }: RaisedCondition): ConditionView {
   const { severity, title, hint } = conditions[code]
   return { code, severity, text, title, hint, sinceMs: since.wallMs }
 }
@@ -64,7 +64,7 @@ type Found = Explanation['evidence'][number]
 function found(what: string, text: string, asOf: Instant | undefined, now: Instant): Found {
   return asOf === undefined
     ? { what, found: text }
-    : { what, found: text, asOfMs: asOf.wallMs, ageMs: now.monoMs - asOf.monoMs }
+    : { what, found: text, asOfMs: asOf.wallMs, ageMs: Math.round(now.monoMs - asOf.monoMs) }
 }
 
 function kernelEvidence({ kernel, marker, wanted }: Router, now: Instant): Found[] {

@@ -1,17 +1,15 @@
 import { request, type IncomingMessage } from 'node:http'
 import { dirname, join } from 'node:path'
-import { hostname } from 'node:os'
 import { errnoOf, KeepwardError, type ErrorCode } from '../base/error.ts'
-import { readConfig } from '../config/read.ts'
+import { readRunPath } from '../config/read.ts'
 import type { Globals } from './globals.ts'
 
 const timeoutMs = 10_000
 
 /** Where the agent answers: as told, else as the config file says. */
-export async function socketPath({ socket, config }: Globals): Promise<string> {
+async function socketPath({ socket, config }: Globals): Promise<string> {
   if (socket !== undefined) return socket
-  const { config: loaded } = await readConfig(config, hostname())
-  return join(loaded.paths.run, 'control.sock')
+  return join(await readRunPath(config), 'control.sock')
 }
 
 /** One call of the control API. Throws `agent-unreachable`, or the agent's own refusal under its own code. */

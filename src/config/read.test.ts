@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { readConfig } from './read.ts'
+import { readConfig, readRunPath } from './read.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'kwt-config-'))
 afterAll(() => {
@@ -48,6 +48,16 @@ test.each([
     code: 'config-unreadable',
     message: `Cannot read the configuration: ${path} ${why}`,
   })
+})
+
+test.each([
+  ['is valid', 'version: 1\npaths: { run: /run/other }\n', '/run/other'],
+  ['has an error elsewhere', 'version: 7\npaths: { run: /run/other }\nrouters: 1\n', '/run/other'],
+  ['has an error there', 'paths: { run: other }\n', '/run/keepward'],
+  ['does not say', 'version: 1\n', '/run/keepward'],
+  ['is no YAML', '{{{', '/run/keepward'],
+])('readRunPath() still finds the agent when the file %s', async (_, text, run) => {
+  expect(await readRunPath(file('run.yaml', text))).toBe(run)
 })
 
 test.skipIf(process.getuid?.() === 0)(

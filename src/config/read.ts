@@ -4,7 +4,9 @@ import { isAbsolute } from 'node:path'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import type { AgentConfig } from './agent-config.ts'
 import { configHash, loadConfig } from './load.ts'
-import { maxConfigBytes } from './source.ts'
+import { valueAt } from './schema-findings.ts'
+import { pathsSchema } from './schema.ts'
+import { maxConfigBytes, readSource } from './source.ts'
 
 /**
  * Read and load the config file at an absolute path. Throws `config-unreadable` when there is no such text to read, and
@@ -13,6 +15,17 @@ import { maxConfigBytes } from './source.ts'
 export async function readConfig(path: string, hostname: string): Promise<{ config: AgentConfig; hash: string }> {
   const text = await readText(path)
   return { config: loadConfig(text, path, hostname), hash: configHash(text) }
+}
+
+/**
+ * Where the config file puts the control socket's directory. Nothing else of the file is judged: with a config that has an error
+ * the agent that runs must still be reachable. Throws `config-unreadable`.
+ */
+export async function readRunPath(path: string): Promise<string> {
+  const { value } = readSource(await readText(path))
+  const { run } = pathsSchema.unwrap().shape
+  const found = run.safeParse(valueAt(value, ['paths', 'run']))
+  return found.success ? found.data : run.parse(undefined)
 }
 
 async function readText(path: string): Promise<string> {

@@ -9,6 +9,7 @@ import { clientNamespace } from './topology.ts'
 /** What a client saw of an address. */
 export interface ProbeResult {
   readonly address: string
+  /** As ping(8) counts them: it may pause longer than asked. */
   readonly sent: number
   readonly answered: number
   /** The longest time between two answers, or until the first; resolution: the interval. */
@@ -16,6 +17,7 @@ export interface ProbeResult {
   /** Unix times of the answers on both sides of it. */
   readonly gapFromMs: number
   readonly gapUntilMs: number
+  /** As it was, on average. */
   readonly intervalMs: number
 }
 
@@ -54,10 +56,12 @@ export function startProbe(
   )
   const startedMs = Date.now()
   const answers: number[] = []
+  let sent = 0
   const first = Promise.withResolvers<number>()
   first.promise.catch(() => undefined)
   const lines = createInterface({ input: child.stdout })
   lines.on('line', (line) => {
+    sent = Number(/^(\d+) packets transmitted/.exec(line)?.[1] ?? sent)
     const at = /^\[(\d+\.\d+)\] \d+ bytes from /.exec(line)?.[1]
     if (at === undefined) return
     answers.push(Number(at) * 1000)
@@ -78,8 +82,9 @@ export function startProbe(
     stop: async () => {
       child.kill('SIGINT')
       await ended
-      const sent = Math.min(count, Math.ceil((Date.now() - startedMs) / intervalMs))
-      return { address, sent, answered: answers.length, ...longestGap(startedMs, answers, Date.now()), intervalMs }
+      const endedMs = Date.now()
+      const gap = longestGap(startedMs, answers, endedMs)
+      return { address, sent, answered: answers.length, ...gap, intervalMs: Math.round((endedMs - startedMs) / sent) }
     },
   }
 }
