@@ -6,7 +6,7 @@ import { cpuTime, exactCpuMs, keepalivedUnder } from './cost.ts'
 import { peers } from './peers.ts'
 import { rounded, type Bench } from './result.ts'
 import { median } from './statistics.ts'
-import { withWorld, type World, type WorldHost } from './world.ts'
+import { withQuietHost, type World, type WorldHost } from './world.ts'
 
 /** Processor time and time on the wall to bring up routers from nothing, the start of the agent included. */
 export const bringup: Bench = async ({ runs, quick, say }) => {
@@ -46,10 +46,7 @@ interface Cost {
 }
 
 async function bringUp(routers: number): Promise<Cost> {
-  return withWorld({ hosts: 1, advertisementInterval: '40s', vrrpVersion: 3 }, async (world) => {
-    const [host] = world.hosts
-    if (host === undefined) throw new Error('a world has a host')
-    world.configure(host, routers)
+  return withQuietHost({ routers }, async (world, host) => {
     const beganMs = Date.now()
     const pid = world.start(host)
     const status = await world.settle(host, routers, ['backup'])

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { isKeepalived, processesOf } from '../src/lab/processes.ts'
 import { childrenOf, commandLine } from '../src/linux/process.ts'
 
 /** USER_HZ, the unit of processor time in /proc (proc_pid_stat(5)). */
@@ -36,7 +37,6 @@ export interface Memory {
   readonly pssKb: number
   /** The part of it that no file backs: heaps and stacks. */
   readonly anonymousKb: number
-  readonly residentKb: number
 }
 
 export function memoryOf(pid: number): Memory {
@@ -44,23 +44,18 @@ export function memoryOf(pid: number): Memory {
   return [pid, ...helpers].map(memoryOfOne).reduce((sum, one) => ({
     pssKb: sum.pssKb + one.pssKb,
     anonymousKb: sum.anonymousKb + one.anonymousKb,
-    residentKb: sum.residentKb + one.residentKb,
   }))
 }
 
 function memoryOfOne(pid: number): Memory {
   const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')
   const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1] ?? NaN)
-  return { pssKb: field('Pss'), anonymousKb: field('Pss_Anon'), residentKb: field('Rss') }
+  return { pssKb: field('Pss'), anonymousKb: field('Pss_Anon') }
 }
 
 /** The pids of keepalived that work with files under a directory. */
 export function keepalivedUnder(directory: string): number[] {
-  return readdirSync('/proc')
-    .map(Number)
-    .filter(Number.isInteger)
-    .filter((pid) => {
-      const argv = commandLine(pid)
-      return argv?.[0] === 'keepalived' && argv.some((word) => word.startsWith(`${directory}/`))
-    })
+  return processesOf(directory)
+    .filter(isKeepalived)
+    .map(({ pid }) => pid)
 }

@@ -65,6 +65,10 @@ async function compare(interval: Interval, { runs, quick, say }: Parameters<Benc
     }),
   )
   const [ours, bare] = [gaps.ours.map(({ clientMs }) => clientMs), gaps.bare.map(({ clientMs }) => clientMs)]
+  const address = {
+    ours: gaps.ours.map(({ addressMs }) => addressMs),
+    bare: gaps.bare.map(({ addressMs }) => addressMs),
+  }
   const { low, high } = bootstrapDifference(ours, bare)
   const mediansApartMs = median(ours) - median(bare)
   const bareFigures = distribution(bare)
@@ -76,22 +80,10 @@ async function compare(interval: Interval, { runs, quick, say }: Parameters<Benc
     bareP50Ms: bareFigures.p50Ms,
     bareP95Ms: bareFigures.p95Ms,
     bareP99Ms: bareFigures.p99Ms,
-    addressP50Ms: percentile(
-      gaps.ours.map(({ addressMs }) => addressMs),
-      50,
-    ),
-    addressP99Ms: percentile(
-      gaps.ours.map(({ addressMs }) => addressMs),
-      99,
-    ),
-    bareAddressP50Ms: percentile(
-      gaps.bare.map(({ addressMs }) => addressMs),
-      50,
-    ),
-    bareAddressP99Ms: percentile(
-      gaps.bare.map(({ addressMs }) => addressMs),
-      99,
-    ),
+    addressP50Ms: percentile(address.ours, 50),
+    addressP99Ms: percentile(address.ours, 99),
+    bareAddressP50Ms: percentile(address.bare, 50),
+    bareAddressP99Ms: percentile(address.bare, 99),
     failovers: ours.length,
     bareFailovers: bare.length,
     voided: gaps.voided,

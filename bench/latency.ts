@@ -4,16 +4,13 @@ import { openMarkers } from './marker.ts'
 import { peers } from './peers.ts'
 import { rounded, type Bench } from './result.ts'
 import { percentile, seededRandom } from './statistics.ts'
-import { withWorld } from './world.ts'
+import { withQuietHost } from './world.ts'
 
 /** From an address change in a namespace to a subscriber that has read the durable record. */
 export const latency: Bench = async ({ runs, quick, say }) => {
   const routers = quick ? 10 : 200
   const changes = (runs ?? 1) * (quick ? 60 : 600)
-  const samples = await withWorld({ hosts: 1, advertisementInterval: '40s', vrrpVersion: 3 }, async (world) => {
-    const [host] = world.hosts
-    if (host === undefined) throw new Error('a world has a host')
-    world.configure(host, routers)
+  const samples = await withQuietHost({ routers }, async (world, host) => {
     world.start(host)
     await world.settle(host, routers, ['backup'])
     await wait(5000)
@@ -54,17 +51,14 @@ export const latency: Bench = async ({ runs, quick, say }) => {
   return { metrics, peer: peers.latency, limit: { p50Ms: 1.5, p99Ms: 5 }, ours: { p50Ms, p99Ms } }
 }
 
-export interface Change {
+interface Change {
   readonly router: string
   readonly to: string
   readonly beforeMs: number
 }
 
 /** Each change with the record of it: the next one of its router to the same role. */
-export function pair(
-  changes: readonly Change[],
-  seen: readonly Seen[],
-): { index: number; change: Change; seen: Seen }[] {
+function pair(changes: readonly Change[], seen: readonly Seen[]): { index: number; change: Change; seen: Seen }[] {
   const waiting = new Map<string, Seen[]>()
   for (const one of seen) waiting.set(one.router, [...(waiting.get(one.router) ?? []), one])
   return changes.flatMap((change, index) => {

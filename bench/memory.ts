@@ -4,7 +4,7 @@ import { peers } from './peers.ts'
 import { collectGarbage } from './program.ts'
 import { rounded, type Bench } from './result.ts'
 import { median, slope } from './statistics.ts'
-import { withWorld } from './world.ts'
+import { withQuietHost } from './world.ts'
 
 /** Memory of the agent at several numbers of routers, each with an agent of its own, after a forced collection. */
 export const memory: Bench = async ({ runs, quick, say }) => {
@@ -52,12 +52,7 @@ export const memory: Bench = async ({ runs, quick, say }) => {
 const settledMs = 8000
 
 async function memoryAt(routers: number): Promise<Memory> {
-  // Nothing happens for minutes: no primary, and 40 s between adverts that do not come.
-  const shape = { hosts: 1, advertisementInterval: '40s', vrrpVersion: 3, collecting: true } as const
-  return withWorld(shape, async (world) => {
-    const [host] = world.hosts
-    if (host === undefined) throw new Error('a world has a host')
-    world.configure(host, routers)
+  return withQuietHost({ routers, collecting: true }, async (world, host) => {
     world.start(host)
     await world.settle(host, routers, ['backup'])
     await wait(settledMs)

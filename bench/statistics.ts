@@ -20,6 +20,8 @@ export function slope(points: readonly (readonly [x: number, y: number])[]): num
   return above / below
 }
 
+const resamplings = 4000
+
 /**
  * The 95 % interval of median(one) - median(other) by the percentile bootstrap (Efron). The same samples give the same
  * interval: the random numbers are seeded.
@@ -27,12 +29,11 @@ export function slope(points: readonly (readonly [x: number, y: number])[]): num
 export function bootstrapDifference(
   one: readonly number[],
   other: readonly number[],
-  rounds = 4000,
 ): { readonly low: number; readonly high: number } {
   const random = seededRandom(1)
   const resample = (samples: readonly number[]) =>
     samples.map(() => samples[Math.floor(random() * samples.length)] ?? NaN)
-  const differences = Array.from({ length: rounds }, () => median(resample(one)) - median(resample(other)))
+  const differences = Array.from({ length: resamplings }, () => median(resample(one)) - median(resample(other)))
   return { low: percentile(differences, 2.5), high: percentile(differences, 97.5) }
 }
 

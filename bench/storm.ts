@@ -9,7 +9,7 @@ import { peers } from './peers.ts'
 import { rounded, type Bench } from './result.ts'
 import { markerOf, routerId } from './routers.ts'
 import { median } from './statistics.ts'
-import { withWorld, type World, type WorldHost } from './world.ts'
+import { withQuietHost, withWorld, type World, type WorldHost } from './world.ts'
 
 /** Every router changes at once: by hand as fast as the kernel takes it, then in a real failure of their host. */
 export const storm: Bench = async ({ runs, quick, say }) => {
@@ -51,10 +51,7 @@ interface Round {
 type Happened = readonly { readonly router: string; readonly atMs: number; readonly to: string }[]
 
 async function stormByHand(routers: number, rounds: number, say: (text: string) => void): Promise<Round[]> {
-  return withWorld({ hosts: 1, advertisementInterval: '40s', vrrpVersion: 3 }, async (world) => {
-    const [host] = world.hosts
-    if (host === undefined) throw new Error('a world has a host')
-    world.configure(host, routers)
+  return withQuietHost({ routers }, async (world, host) => {
     world.start(host)
     await world.settle(host, routers, ['backup'])
     await wait(3000)

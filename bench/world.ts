@@ -5,7 +5,7 @@ import { KeepwardError } from '../src/base/error.ts'
 import { callAt } from '../src/cli/client.ts'
 import { buildFabric, setPort, type LabLink } from '../src/lab/fabric.ts'
 import { downLab } from '../src/lab/lab.ts'
-import { isAgent, processesIn, signalAll, startAgent, writeHost } from '../src/lab/processes.ts'
+import { agentOf, signalAll, startAgent, writeHost } from '../src/lab/processes.ts'
 import { hostsOf, routerNamespace, type LabHost, type LabShape } from '../src/lab/topology.ts'
 import { listNamespaces } from '../src/linux/netns.ts'
 import { openProcess } from '../src/linux/process.ts'
@@ -84,9 +84,9 @@ export class World {
   }
 
   agentPid(host: WorldHost): number {
-    const agent = processesIn([host.lab.namespace]).find(isAgent)
-    if (agent === undefined) throw new KeepwardError('lab-failed', `No agent runs on ${host.lab.name}`)
-    return agent.pid
+    const pid = agentOf(host.lab)
+    if (pid === undefined) throw new KeepwardError('lab-failed', `No agent runs on ${host.lab.name}`)
+    return pid
   }
 
   /** End the agent without a word to anybody; keepalived runs on. */
@@ -102,12 +102,7 @@ export class World {
    * Wait until every router of a host has a role of those wanted; returns the last look. The agent is asked only once
    * keepalived runs everywhere, and seldom: an answer costs it processor time, which may be what is measured.
    */
-  async settle(
-    host: WorldHost,
-    routers: number,
-    wanted: readonly string[],
-    deadlineMs = 120_000,
-  ): Promise<AgentStatus> {
+  async settle(host: WorldHost, routers: number, wanted: readonly string[]): Promise<AgentStatus> {
     let last: AgentStatus | undefined
     const settled = async () => {
       if (keepalivedUnder(host.runDirectory).length < 2 * routers) return false
@@ -117,7 +112,7 @@ export class World {
         last.routers.every(({ role, recorded }) => recorded && wanted.includes(role))
       )
     }
-    await until(`${routers} routers on ${host.lab.name} are ${wanted.join(' or ')}`, deadlineMs, settled, 500)
+    await until(`${routers} routers on ${host.lab.name} are ${wanted.join(' or ')}`, settleMs, settled, 500)
     if (last === undefined) throw new KeepwardError('lab-failed', `The agent of ${host.lab.name} does not answer`)
     return last
   }
@@ -126,6 +121,8 @@ export class World {
     setPort(this.name, host.lab.name, link, up)
   }
 }
+
+const settleMs = 120_000
 
 let made = 0
 const standing = new Set<string>()
@@ -141,6 +138,19 @@ export async function withWorld<T>(shape: WorldShape, use: (world: World) => Pro
     await remove(name)
     standing.delete(name)
   }
+}
+
+/** One host whose routers, once started, stay backups for minutes: none takes over before three adverts, 40 s apart, are missing. */
+export async function withQuietHost<T>(
+  { routers, ...shape }: Pick<WorldShape, 'collecting'> & { readonly routers: number },
+  use: (world: World, host: WorldHost) => Promise<T>,
+): Promise<T> {
+  return withWorld({ ...shape, hosts: 1, advertisementInterval: '40s', vrrpVersion: 3 }, async (world) => {
+    const [host] = world.hosts
+    if (host === undefined) throw new Error('a world has a host')
+    world.configure(host, routers)
+    return use(world, host)
+  })
 }
 
 /** Remove every world of this process: for the moment a signal ends it. */

@@ -3,20 +3,18 @@ import { describeError, KeepwardError } from '../base/error.ts'
 import type { Clock, Instant } from '../base/instant.ts'
 import type { Host, HostEvent } from '../host/operation.ts'
 import type { Journal } from '../journal/journal.ts'
-import type { JsonObject, RecordKind } from '../journal/record.ts'
-import { compareConditions, type ConditionChange, type ConditionCode, type Raised } from '../router/condition.ts'
-import type { Transition } from '../router/effect.ts'
-import { parseRouterId, type RouterId } from '../router/spec.ts'
+import { compareConditions, type ConditionCode, type Raised } from '../router/condition.ts'
+import { parseRouterId } from '../router/spec.ts'
 import type { AgentStatus, ApplyAnswer, Explanation, PlanAnswer } from './api.ts'
 import type { Chronicle } from './events.ts'
 import { makeExecutors } from './executors.ts'
-import { durableOrLate, maxGateMs } from './gate.ts'
+import { refuseOtherIdentity, sectionsForRestart } from './fixed-settings.ts'
 import type { Metrics } from './metrics.ts'
 import { previewConfig, type LoadedConfig } from './preview.ts'
 import { startReconciling } from './reconcile.ts'
-import { transitionBody, recordedRole } from './record.ts'
+import { recordedRole } from './record.ts'
+import { Recorder } from './recorder.ts'
 import { isGone, RouterSet } from './router-set.ts'
-import type { RouterQueue } from './router-queue.ts'
 import { explainRouter, overallHealth, viewConditions, viewRouter } from './view.ts'
 
 /** What an agent is made of; tests put a world in memory in the place of the host. */
@@ -42,10 +40,9 @@ export class Agent {
   readonly journal: Journal
   readonly host: Host
   readonly #parts: AgentParts
+  readonly #recorder: Recorder
   readonly #routers: RouterSet
   readonly #started: Instant
-  /** The journal sequence of each router's newest transition. */
-  readonly #lastSeq = new Map<RouterId, number>()
   #config: LoadedConfig
   #raised: Raised = new Map()
   #configTrouble: string | undefined
@@ -54,22 +51,14 @@ export class Agent {
 
   constructor(parts: AgentParts) {
     this.#parts = parts
+    this.#recorder = new Recorder(parts)
     this.#config = parts.config
     this.journal = parts.journal
     this.#started = parts.clock()
     this.host = parts.makeHost((event) => {
       this.#routers.tell(event)
     })
-    const executors = makeExecutors({
-      host: this.host,
-      clock: parts.clock,
-      recordTransition: (queue, transition) => {
-        this.#recordTransition(queue, transition)
-      },
-      recordCondition: (queue, change) => {
-        this.#recordCondition(queue.id, change)
-      },
-    })
+    const executors = makeExecutors({ host: this.host, clock: parts.clock, recorder: this.#recorder })
     this.#routers = new RouterSet(executors, {
       clock: parts.clock,
       recorded: (id) => recordedRole(parts.journal.heads.get(id), parts.boot),
@@ -87,22 +76,22 @@ export class Agent {
 
   /** Adopt what runs, make what is wanted, remove what is ours and wanted no more. Moves no address by itself. */
   async start(): Promise<void> {
-    const { config, clock, version } = this.#parts
-    this.#append('agent', undefined, { change: 'started', version, configDigest: config.hash })
-    this.host.configure(config.config.routers)
+    const { config, version } = this.#parts
+    const { routers } = config.config
+    this.#recorder.agentStarted(version, config)
+    this.host.configure(routers)
     const owned = await this.host.perform({ verb: 'list-owned' })
-    const wanted = new Map(config.config.routers.map((spec) => [spec.id, spec.namespace]))
+    const wanted = new Map(routers.map((spec) => [spec.id, spec.namespace]))
     const orphans = owned.filter(({ router, namespace }) => wanted.get(router) !== namespace)
     this.#routers.want(
-      config.config.routers.filter((spec) => !orphans.some(({ router }) => router === spec.id)),
+      routers.filter((spec) => !orphans.some(({ router }) => router === spec.id)),
       orphans.map(({ router }) => router),
     )
     // A router that moved to another namespace while we were away: its old self goes first.
-    if (orphans.length > 0) this.#routers.want(config.config.routers)
+    if (orphans.length > 0) this.#routers.want(routers)
     this.#recheckAll()
     this.#reconcile()
-    this.#parts.chronicle.configLoaded(config.hash, config.config.routers.length)
-    this.#reviewConditions(clock())
+    this.#reviewConditions()
   }
 
   get config(): AgentConfig {
@@ -117,7 +106,9 @@ export class Agent {
     const { clock, boot, version, journal } = this.#parts
     const now = clock()
     const { durableSeq, pending, lost, retainedFromSeq, sizeBytes } = journal.status
-    const routers = this.#routers.queues.map(({ router }) => viewRouter(router, this.#isRecorded(router.id), now))
+    const routers = this.#routers.queues.map(({ router }) =>
+      viewRouter(router, this.#recorder.isRecorded(router.id), now),
+    )
     const conditions = viewConditions(this.#raised)
     return {
       agent: {
@@ -159,7 +150,7 @@ export class Agent {
     }
     const now = this.#parts.clock()
     const last = await this.journal.read({ router: queue.id, limit: 10, newestFirst: true })
-    const status = viewRouter(queue.router, this.#isRecorded(queue.id), now)
+    const status = viewRouter(queue.router, this.#recorder.isRecorded(queue.id), now)
     return { status, ...explainRouter(queue.router, now), last }
   }
 
@@ -173,18 +164,16 @@ export class Agent {
    * with an error changes nothing and stays a condition until one is accepted.
    */
   async apply(): Promise<ApplyAnswer> {
-    const { chronicle, readConfig } = this.#parts
     try {
-      const loaded = await readConfig()
-      this.#refuseFixed(loaded.config)
-      const restartFor = settingsFixedAtStart(this.#parts.config.config, loaded.config)
+      const loaded = await this.#parts.readConfig()
+      refuseOtherIdentity(this.config, loaded.config)
+      const restartFor = sectionsForRestart(this.#parts.config.config, loaded.config)
       this.#config = loaded
       this.#configTrouble = undefined
       this.#reconcile()
       this.host.configure(loaded.config.routers)
       const change = this.#routers.want(loaded.config.routers)
-      this.#append('config', undefined, { change: 'loaded', digest: loaded.hash, ...change })
-      chronicle.configLoaded(loaded.hash, loaded.config.routers.length)
+      this.#recorder.configLoaded(loaded, change)
       this.#recheckAll()
       return { configDigest: loaded.hash, ...change, restartFor }
     } catch (error) {
@@ -193,8 +182,7 @@ export class Agent {
           ? error
           : new KeepwardError('internal', 'The config cannot be applied', { cause: error })
       this.#configTrouble = describeError(refused)
-      this.#append('config', undefined, { change: 'refused', text: this.#configTrouble.slice(0, 4000) })
-      chronicle.configRefused(refused)
+      this.#recorder.configRefused(refused)
       throw refused
     } finally {
       this.#reviewConditions()
@@ -204,7 +192,7 @@ export class Agent {
   /** Stop looking; keepalived runs on. The journal stays open: it is the caller's. */
   async stop(): Promise<void> {
     this.#stopReconciling()
-    this.#append('agent', undefined, { change: 'stopped' })
+    this.#recorder.agentStopped()
     this.#routers.close()
     // A journal that closes takes no record of its own troubles.
     this.#ignoreJournal()
@@ -233,75 +221,20 @@ export class Agent {
     }
   }
 
-  #recordTransition(queue: RouterQueue, transition: Transition): void {
-    const { seq, durable } = this.journal.append({
-      kind: 'transition',
-      router: queue.id,
-      at: transition.at,
-      body: transitionBody(transition),
-    })
-    this.#lastSeq.set(queue.id, seq)
-    const { clock, chronicle, metrics } = this.#parts
-    void durable.then(
-      () => {
-        metrics.durableSeconds.observe((clock().monoMs - transition.at.monoMs) / 1000)
-      },
-      () => undefined,
-    )
-    void durableOrLate(durable, transition.at.monoMs + maxGateMs - clock().monoMs).then((outcome) => {
-      chronicle.roleChanged(queue.id, transition, seq, outcome === 'late')
-    })
-  }
-
-  #recordCondition(router: RouterId | undefined, change: ConditionChange): void {
-    const { code, text } = change.condition
-    this.#append('condition', router, { change: change.change, code, text })
-    this.#parts.chronicle.conditionChanged(router, change)
-  }
-
   #reconcile(): void {
     this.#stopReconciling()
     this.#stopReconciling = startReconciling(this.host, this.#routers, this.config.reconcile.intervalMs)
   }
 
-  #append(kind: RecordKind, router: RouterId | undefined, body: JsonObject): void {
-    // Nobody waits for these; a failure to write shows as `journal-unavailable`.
-    void this.journal.append({ kind, router, at: this.#parts.clock(), body }).durable.catch(() => undefined)
-  }
-
-  #isRecorded(id: RouterId): boolean {
-    return (this.#lastSeq.get(id) ?? 0) <= this.journal.status.durableSeq
-  }
-
-  /** Identity and paths belong to the process: they change with a restart only. */
-  #refuseFixed(next: AgentConfig): void {
-    const { agent, paths } = this.config
-    const changed = [
-      ...(agent.id === next.agent.id ? [] : ['agent.id']),
-      ...(paths.state === next.paths.state ? [] : ['paths.state']),
-      ...(paths.run === next.paths.run ? [] : ['paths.run']),
-    ]
-    if (changed.length === 0) return
-    throw new KeepwardError('config-invalid', `${changed.join(' and ')} cannot change while the agent runs`, {
-      hint: 'restart the agent to take them over; routers keep running meanwhile',
-    })
-  }
-
-  #reviewConditions(now: Instant = this.#parts.clock()): void {
+  #reviewConditions(): void {
     const texts = new Map<ConditionCode, string>()
     const { status } = this.journal
     if (status.kind === 'unavailable') {
       texts.set('journal-unavailable', `${status.reason}; ${String(status.pending)} records wait in memory`)
     }
     if (this.#configTrouble !== undefined) texts.set('config-not-applied', this.#configTrouble)
-    const { raised, changes } = compareConditions(this.#raised, texts, now)
+    const { raised, changes } = compareConditions(this.#raised, texts, this.#parts.clock())
     this.#raised = raised
-    for (const change of changes) this.#recordCondition(undefined, change)
+    for (const change of changes) this.#recorder.conditionChanged(undefined, change)
   }
-}
-
-/** Settings that differ from those the process started with, and that it takes over at its next start only. */
-function settingsFixedAtStart(started: AgentConfig, next: AgentConfig): string[] {
-  const sections = ['control', 'journal', 'logging'] as const
-  return sections.filter((section) => JSON.stringify(started[section]) !== JSON.stringify(next[section]))
 }

@@ -1,9 +1,8 @@
 import { describeError, KeepwardError } from '../base/error.ts'
 import type { Clock } from '../base/instant.ts'
 import type { Host } from '../host/operation.ts'
-import type { ConditionChange } from '../router/condition.ts'
-import type { Transition } from '../router/effect.ts'
 import type { Outcome, Step } from '../router/operation.ts'
+import type { Recorder } from './recorder.ts'
 import type { Executors, RouterQueue } from './router-queue.ts'
 import { singleFlight } from './single-flight.ts'
 import { slots } from './slots.ts'
@@ -12,8 +11,7 @@ import { slots } from './slots.ts'
 export interface Workplace {
   readonly host: Host
   readonly clock: Clock
-  recordTransition(queue: RouterQueue, transition: Transition): void
-  recordCondition(queue: RouterQueue, change: ConditionChange): void
+  readonly recorder: Recorder
 }
 
 /** keepalived writes its line before, while or after it moves addresses: one question for all of it. */
@@ -37,10 +35,10 @@ export function makeExecutors(place: Workplace): Executors {
   const glance = singleFlight(0, (queue: RouterQueue) => limitLooks(() => lookAtProcesses(place, queue)))
   return {
     'record-transition': (effect, queue) => {
-      place.recordTransition(queue, effect.transition)
+      place.recorder.roleChanged(queue.id, effect.transition)
     },
     'record-condition': (effect, queue) => {
-      place.recordCondition(queue, effect.change)
+      place.recorder.conditionChanged(queue.id, effect.change)
     },
     'ask-keepalived': (_effect, queue) => {
       ask(queue)

@@ -1,15 +1,9 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
+import { plainTerminal } from '../../test/support/terminal.ts'
 import type { Finding } from '../doctor/check.ts'
 import { doctorStatus, renderDoctor } from './doctor.ts'
 
-beforeEach(() => {
-  vi.stubEnv('TZ', 'UTC')
-  vi.stubEnv('FORCE_COLOR', undefined)
-  vi.stubEnv('NO_COLOR', '1')
-})
-afterEach(() => {
-  vi.unstubAllEnvs()
-})
+plainTerminal()
 
 const finding = (status: Finding['status'], name: string, found: string): Finding => ({
   name,

@@ -73,7 +73,7 @@ export function labCommand(ended: (status: number) => void, wantsJson: () => boo
   )
   verb('kill-agent <host>', 'SIGKILL to the agent; keepalived runs on', (it, host = '') => it.killAgent(host))
   verb('start-agent <host>', 'start the agent again', (it, host = '') => {
-    it.startHost(host)
+    it.startAgent(host)
   })
   lab
     .command('pause <host> [router]')

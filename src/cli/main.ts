@@ -43,18 +43,9 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
       .action(async (...given: unknown[]) => {
         // commander hands over the words, then the options, then the command.
         const options = given.at(-2) as Record<string, unknown>
-        const positional = given
-          .slice(0, -2)
-          .flat()
-          .filter((word): word is string => typeof word === 'string')
+        const positional = given.slice(0, -2).filter((word) => typeof word === 'string')
         const run = await load()
-        ended(
-          await run(
-            program.opts<{ config: string; socket?: string; json: boolean }>() as Globals,
-            options,
-            ...positional,
-          ),
-        )
+        ended(await run(program.opts<Globals>(), options, ...positional))
       })
 
   command('agent', 'run the agent in the foreground', async () => (await import('./agent.ts')).agent).option(
@@ -92,7 +83,7 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
     const { completion } = await import('./completion.ts')
     return (_globals, _options, shell = '') => Promise.resolve(completion(program, shell))
   }).addArgument(new Argument('<shell>', 'the shell').choices(shells))
-  const lab = (await import('./lab.ts')).labCommand(ended, () => program.opts<{ json: boolean }>().json)
+  const lab = (await import('./lab.ts')).labCommand(ended, () => program.opts<Globals>().json)
   // What program.command() does by itself: without it, a wrong word would end the process with commander's own status.
   for (const one of [lab, ...lab.commands]) one.copyInheritedSettings(program)
   return program.addCommand(lab)

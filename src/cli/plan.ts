@@ -2,7 +2,7 @@ import type { PlanAnswer, RouterPlan } from '../agent/api.ts'
 import { call } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
-import { paint } from '../text/table.ts'
+import { paint, stateText } from '../text/table.ts'
 
 /** `keepward plan`: what applying the config file would do; nothing is done. */
 export async function showPlan(globals: Globals): Promise<number> {
@@ -35,4 +35,4 @@ function renderRouter({ router, change, config, steps, waiting }: RouterPlan): s
 }
 
 const warning = ({ movesRole }: { readonly movesRole: boolean }): string =>
-  movesRole ? paint('yellow', '  ▲ can move a role') : ''
+  movesRole ? `  ${stateText('warning', 'can move a role')}` : ''

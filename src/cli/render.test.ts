@@ -1,18 +1,12 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { plainTerminal } from '../../test/support/terminal.ts'
 import type { AgentStatus, ConditionView, EventView, PlanAnswer, RouterStatus } from '../agent/api.ts'
 import { renderEvent } from './events.ts'
 import { renderExplanation } from './explain.ts'
 import { renderPlan } from './plan.ts'
 import { renderStatus } from './status.ts'
 
-beforeEach(() => {
-  vi.stubEnv('TZ', 'UTC')
-  vi.stubEnv('FORCE_COLOR', undefined)
-  vi.stubEnv('NO_COLOR', '1')
-})
-afterEach(() => {
-  vi.unstubAllEnvs()
-})
+plainTerminal()
 
 const noon = Date.UTC(2026, 10, 20, 12)
 

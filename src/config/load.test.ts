@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { routerSpec } from '../../test/support/router.ts'
 import { ConfigError } from './problem.ts'
 import { configHash, loadConfig } from './load.ts'
 
@@ -20,15 +21,12 @@ test('loadConfig() gives every default when the file has as little as it can', (
     reconcile: { intervalMs: 3000 },
     logging: { level: 'info' },
     routers: [
-      {
-        id: 'r1',
+      routerSpec({
         namespace: 'keepward-r1',
-        vrid: 7,
         vrrpVersion: 3,
         advertisementIntervalMs: 1000,
         priority: 100,
         preempt: { kind: 'never' },
-        haInterface: 'ha0',
         interfaces: [
           {
             name: 'ha0',
@@ -41,10 +39,9 @@ test('loadConfig() gives every default when the file has as little as it can', (
         marker: { family: 4, address: '169.254.0.7', prefixLength: 24 },
         virtualAddresses: [],
         virtualRoutes: [],
-        advertise: { kind: 'unicast', source: '169.254.192.1', peers: ['169.254.192.2'] },
         authentication: { kind: 'none' },
         trackedInterfaces: ['ha0'],
-      },
+      }),
     ],
   })
 })

@@ -32,7 +32,7 @@ export interface Examination {
 }
 
 /** Longer than any single command or kernel request of a check may take when all is well. */
-export const deadlineMs = 6000
+const deadlineMs = 6000
 
 /** Makes every check, one after the other, since they share a namespace; none can hold up the others. */
 export async function examine(

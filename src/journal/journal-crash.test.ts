@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { expect, test } from 'vitest'
-import { testJournal, transition } from './test-journal.ts'
+import { testJournal, transition } from '../../test/support/journal.ts'
 import { verifyFile } from './verify.ts'
 
 /** Appends in bursts for ever and prints the last seq of each burst once it is durable. */

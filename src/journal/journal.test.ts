@@ -3,7 +3,8 @@ import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import type { JournalStatus } from './journal.ts'
 import { recordHash } from './record.ts'
-import { testJournal, transition, until } from './test-journal.ts'
+import { testJournal, transition } from '../../test/support/journal.ts'
+import { until } from '../../test/support/until.ts'
 import { verifyFile } from './verify.ts'
 
 const codeOf = (promise: Promise<unknown>) =>
@@ -98,7 +99,7 @@ test('openJournal() goes on where the last start ended: epoch, numbers, heads, c
   expect([...second.heads.keys()]).toEqual(['r1', 'r2'])
   expect(second.heads.get('r1')).toEqual(head)
   expect(second.append(transition('r1'))).toMatchObject({ seq: 6, routerSeq: 5 })
-  await until(() => second.status.durableSeq === 6)
+  await until('the sixth record is durable', () => second.status.durableSeq === 6)
   expect(await second.verify()).toMatchObject({ ok: true, records: 6, fromSeq: 1, toSeq: 6 })
 })
 
@@ -179,7 +180,7 @@ test('append() is not acknowledged into a file that was removed, and goes on whe
   await journal.append(transition('r1')).durable
   renameSync(home.file, `${home.file}.away`)
   const waiting = [journal.append(transition('r1')).durable, journal.append(transition('r2')).durable]
-  await until(() => journal.status.kind === 'unavailable')
+  await until('the journal is unavailable', () => journal.status.kind === 'unavailable')
   expect(journal.status).toMatchObject({
     pending: 2,
     durableSeq: 1,
@@ -187,7 +188,7 @@ test('append() is not acknowledged into a file that was removed, and goes on whe
   })
   renameSync(`${home.file}.away`, home.file)
   expect((await Promise.all(waiting)).map(({ seq }) => seq)).toEqual([2, 3])
-  await until(() => journal.status.kind === 'ok')
+  await until('the journal is well', () => journal.status.kind === 'ok')
   expect(statuses.map(({ kind }) => kind)).toEqual(['unavailable', 'ok'])
   expect(await journal.verify()).toMatchObject({ ok: true, records: 3 })
 })
@@ -210,7 +211,7 @@ test('retention by size keeps file, chain, heads and a record of what was remove
   for (let n = 0; n < 40; n++) {
     await Promise.all(Array.from({ length: 100 }, (_, m) => journal.append(transition(`r${m}`)).durable))
   }
-  await until(() => journal.status.sizeBytes <= sizeBytes && journal.status.pending === 0)
+  await until('the file has its size', () => journal.status.sizeBytes <= sizeBytes && journal.status.pending === 0)
   const verdict = await journal.verify()
   expect(verdict).toMatchObject({ ok: true, fromSeq: journal.status.retainedFromSeq, toSeq: journal.status.durableSeq })
   expect(journal.status.retainedFromSeq).toBeGreaterThan(1000)
@@ -228,7 +229,7 @@ test('retention by age removes what is older, but never the newest hundred', asy
   const old = { wallMs: Date.now() - 3 * 86_400_000, monoMs: 1e12 }
   const journal = await home.open({ retain: { days: 2, sizeBytes: 64e6 } })
   await Promise.all(Array.from({ length: 300 }, () => journal.append({ ...transition('r1'), at: old }).durable))
-  await until(() => journal.status.retainedFromSeq > 200 && journal.status.pending === 0)
+  await until('the old records are removed', () => journal.status.retainedFromSeq > 200 && journal.status.pending === 0)
   const [last] = await journal.read({ limit: 1, newestFirst: true })
   expect(last).toMatchObject({ kind: 'retention', body: { throughSeq: journal.status.retainedFromSeq - 1 } })
   expect(await journal.verify()).toMatchObject({ ok: true, toSeq: journal.status.durableSeq })

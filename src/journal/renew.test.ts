@@ -2,7 +2,7 @@ import { existsSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { openForWriting } from './file.ts'
 import { copyJournal, copyOf } from './renew.ts'
-import { testJournal, transition } from './test-journal.ts'
+import { testJournal, transition } from '../../test/support/journal.ts'
 import { verifyFile } from './verify.ts'
 
 /** A journal of three records, the last of them in the log only. */

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import type { JournalRecord } from './record.ts'
 import { subscribe } from './subscription.ts'
 import type { Feed } from './subscription.ts'
-import { testJournal, transition } from './test-journal.ts'
+import { testJournal, transition } from '../../test/support/journal.ts'
 
 const seqsOf = async (records: AsyncIterable<JournalRecord>, count: number): Promise<number[]> => {
   const seqs: number[] = []

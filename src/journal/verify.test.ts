@@ -1,8 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import { writeFileSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { testJournal, transition } from './test-journal.ts'
-import type { TestJournal } from './test-journal.ts'
+import { testJournal, transition, type TestJournal } from '../../test/support/journal.ts'
 import { verifyFile } from './verify.ts'
 
 /** Ten records of two routers, closed; written once, since starting a journal is what takes time. */

@@ -3,7 +3,16 @@ import { join } from 'node:path'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { deleteNamespace, listNamespaces } from '../linux/netns.ts'
 import { buildFabric, setPort, type LabLink } from './fabric.ts'
-import { isAgent, isKeepalived, processesIn, processesOf, signalAll, startAgent, writeHost } from './processes.ts'
+import {
+  agentOf,
+  isAgent,
+  isKeepalived,
+  processesIn,
+  processesOf,
+  signalAll,
+  startAgent,
+  writeHost,
+} from './processes.ts'
 import { identitiesDirectory } from '../agent/identity.ts'
 import {
   agentIdOf,
@@ -96,11 +105,10 @@ export class Lab {
     rmSync(join(host.directory, 'run'), { recursive: true, force: true })
   }
 
-  /** The host comes back: cables first, then its agent, which makes the rest. Running already is fine. */
+  /** The host comes back: cables first, then its agent, which makes the rest. */
   startHost(name: string): void {
-    const host = this.host(name)
-    this.#setPorts(name, ['ha', 'ext'], true)
-    if (!processesIn([host.namespace]).some(isAgent)) startAgent(host, this.#program)
+    this.heal(name)
+    this.startAgent(name)
   }
 
   /** Cut the HA link of a host: its keepalived and the others hear each other no more. */
@@ -129,17 +137,19 @@ export class Lab {
   }
 
   agentPid(hostName: string): number {
-    const agent = processesIn([this.host(hostName).namespace]).find(isAgent)
-    if (agent === undefined) throw new KeepwardError('lab-failed', `No agent runs on ${hostName}`)
-    return agent.pid
+    const pid = agentOf(this.host(hostName))
+    if (pid === undefined) throw new KeepwardError('lab-failed', `No agent runs on ${hostName}`)
+    return pid
   }
 
   async killAgent(hostName: string): Promise<void> {
     await signalAll([this.agentPid(hostName)], 'SIGKILL')
   }
 
+  /** Running already is fine. */
   startAgent(hostName: string): void {
-    startAgent(this.host(hostName), this.#program)
+    const host = this.host(hostName)
+    if (agentOf(host) === undefined) startAgent(host, this.#program)
   }
 
   /** Stop a host's agent, or one keepalived on it, for so long (SIGSTOP, then SIGCONT). */
@@ -151,10 +161,6 @@ export class Lab {
     } finally {
       await signalAll(pids, 'SIGCONT')
     }
-  }
-
-  namespaceOf(hostName: string, routerId: string): string {
-    return routerNamespace(this.shape.name, this.host(hostName).name, this.router(routerId).id)
   }
 
   #setPorts(host: string, links: readonly LabLink[], up: boolean): void {

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import type { AgentStatus, RouterStatus } from '../agent/api.ts'
-import { ageText, paint, roleText, table, timeText } from '../text/table.ts'
+import { ageText, paint, roleText, stateText, table, timeText } from '../text/table.ts'
 import type { Lab } from './lab.ts'
 
 /** Asks the agent behind a control socket; undefined when it does not answer. */
@@ -56,7 +56,7 @@ export function renderLab({ lab, asOfMs, hosts, routers }: LabView): string {
     id,
     address,
     ...instances.map(({ status }) => cell(status)),
-    primaries === 1 ? '' : paint('red', primaries === 0 ? '✗ no primary' : `✗ ${String(primaries)} primaries`),
+    primaries === 1 ? '' : stateText('bad', primaries === 0 ? 'no primary' : `${String(primaries)} primaries`),
   ])
   return `lab ${lab} as of ${timeText(asOfMs)}\n${table(titles, rows)}`
 }

@@ -32,6 +32,11 @@ export function writeHost(host: LabHost, config: string): void {
   writeFileSync(host.config, config, { mode: 0o600 })
 }
 
+/** The pid of a host's agent; undefined when none runs. */
+export function agentOf(host: LabHost): number | undefined {
+  return processesIn([host.namespace]).find(isAgent)?.pid
+}
+
 /** The processes in a namespace, by what the kernel says of each, never by name alone. */
 export function processesIn(
   namespaces: readonly string[],

@@ -16,7 +16,7 @@ export interface LabShape {
 
 export const maxHosts = 9
 /** VRIDs on the one HA link. */
-export const maxRouters = 200
+const maxRouters = 200
 
 export interface LabRouter {
   readonly id: string

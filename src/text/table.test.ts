@@ -1,14 +1,8 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
+import { plainTerminal } from '../../test/support/terminal.ts'
 import { ageText, conditionText, healthText, paint, roleText, table, timeText } from './table.ts'
 
-beforeEach(() => {
-  vi.stubEnv('TZ', 'UTC')
-  vi.stubEnv('FORCE_COLOR', undefined)
-  vi.stubEnv('NO_COLOR', '1')
-})
-afterEach(() => {
-  vi.unstubAllEnvs()
-})
+plainTerminal()
 
 function withColour(): void {
   vi.stubEnv('NO_COLOR', undefined)

@@ -4,9 +4,6 @@ import type { Role } from '../router/role.ts'
 
 type Style = Parameters<typeof styleText>[0]
 
-/** The worst of what is raised, in one word. */
-export type Health = 'healthy' | 'degraded' | 'critical' | 'unknown'
-
 /** Columns of text under their titles, two spaces apart; widths count what is seen, not escape codes. */
 export function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [titles.map((title) => paint('bold', title)), ...rows]
@@ -24,36 +21,39 @@ export function table(titles: readonly string[], rows: readonly (readonly string
 /** Colour where the terminal wants it (NO_COLOR, FORCE_COLOR); the text always says the same without. */
 export const paint = (style: Style, text: string): string => styleText(style, text, { stream: process.stdout })
 
-/** A role as symbol, word and colour. */
-export function roleText(role: Role, stale: boolean): string {
-  if (stale) return paint('gray', `? ${role} (stale)`)
-  switch (role) {
-    case 'primary':
-      return paint('green', '● primary')
-    case 'backup':
-      return paint('cyan', '○ backup')
-    case 'fault':
-      return paint('red', '✗ fault')
-    case 'unknown':
-      return paint('yellow', '? unknown')
-  }
+/** How a state looks: its colour, and a symbol for where there is none. */
+const looks = {
+  good: ['green', '●'],
+  ready: ['cyan', '○'],
+  warning: ['yellow', '▲'],
+  bad: ['red', '✗'],
+  unknown: ['yellow', '?'],
+  unseen: ['gray', '?'],
+} as const satisfies Record<string, readonly [Style, string]>
+
+export type Look = keyof typeof looks
+
+/** A state as symbol, word and colour. */
+export function stateText(look: Look, word: string): string {
+  const [style, symbol] = looks[look]
+  return paint(style, `${symbol} ${word}`)
 }
 
-export function healthText(health: Health): string {
-  switch (health) {
-    case 'healthy':
-      return paint('green', '● healthy')
-    case 'degraded':
-      return paint('yellow', '▲ degraded')
-    case 'critical':
-      return paint('red', '✗ critical')
-    case 'unknown':
-      return paint('yellow', '? unknown')
-  }
+const roleLooks: Readonly<Record<Role, Look>> = { primary: 'good', backup: 'ready', fault: 'bad', unknown: 'unknown' }
+
+export function roleText(role: Role, stale: boolean): string {
+  return stale ? stateText('unseen', `${role} (stale)`) : stateText(roleLooks[role], role)
+}
+
+const healthLooks = { healthy: 'good', degraded: 'warning', critical: 'bad', unknown: 'unknown' } as const
+
+/** The worst of what is raised, in one word. */
+export function healthText(health: keyof typeof healthLooks): string {
+  return stateText(healthLooks[health], health)
 }
 
 export function conditionText({ code, severity }: { readonly code: string; readonly severity: Severity }): string {
-  return severity === 'critical' ? paint('red', `✗ ${code}`) : paint('yellow', `▲ ${code}`)
+  return stateText(severity === 'critical' ? 'bad' : 'warning', code)
 }
 
 /** Age for a person: `0.4s`, `12s`, `5m10s`, `3h02m`, `2d04h`. */
@@ -61,7 +61,6 @@ export function ageText(ms: number): string {
   if (ms < 10_000) return `${(Math.max(0, ms) / 1000).toFixed(1)}s`
   const seconds = Math.floor(ms / 1000)
   if (seconds < 60) return `${String(seconds)}s`
-  const two = (value: number) => String(value).padStart(2, '0')
   if (seconds < 3600) return `${String(Math.floor(seconds / 60))}m${two(seconds % 60)}s`
   if (seconds < 86_400) return `${String(Math.floor(seconds / 3600))}h${two(Math.floor(seconds / 60) % 60)}m`
   return `${String(Math.floor(seconds / 86_400))}d${two(Math.floor(seconds / 3600) % 24)}h`
@@ -70,10 +69,11 @@ export function ageText(ms: number): string {
 /** Local time with milliseconds: `2026-11-20 10:04:05.123`. */
 export function timeText(wallMs: number): string {
   const at = new Date(wallMs)
-  const two = (value: number) => String(value).padStart(2, '0')
   const date = `${String(at.getFullYear())}-${two(at.getMonth() + 1)}-${two(at.getDate())}`
   return `${date} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${String(at.getMilliseconds()).padStart(3, '0')}`
 }
+
+const two = (value: number): string => String(value).padStart(2, '0')
 
 // The escape codes that styleText writes.
 const escapes = /\u001b\[[0-9;]*m/g

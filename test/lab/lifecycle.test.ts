@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { identitiesDirectory } from '../../src/agent/identity.ts'
 import { downLab, labsDirectory } from '../../src/lab/lab.ts'
-import { processesIn, signalAll } from '../../src/lab/processes.ts'
+import { isAgent, processesIn, signalAll } from '../../src/lab/processes.ts'
 import { fabricNamespace, prefixOf } from '../../src/lab/topology.ts'
 import { inNamespace } from '../../src/linux/in-namespace.ts'
 import { deleteNamespace, listNamespaces, openNamespace } from '../../src/linux/netns.ts'
@@ -70,7 +70,7 @@ describe('an agent', () => {
   })
 })
 
-describe('keepward lab down', () => {
+describe('keepward lab', () => {
   const name = nameFor('ruin')
   const directory = join(labsDirectory, name)
 
@@ -101,6 +101,17 @@ describe('keepward lab down', () => {
     await deleteNamespace(`${prefixOf(name)}h1`)
     await deleteNamespace(keepalived)
     await leavesNothing()
+  })
+
+  test('lab start-agent mends no link that was cut', async () => {
+    const lab = (...words: string[]) => execute(program, ['lab', '--name', name, ...words])
+    await lab('up', '--hosts', '1', '--routers', '1', '--advert', '200ms')
+    await lab('cut', 'h1')
+    await lab('kill-agent', 'h1')
+    await lab('start-agent', 'h1')
+    expect(processesIn([`${prefixOf(name)}h1`]).filter(isAgent)).toHaveLength(1)
+    const [port] = JSON.parse(ip('-n', fabricNamespace(name), '-j', 'link', 'show', 'ha-h1')) as { flags: string[] }[]
+    expect(port?.flags).not.toContain('UP')
   })
 
   async function leavesNothing(): Promise<void> {

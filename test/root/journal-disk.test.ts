@@ -6,7 +6,8 @@ import { expect, test } from 'vitest'
 import type { Journal } from '../../src/journal/journal.ts'
 import type { JournalRecord } from '../../src/journal/record.ts'
 import { verifyFile } from '../../src/journal/verify.ts'
-import { testJournal, transition, until, type TestJournal } from '../../src/journal/test-journal.ts'
+import { testJournal, transition, type TestJournal } from '../support/journal.ts'
+import { until } from '../support/until.ts'
 
 const stallMs = Number(process.env['KEEPWARD_TEST_STALL_MS'] ?? 2000)
 
@@ -87,21 +88,21 @@ test('append() waits out a full disk: nothing acknowledged is lost, the order ho
   await using home = testJournal(small.at)
   const journal = await home.open()
   const load = appending(journal)
-  await until(() => load.acknowledged.length > 50)
+  await until('50 records are acknowledged', () => load.acknowledged.length > 50)
   const ballast = join(small.at, 'ballast')
   try {
     fill(ballast)
-    await until(() => journal.status.kind === 'unavailable', 20_000)
+    await until('the journal is unavailable', () => journal.status.kind === 'unavailable', 20_000)
     expect(journal.status).toMatchObject({ reason: `Cannot write journal ${home.file}: database or disk is full` })
     const waiting = journal.append(transition('r1'))
-    await until(() => journal.status.pending > 50)
+    await until('50 records wait', () => journal.status.pending > 50)
     rmSync(ballast)
-    await until(() => journal.status.kind === 'ok')
+    await until('the journal is well', () => journal.status.kind === 'ok')
     expect((await waiting.durable).late).toBe(true)
   } finally {
     load.stop()
   }
-  await until(() => journal.status.pending === 0)
+  await until('nothing waits', () => journal.status.pending === 0)
   expect(journal.status.lost).toBe(0)
   const seqs = load.acknowledged.map(({ seq }) => seq)
   expect(seqs).toEqual([...seqs].sort((a, b) => a - b))
@@ -123,7 +124,7 @@ test('openJournal() on a full disk reads what is there, and writes what it is to
   const journal = await home.open()
   expect(journal.heads.get('r1')?.seq).toBe(seq)
   const waiting = journal.append(transition('r1'))
-  await until(() => journal.status.kind === 'unavailable')
+  await until('the journal is unavailable', () => journal.status.kind === 'unavailable')
   rmSync(ballast)
   expect(await waiting.durable).toMatchObject({ seq: seq + 1, epoch: { start: 2 } })
   expect(await journal.verify()).toMatchObject({ ok: true, records: 2 })
@@ -144,29 +145,29 @@ test(
       lastTurnMs = performance.now()
     }, 5)
     try {
-      await until(() => load.acknowledged.length > 50)
-      await until(() => journal.status.kind === 'ok')
+      await until('50 records are acknowledged', () => load.acknowledged.length > 50)
+      await until('the journal is well', () => journal.status.kind === 'ok')
       run('fsfreeze', '-f', volume.at)
       const frozenMs = performance.now()
       lastTurnMs = frozenMs
       longestTurnMs = 0
       const stalled = journal.append(transition('r1'))
       try {
-        await until(() => journal.status.kind === 'unavailable', 1000)
+        await until('the journal is unavailable', () => journal.status.kind === 'unavailable', 1000)
         expect(journal.status).toMatchObject({ reason: 'the disk has not taken a record within 100 ms' })
-        await until(() => performance.now() - frozenMs >= stallMs, stallMs * 2)
+        await until('the stall has lasted', () => performance.now() - frozenMs >= stallMs, stallMs * 2)
         expect(longestTurnMs).toBeLessThan(100)
       } finally {
         run('fsfreeze', '-u', volume.at)
       }
       expect((await stalled.durable).late).toBe(true)
       stalledSeq = stalled.seq
-      await until(() => journal.status.kind === 'ok')
+      await until('the journal is well', () => journal.status.kind === 'ok')
     } finally {
       load.stop()
       clearInterval(watch)
     }
-    await until(() => journal.status.pending === 0)
+    await until('nothing waits', () => journal.status.pending === 0)
     const stored = await journal.read({ after: load.acknowledged[0]?.seq ?? 0, limit: 1000 })
     const rest = stored.filter(({ seq }) => seq !== stalledSeq)
     expect(rest.length).toBeGreaterThan(stallMs / 20)
@@ -199,11 +200,15 @@ test.each([0, 30, 300])(
     const journal = await home.open()
     const load = appending(journal)
     try {
-      await until(() => load.acknowledged.length > 20)
+      await until('20 records are acknowledged', () => load.acknowledged.length > 20)
       const ballast = join(backing.at, 'ballast')
       fill(ballast)
       const failed = `Cannot write journal ${home.file}: disk I/O error`
-      await until(() => journal.status.kind === 'unavailable' && journal.status.reason === failed, 20_000)
+      await until(
+        'the disk reports errors',
+        () => journal.status.kind === 'unavailable' && journal.status.reason === failed,
+        20_000,
+      )
       await new Promise((resolve) => setTimeout(resolve, errorMs))
       const { length } = load.acknowledged
       await using rescued = afterPowerCut(image)
@@ -211,12 +216,12 @@ test.each([0, 30, 300])(
       const kept = await (await rescued.open()).read({ limit: 1000 })
       expect(kept.length).toBeGreaterThanOrEqual(length)
       rmSync(ballast)
-      await until(() => journal.status.kind === 'ok')
-      await until(() => load.acknowledged.length > length + 20)
+      await until('the journal is well', () => journal.status.kind === 'ok')
+      await until('20 more are acknowledged', () => load.acknowledged.length > length + 20)
     } finally {
       load.stop()
     }
-    await until(() => journal.status.pending === 0)
+    await until('nothing waits', () => journal.status.pending === 0)
     expect(await journal.verify()).toMatchObject({ ok: true, records: load.acknowledged.length })
     await using rescued = afterPowerCut(image)
     expect(verifyFile(rescued.file)).toMatchObject({ ok: true, records: load.acknowledged.length })
@@ -238,7 +243,7 @@ test('append() keeps the last state of every router when more waits than memory 
   } finally {
     run('fsfreeze', '-u', volume.at)
   }
-  await until(() => journal.status.pending === 0)
+  await until('nothing waits', () => journal.status.pending === 0)
   const stored = await journal.read({ limit: 1000 })
   const gaps = stored.filter(({ kind }) => kind === 'gap')
   expect(gaps.reduce((sum, { body }) => sum + Number(body['lost']), 0)).toBe(journal.status.lost)

@@ -209,10 +209,10 @@ export class TestAgent implements AsyncDisposable {
   }
 
   /** An orderly stop and a start on the same journal and world. */
-  async restart(choices: Omit<AgentChoices, 'world' | 'stateOf'> = {}, meanwhile: () => void = () => undefined) {
+  async restart(choices: Omit<AgentChoices, 'world' | 'stateOf'> = {}, meanwhile: () => unknown = () => undefined) {
     await this.stop()
     this.world.detach()
-    meanwhile()
+    await meanwhile()
     const next = await TestAgent.start({ ...choices, world: this.world, stateOf: this })
     await this[Symbol.asyncDispose]()
     return next

@@ -1,10 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { systemClock } from '../base/instant.ts'
-import { openJournal } from './journal.ts'
-import type { Journal, JournalOptions } from './journal.ts'
-import type { Entry, JsonObject } from './record.ts'
+import { systemClock } from '../../src/base/instant.ts'
+import { openJournal, type Journal, type JournalOptions } from '../../src/journal/journal.ts'
+import type { Entry, JsonObject } from '../../src/journal/record.ts'
 
 /** A journal of its own directory for tests; disposing closes it and removes everything. */
 export interface TestJournal extends AsyncDisposable {
@@ -43,13 +42,3 @@ export const transition = (router: string, body: JsonObject = { from: 'backup', 
   at: systemClock(),
   body,
 })
-
-/** Wait until `condition` holds; throws after `deadlineMs`. */
-export async function until(condition: () => boolean, deadlineMs = 5000): Promise<void> {
-  const startedMs = performance.now()
-  while (!condition()) {
-    if (performance.now() - startedMs > deadlineMs)
-      throw new Error(`not within ${deadlineMs} ms: ${condition.toString()}`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-}
