@@ -10,7 +10,16 @@ interface FakeRouter {
   readonly namespace: string
   readonly interfaces: Map<string, FakeInterface>
   written: string | undefined
-  keepalived: { pid: number; childPid: number | undefined; says: Says; loaded: string; stopped: boolean } | undefined
+  keepalived: FakeKeepalived | undefined
+}
+
+interface FakeKeepalived {
+  readonly pid: number
+  readonly childPid: number | undefined
+  says: Says
+  loaded: string
+  stopped: boolean
+  deaf: boolean
 }
 
 interface FakeInterface {
@@ -69,11 +78,11 @@ export class FakeHost implements Host {
     await Promise.resolve()
   }
 
-  /** keepalived of `router` takes a role: it moves the addresses, then writes its line. */
+  /** keepalived of `router` takes a role: it moves the addresses, then writes its line. A deaf one takes none. */
   elect(router: RouterId, says: Says): void {
     const it = this.#known(router)
     const spec = this.#specs.get(router)
-    if (it.keepalived === undefined || spec === undefined) return
+    if (it.keepalived === undefined || it.keepalived.deaf || spec === undefined) return
     it.keepalived.says = says
     for (const address of [{ ...spec.marker, interface: spec.haInterface }, ...spec.virtualAddresses]) {
       const on = it.interfaces.get(address.interface)
@@ -164,7 +173,7 @@ export class FakeHost implements Host {
     }
     const it = this.#known(spec.id)
     if (operation.verb === 'ensure-interface') this.#ensureInterface(it, spec, operation.interface)
-    if (operation.verb === 'remove-interface') removeInterface(it, operation.interface)
+    if (operation.verb === 'remove-interface') removeInterface(it, operation.interface, spec)
     if (operation.verb === 'write-config') it.written = JSON.stringify(spec)
     if (operation.verb === 'start-keepalived') this.#start(it, spec)
     if (operation.verb === 'reload-keepalived') reload(it)
@@ -202,7 +211,7 @@ export class FakeHost implements Host {
     }
     const pid = this.#nextPid
     this.#nextPid += 2
-    it.keepalived = { pid, childPid: pid + 1, says: 'backup', loaded: it.written ?? '', stopped: false }
+    it.keepalived = { pid, childPid: pid + 1, says: 'backup', loaded: it.written ?? '', stopped: false, deaf: false }
   }
 
   #inspect(router: RouterId, specs: ReadonlyMap<RouterId, RouterSpec>): Inspection {
@@ -266,12 +275,16 @@ export class FakeHost implements Host {
 function reload({ namespace, keepalived, written }: FakeRouter): void {
   if (keepalived === undefined) throw new KeepwardError('keepalived-silent', `no keepalived runs in ${namespace}`)
   keepalived.loaded = written ?? ''
+  keepalived.deaf = false
 }
 
-function removeInterface(it: FakeRouter, name: string): void {
+function removeInterface(it: FakeRouter, name: string, spec: RouterSpec): void {
   if (it.interfaces.get(name)?.ours === false)
     throw new KeepwardError('permission-denied', `Interface ${name} in ${it.namespace} does not bear our mark`)
   it.interfaces.delete(name)
+  // It closes its sockets, and opens none on another of that name.
+  if (it.keepalived !== undefined && name === spec.haInterface)
+    it.keepalived = { ...it.keepalived, says: 'backup', deaf: true }
 }
 
 function describe(operation: HostOperation): string {

@@ -5,14 +5,14 @@ import { KeepwardError } from '../base/error.ts'
 import { askKeepalived } from '../keepalived/ask.ts'
 import type { KeepalivedView } from '../keepalived/dump.ts'
 import { probeFeatures } from '../keepalived/features.ts'
-import { readNotifyFifo, type FifoReader } from '../keepalived/fifo.ts'
-import type { HintWord } from '../keepalived/notify-line.ts'
 import { reloadKeepalived, startKeepalived } from '../keepalived/process.ts'
 import { openNetlink, type NetlinkSocket } from '../linux/netlink-socket.ts'
 import { namespaceInode, openNamespace } from '../linux/netns.ts'
+import type { ProcessHandle } from '../linux/process.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
 import type { Says, SettingsEvidence } from '../router/evidence.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
+import { Hints } from './hints.ts'
 import { ensureInterface, misattached, removeInterface } from './interface.ts'
 import { compareConfig, writeConfig, type RenderPlace } from './keepalived-config.ts'
 import { clearVirtualAddresses } from './leftover.ts'
@@ -21,6 +21,7 @@ import { ensureNamespace, namespaceReady } from './namespace.ts'
 import type { Host, HostAnswers, HostCounters, HostEvent, HostOperation, Inspection } from './operation.ts'
 import { listOwned } from './owned.ts'
 import { endKeepalived, removeRouter } from './removal.ts'
+import { RouterTable, unknownRouter } from './router-table.ts'
 import { Supervised } from './supervised.ts'
 import { Tracking } from './tracking.ts'
 
@@ -32,7 +33,6 @@ export interface RealHostOptions {
   readonly clock: Clock
 }
 
-const fifoName = 'notify.fifo'
 const homesName = 'routers'
 
 /** Look for keepalived, then give the maker of the host. Throws `keepalived-missing` or `keepalived-too-old`. */
@@ -45,18 +45,14 @@ class RealHost implements Host {
   readonly #options: RealHostOptions
   readonly #emit: (event: HostEvent) => void
   readonly #tracking: Tracking
-  readonly #fifo: FifoReader
+  readonly #hints: Hints
   readonly #place: RenderPlace
   readonly #homes: SafeDir
   /** In the host's own namespace: bridges and parents are looked up here. */
   readonly #socket: NetlinkSocket
   readonly #supervised = new Map<RouterId, Supervised>()
-  /** Routers that the config dropped, until they are removed. */
-  readonly #retired = new Map<RouterId, string>()
-  #wanted: ReadonlyMap<RouterId, RouterSpec> = new Map()
-  #staged: ReadonlyMap<RouterId, RouterSpec> = new Map()
+  readonly #table = new RouterTable()
   readonly #lanes = new Map<RouterId, LimitFunction>()
-  #rejected = 0
   readonly #createNamespace = namespaceBatch()
 
   constructor(options: RealHostOptions, features: RenderPlace['features'], emit: (event: HostEvent) => void) {
@@ -65,33 +61,16 @@ class RealHost implements Host {
     this.#socket = openNetlink()
     this.#tracking = new Tracking(options.agent, options.clock, emit)
     this.#homes = options.runDir.sub(homesName, { create: true, volatile: true })
-    this.#fifo = readNotifyFifo(options.runDir, fifoName, {
-      onHint: ({ routerId, says }) => {
-        const word = hintWords[says]
-        if (word !== undefined) emit({ type: 'notified', router: routerId, says: word })
-      },
-      onRejected: () => {
-        this.#rejected += 1
-      },
-      // Hints are lost then, and nothing else: the slow pass asks all the same.
-      onFailed: () => {
-        this.#rejected += 1
-      },
-    })
-    this.#place = { features, fifoPath: this.#fifo.path }
+    this.#hints = new Hints(options.runDir, emit)
+    this.#place = { features, fifoPath: this.#hints.fifoPath }
   }
 
   configure(routers: readonly RouterSpec[]): void {
-    const next = new Map(routers.map((spec) => [spec.id, spec]))
-    for (const [id, { namespace }] of this.#wanted) {
-      // The first one stays: only there something may have been made.
-      if (next.get(id)?.namespace !== namespace && !this.#retired.has(id)) this.#retired.set(id, namespace)
-    }
-    this.#wanted = next
+    this.#table.configure(routers)
   }
 
   stage(routers: readonly RouterSpec[]): void {
-    this.#staged = new Map(routers.map((spec) => [spec.id, spec]))
+    this.#table.stage(routers)
   }
 
   async perform<O extends HostOperation>(operation: O): Promise<HostAnswers[O['verb']]> {
@@ -104,7 +83,7 @@ class RealHost implements Host {
   }
 
   recheck(router: RouterId): void {
-    const namespace = this.#namespaceOf(router)
+    const namespace = this.#table.namespaceOf(router)
     if (namespace !== undefined) this.#tracking.recheck(router, namespace)
   }
 
@@ -112,12 +91,12 @@ class RealHost implements Host {
     return {
       netlinkOverruns: this.#tracking.overruns,
       recheckDifferences: this.#tracking.differences,
-      notifyRejected: this.#rejected,
+      notifyRejected: this.#hints.rejected,
     }
   }
 
   close(): Promise<void> {
-    this.#fifo.close()
+    this.#hints.close()
     this.#tracking.close()
     this.#socket.close()
     for (const one of this.#supervised.values()) one.release()
@@ -129,29 +108,26 @@ class RealHost implements Host {
       case 'list-owned':
         return this.#listOwned()
       case 'inspect':
-        return this.#inspect(operation.router, this.#current(operation.router))
+        return this.#look(operation.router)
       case 'glance':
-        return (
-          this.#supervisedOf(operation.router).glance() ??
-          (await this.#inspect(operation.router, this.#current(operation.router))).process
-        )
+        return this.#supervisedOf(operation.router).glance() ?? (await this.#look(operation.router)).process
       case 'preview':
-        return this.#inspect(operation.router, this.#staged.get(operation.router))
+        return this.#inspect(operation.router, this.#table.staged(operation.router))
       case 'ask-keepalived':
         return this.#ask(operation.router)
       case 'ensure-namespace':
-        await this.#ensureNamespace(this.#spec(operation.router))
+        await this.#ensureNamespace(this.#table.wanted(operation.router))
         return undefined
       case 'ensure-interface':
-        ensureInterface(this.#spec(operation.router), operation.interface, this.#options.agent, this.#socket)
+        ensureInterface(this.#table.wanted(operation.router), operation.interface, this.#options.agent, this.#socket)
         return undefined
       case 'remove-interface':
-        removeInterface(this.#spec(operation.router), operation.interface, this.#options.agent)
+        removeInterface(this.#table.wanted(operation.router), operation.interface, this.#options.agent)
         return undefined
       case 'write-config':
-        return this.#writeConfig(this.#spec(operation.router))
+        return this.#writeConfig(this.#table.wanted(operation.router))
       case 'start-keepalived':
-        return this.#start(this.#spec(operation.router))
+        return this.#start(this.#table.wanted(operation.router))
       case 'reload-keepalived':
         return this.#reload(operation.router)
       case 'remove-router':
@@ -161,14 +137,16 @@ class RealHost implements Host {
 
   #listOwned(): HostAnswers['list-owned'] {
     const owned = listOwned(this.#options.agent)
-    for (const { router, namespace } of owned) {
-      if (this.#wanted.get(router)?.namespace !== namespace) this.#retired.set(router, namespace)
-    }
+    this.#table.retireStrays(owned)
     return owned
   }
 
+  #look(router: RouterId): Promise<Inspection> {
+    return this.#inspect(router, this.#table.wantedHere(router))
+  }
+
   async #inspect(router: RouterId, spec: RouterSpec | undefined): Promise<Inspection> {
-    const namespace = this.#namespaceOf(router)
+    const namespace = this.#table.namespaceOf(router)
     const asOf = this.#options.clock()
     if (namespace === undefined) return this.#lookAhead(spec, asOf)
     using home = this.#home(router)
@@ -177,7 +155,7 @@ class RealHost implements Host {
       const files = await home.list()
       // Nothing was made yet when the config dropped it: there is nothing to remove, and it may come back.
       if (files.length === 0 && process.kind === 'absent' && namespaceInode(namespace) === undefined) {
-        this.#retired.delete(router)
+        this.#table.removed(router)
         await this.#homes.removeDirectory(router)
       }
       return { process, settings: { ...nothingLeft(asOf), writtenDigest: files.length === 0 ? undefined : 'left' } }
@@ -204,9 +182,7 @@ class RealHost implements Host {
   }
 
   async #ask(router: RouterId): Promise<HostAnswers['ask-keepalived']> {
-    const process = this.#process(router)
-    if (process === undefined)
-      throw new KeepwardError('keepalived-silent', `keepalived of router ${router} does not run`)
+    const process = this.#running(router)
     using home = this.#home(router)
     const view: KeepalivedView = await askKeepalived(home, process, this.#place.features, router)
     const says: Says = view.says === 'unknown' ? 'starting' : view.says
@@ -214,7 +190,7 @@ class RealHost implements Host {
   }
 
   async #ensureNamespace(spec: RouterSpec): Promise<void> {
-    const holder = this.#process(spec.id)?.pid
+    const holder = this.#supervised.get(spec.id)?.process?.pid
     await ensureNamespace(spec, this.#options.agent, holder, this.#createNamespace)
   }
 
@@ -237,18 +213,16 @@ class RealHost implements Host {
   }
 
   async #reload(router: RouterId): Promise<undefined> {
-    const process = this.#process(router)
-    if (process === undefined)
-      throw new KeepwardError('keepalived-silent', `keepalived of router ${router} does not run`)
+    const process = this.#running(router)
     using home = this.#home(router)
     await reloadKeepalived(home, process)
-    const { writtenDigest } = await compareConfig(this.#spec(router), home, this.#place)
+    const { writtenDigest } = await compareConfig(this.#table.wanted(router), home, this.#place)
     this.#supervisedOf(router).hold(process, writtenDigest)
   }
 
   async #remove(router: RouterId): Promise<undefined> {
-    const namespace = this.#namespaceOf(router)
-    if (namespace === undefined) throw unknown(router)
+    const namespace = this.#table.namespaceOf(router)
+    if (namespace === undefined) throw unknownRouter(router)
     {
       using home = this.#home(router)
       await endKeepalived(home, this.#supervisedOf(router))
@@ -257,7 +231,7 @@ class RealHost implements Host {
     this.#supervised.get(router)?.release()
     this.#supervised.delete(router)
     this.#lanes.delete(router)
-    this.#retired.delete(router)
+    this.#table.removed(router)
     this.#tracking.forget(router)
   }
 
@@ -269,24 +243,10 @@ class RealHost implements Host {
     return made
   }
 
-  #spec(router: RouterId): RouterSpec {
-    const spec = this.#wanted.get(router)
-    if (spec === undefined) throw unknown(router)
-    return spec
-  }
-
-  /** What is wanted of the router where it is now: of one that is to leave its namespace, nothing. */
-  #current(router: RouterId): RouterSpec | undefined {
-    return this.#retired.has(router) ? undefined : this.#wanted.get(router)
-  }
-
-  /** A retired router's former namespace comes first: it must be removed before the router may be made elsewhere. */
-  #namespaceOf(router: RouterId): string | undefined {
-    return this.#retired.get(router) ?? this.#wanted.get(router)?.namespace
-  }
-
-  #process(router: RouterId): Supervised['process'] {
-    return this.#supervised.get(router)?.process
+  #running(router: RouterId): ProcessHandle {
+    const process = this.#supervised.get(router)?.process
+    if (process !== undefined) return process
+    throw new KeepwardError('keepalived-silent', `keepalived of router ${router} does not run`)
   }
 
   #supervisedOf(router: RouterId): Supervised {
@@ -304,16 +264,6 @@ class RealHost implements Host {
   }
 }
 
-/** What of the FIFO's words is a hint to the core. */
-const hintWords: Readonly<Record<HintWord, Says | 'stopped' | undefined>> = {
-  primary: 'primary',
-  backup: 'backup',
-  fault: 'fault',
-  stop: 'stopped',
-  'lower-priority-heard': 'primary',
-  deleted: 'stopped',
-}
-
 function nothingLeft(asOf: Instant): Extract<SettingsEvidence, { kind: 'seen' }> {
   const none = {
     namespaceReady: false,
@@ -323,8 +273,4 @@ function nothingLeft(asOf: Instant): Extract<SettingsEvidence, { kind: 'seen' }>
     misattached: [],
   } as const
   return { kind: 'seen', ...none, asOf }
-}
-
-function unknown(router: RouterId): KeepwardError {
-  return new KeepwardError('router-unknown', `Neither the config nor the kernel knows a router ${router}`)
 }

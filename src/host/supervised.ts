@@ -3,6 +3,7 @@ import type { Clock } from '../base/instant.ts'
 import { findKeepalived, scanKeepalived, type ProcessScan } from '../keepalived/adopt.ts'
 import type { KeepalivedHome } from '../keepalived/home.ts'
 import { viewKeepalived, type ProcessView } from '../keepalived/process.ts'
+import { isDeaf } from '../keepalived/vrrp-socket.ts'
 import { sharesControlGroup } from '../linux/control-group.ts'
 import { openProcess, type ProcessHandle } from '../linux/process.ts'
 import type { ProcessEvidence } from '../router/evidence.ts'
@@ -75,7 +76,7 @@ export class Supervised {
       return undefined
     const stopped = [parent, child].some(({ state }) => state === 'T' || state === 't')
     const { pid, startTicks } = parent
-    return this.#evidence({ kind: 'running', pid, childPid: child.pid, stopped, startTicks })
+    return this.#evidence({ kind: 'running', pid, childPid: child.pid, stopped, deaf: isDeaf(child.pid), startTicks })
   }
 
   #evidence(view: ProcessView): ProcessEvidence {
@@ -89,6 +90,7 @@ export class Supervised {
           ...view,
           kind: 'running',
           pid: view.childPid,
+          deaf: false,
           tied: false,
           startedAt: asOf,
           loadedDigest: this.#loaded,
@@ -97,10 +99,10 @@ export class Supervised {
       case 'running': {
         const livedMs = Math.max(0, uptime() - view.startTicks / ticksPerSecond) * 1000
         const startedAt = { wallMs: asOf.wallMs - livedMs, monoMs: asOf.monoMs - livedMs }
-        const { pid, childPid, stopped } = view
+        const { pid, childPid, stopped, deaf } = view
         if (this.#tied?.pid !== pid) this.#tied = { pid, tied: sharesControlGroup(pid) }
         const { tied } = this.#tied
-        return { kind: 'running', pid, childPid, stopped, tied, startedAt, loadedDigest: this.#loaded, asOf }
+        return { kind: 'running', pid, childPid, stopped, deaf, tied, startedAt, loadedDigest: this.#loaded, asOf }
       }
     }
   }

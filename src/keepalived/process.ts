@@ -6,6 +6,7 @@ import { recordProcess } from './adopt.ts'
 import { configHash, readConfig } from './config-file.ts'
 import { commandOf, homeFiles, type KeepalivedHome } from './home.ts'
 import { childReadyFor } from './signal-readiness.ts'
+import { isDeaf } from './vrrp-socket.ts'
 
 /** What lives of a router's keepalived. */
 export type ProcessView =
@@ -19,6 +20,8 @@ export type ProcessView =
       readonly childPid: number | undefined
       /** One of the two is in state T: it neither sends adverts nor answers. */
       readonly stopped: boolean
+      /** It neither sends nor hears adverts until it is reloaded: see {@link isDeaf}. */
+      readonly deaf: boolean
       /** Clock ticks between boot and the parent's start. */
       readonly startTicks: number
     }
@@ -29,7 +32,8 @@ export async function viewKeepalived(home: KeepalivedHome, process: ProcessHandl
   if (parent === undefined) return viewOrphan(home)
   const childPid = childrenOf(parent.pid)[0]
   const stopped = isStopped(parent.pid) || (childPid !== undefined && isStopped(childPid))
-  return { kind: 'running', pid: parent.pid, childPid, stopped, startTicks: parent.startTicks }
+  const deaf = childPid !== undefined && isDeaf(childPid)
+  return { kind: 'running', pid: parent.pid, childPid, stopped, deaf, startTicks: parent.startTicks }
 }
 
 export interface Started {
@@ -61,13 +65,14 @@ export async function startKeepalived(home: KeepalivedHome, namespaceFd: number)
 }
 
 /**
- * Tells keepalived to read the installed config. The caller has had it tested. Throws `keepalived-silent` when it takes
- * no signal within `deadlineMs`.
+ * Tells keepalived to read the installed config, and gives a deaf one time to open its sockets. The caller has had the
+ * config tested. Throws `keepalived-silent` when it takes no signal within `deadlineMs`.
  */
 export async function reloadKeepalived(home: KeepalivedHome, process: ProcessHandle, deadlineMs = 3000): Promise<void> {
   const config = await readConfig(home)
   const deadline = performance.now() + deadlineMs
-  while (childReadyFor(process, hangup) === undefined) {
+  let child: number | undefined
+  while ((child = childReadyFor(process, hangup)) === undefined) {
     if (performance.now() > deadline || !process.alive()) {
       throw new KeepwardError('keepalived-silent', `keepalived ${process.pid} takes no reload`)
     }
@@ -75,6 +80,9 @@ export async function reloadKeepalived(home: KeepalivedHome, process: ProcessHan
   }
   process.signal('SIGHUP')
   if (config !== undefined) await recordProcess(home, process, configHash(config))
+  // Whoever looks next would still find it deaf, and reload it again.
+  const opened = performance.now() + openSocketsMs
+  while (isDeaf(child) && performance.now() < opened) await wait(5)
 }
 
 /**
@@ -98,6 +106,8 @@ export async function stopKeepalived(
 }
 
 const hangup = 1
+/** A reload takes some ms. */
+const openSocketsMs = 1000
 
 async function viewOrphan(home: KeepalivedHome): Promise<ProcessView> {
   const childPid = Number((await home.readText(homeFiles.childPid, { maxBytes: 32 })) ?? '')

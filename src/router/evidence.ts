@@ -30,6 +30,12 @@ export interface ObservedAddress extends Prefix {
   readonly ours: boolean
 }
 
+/** Set up and in operation; undefined when it is not there. */
+export function linkWorks(kernel: KernelEvidence, name: string): boolean | undefined {
+  const link = kernel.kind === 'present' ? kernel.interfaces.get(name) : undefined
+  return link === undefined ? undefined : link.up && link.carrier
+}
+
 /** keepalived's two processes, as /proc and their pidfds show them. */
 export type ProcessEvidence =
   | { readonly kind: 'unseen' }
@@ -41,6 +47,11 @@ export type ProcessEvidence =
       readonly childPid: number | undefined
       /** Either process is in state T (stopped by a signal). */
       readonly stopped: boolean
+      /**
+       * It holds no socket that adverts go through, as its HA interface was removed under it: it says backup for ever,
+       * also when another interface of that name comes. A reload opens them.
+       */
+      readonly deaf: boolean
       /** In the agent's own control group: a service manager that ends the agent ends it too. */
       readonly tied: boolean
       readonly startedAt: Instant

@@ -1,7 +1,12 @@
 import { formatPrefix } from '../base/address.ts'
-import type { KernelEvidence, ObservedInterface, ProcessEvidence, SettingsEvidence } from './evidence.ts'
+import {
+  linkWorks,
+  type KernelEvidence,
+  type ObservedInterface,
+  type ProcessEvidence,
+  type SettingsEvidence,
+} from './evidence.ts'
 import type { Step } from './operation.ts'
-import { needsSockets } from './remade.ts'
 import type { Router, Supervision } from './router.ts'
 import type { InterfaceSpec, RouterSpec } from './spec.ts'
 
@@ -164,8 +169,7 @@ function configSteps(wanted: RouterSpec, settings: SettingsEvidence): Step[] {
 
 function startStep({ kernel, supervision }: Plannable, wanted: RouterSpec, nowMonoMs: number): Step | Waiting {
   const step: Step = { operation: { verb: 'start-keepalived' }, text: 'start keepalived', movesRole: true }
-  const link = kernel.kind === 'present' ? kernel.interfaces.get(wanted.haInterface) : undefined
-  if (link?.up !== true || !link.carrier) {
+  if (linkWorks(kernel, wanted.haInterface) !== true) {
     return { step, reason: `until ${wanted.haInterface} has carrier`, untilMonoMs: undefined }
   }
   if (supervision.startNotBeforeMonoMs > nowMonoMs) {
@@ -177,16 +181,24 @@ function startStep({ kernel, supervision }: Plannable, wanted: RouterSpec, nowMo
 function reloadStep(router: Plannable, wanted: RouterSpec, nowMonoMs: number): Step | Waiting | undefined {
   const { process, settings } = router
   if (process.kind !== 'running' || settings.kind !== 'seen') return undefined
-  const deaf = needsSockets(router, wanted)
-  if (process.loadedDigest === settings.wantedDigest && !deaf) return undefined
+  const { deaf, stopped, loadedDigest } = process
+  const heals = deaf && linksWork(router.kernel, wanted)
+  if (loadedDigest === settings.wantedDigest && !heals) return undefined
+  const what = heals ? ', which is deaf' : settings.change === 'hitless' ? ' (addresses and routes only)' : ''
   const step: Step = {
     operation: { verb: 'reload-keepalived' },
-    text: `reload keepalived${settings.change === 'hitless' ? ' (addresses and routes only)' : ''}`,
-    movesRole: settings.change === 'may-move-role',
+    text: `reload keepalived${what}`,
+    movesRole: heals || settings.change === 'may-move-role',
   }
-  if (process.stopped) return { step, reason: 'while keepalived is stopped', untilMonoMs: undefined }
-  const from = throttledUntil(router.supervision, wanted)
+  if (stopped) return { step, reason: 'while keepalived is stopped', untilMonoMs: undefined }
+  // A deaf one has no role to lose; what does not help is tried ever more slowly.
+  const from = heals ? 0 : throttledUntil(router.supervision, wanted)
   return from > nowMonoMs ? { step, reason: 'so soon after the last reload', untilMonoMs: from } : step
+}
+
+/** Without them a reload may open no socket, or end keepalived. */
+function linksWork(kernel: KernelEvidence, wanted: RouterSpec): boolean {
+  return [wanted.haInterface, ...wanted.trackedInterfaces].every((name) => linkWorks(kernel, name))
 }
 
 function throttledUntil(supervision: Supervision, wanted: RouterSpec): number {

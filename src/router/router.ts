@@ -63,8 +63,6 @@ export interface Supervision {
   readonly lastReloadMonoMs: number | undefined
   /** The VRRP child died, and the one that keepalived put in its place has not answered yet. */
   readonly childReplaced: boolean
-  /** The keepalived whose HA or tracked interface was removed under it, and that was not reloaded since (see `remade.ts`). */
-  readonly deafPid: number | undefined
 }
 
 export function newRouter(id: RouterId, recorded: Recorded | undefined, now: Instant): Router {
@@ -80,13 +78,7 @@ export function newRouter(id: RouterId, recorded: Recorded | undefined, now: Ins
     role: { kind: 'undecided', since: now, recorded },
     raised: new Map(),
     work: { kind: 'idle', last: undefined },
-    supervision: {
-      deaths: 0,
-      startNotBeforeMonoMs: 0,
-      lastReloadMonoMs: undefined,
-      childReplaced: false,
-      deafPid: undefined,
-    },
+    supervision: { deaths: 0, startNotBeforeMonoMs: 0, lastReloadMonoMs: undefined, childReplaced: false },
   }
 }
 

@@ -34,6 +34,7 @@ const running = (ms: number, change: Partial<Extract<ProcessEvidence, { kind: 'r
   pid: 40,
   childPid: 41,
   stopped: false,
+  deaf: false,
   tied: false,
   startedAt: at(0),
   loadedDigest: 'c1',
@@ -142,23 +143,50 @@ describe('step()', () => {
     expect(feed(router, [700, { type: 'kernel', evidence, from: 'watch' }]).effects).toEqual([])
   })
 
-  it('step() reloads keepalived once when its HA interface was removed and another of that name has carrier', () => {
-    const { router } = feed(fresh(), ...asBackup)
-    const there = kernel(900, false)
-    if (there.kind !== 'present') throw new Error('the kernel is there')
-    const gone = { ...there, interfaces: new Map([...there.interfaces].filter(([name]) => name !== 'ha0')) }
-    const lost = feed(router, [900, { type: 'kernel', evidence: gone, from: 'watch' }])
-    expect(verbs(lost.effects)).toEqual(['ensure-interface'])
-    const made = feed(
-      lost.router,
-      [910, { type: 'kernel', evidence: kernel(910, false, { carrier: false }), from: 'watch' }],
-      [920, performed(lost.router)],
+  it('step() reloads a deaf keepalived once its HA link has carrier, and looks at it when the link comes', () => {
+    const deaf = { type: 'process', evidence: running(900, { deaf: true }) } as const
+    const { router } = feed(
+      fresh(),
+      ...asBackup,
+      [890, { type: 'kernel', evidence: kernel(890, false, { carrier: false }), from: 'watch' }],
+      [900, deaf],
     )
-    expect(verbs(made.effects)).toEqual([])
-    const carrying = feed(made.router, [1900, { type: 'kernel', evidence: kernel(1900, false), from: 'watch' }])
+    const carrying = feed(router, [1900, { type: 'kernel', evidence: kernel(1900, false), from: 'watch' }])
+    expect(carrying.effects).toContainEqual({ type: 'inspect', depth: 'processes' })
     expect(verbs(carrying.effects)).toEqual(['reload-keepalived'])
-    const reloaded = feed(carrying.router, [1910, performed(carrying.router)], [6000, { type: 'recheck' }])
+    const reloaded = feed(
+      carrying.router,
+      [1910, { type: 'process', evidence: running(1910) }],
+      [1910, performed(carrying.router)],
+      [6000, { type: 'recheck' }],
+    )
     expect(verbs(reloaded.effects)).toEqual([])
+  })
+
+  it('step() reloads a keepalived that is deaf at the start of the agent', () => {
+    const { effects } = feed(
+      fresh(),
+      ...asBackup.slice(0, 2),
+      [3, { type: 'process', evidence: running(3, { deaf: true }) }],
+      [4, { type: 'settings', evidence: settings(4) }],
+    )
+    expect(verbs(effects)).toEqual(['reload-keepalived'])
+  })
+
+  it('step() reloads a keepalived that stays deaf ever more slowly, and shows that this does not help', () => {
+    let run = feed(fresh(), ...asBackup, [1000, { type: 'process', evidence: running(1000, { deaf: true }) }])
+    const reloadedMs: number[] = []
+    for (let ms = 1000; ms <= 9000; ms += 500) {
+      if (verbs(run.effects).length > 0) {
+        reloadedMs.push(ms)
+        run = feed(run.router, [ms, performed(run.router)])
+      }
+      run = feed(run.router, [ms + 500, { type: 'woken' }])
+    }
+    expect(reloadedMs).toEqual([1000, 2000, 4000, 8000])
+    expect(run.router.raised.get('operation-failed')?.text).toBe(
+      'no effect after 4 tries: reload keepalived, which is deaf',
+    )
   })
 
   it('step() says primary as soon as the marker is on the HA interface, whatever keepalived said', () => {

@@ -4,10 +4,9 @@ import { decideRole, explainChange, lastSaid, markerPresent } from './decide.ts'
 import { diagnose, settleMs } from './diagnose.ts'
 import type { RouterEffect } from './effect.ts'
 import type { RouterEvent } from './event.ts'
-import type { KernelEvidence } from './evidence.ts'
+import { linkWorks, type KernelEvidence } from './evidence.ts'
 import type { Outcome, RouterOperation, Step } from './operation.ts'
 import { plan } from './plan.ts'
-import { noteLostInterface } from './remade.ts'
 import type { Cause, Role } from './role.ts'
 import type { LastWork, Router, Work } from './router.ts'
 
@@ -33,7 +32,7 @@ export interface Stepped {
  */
 export function step(router: Router, event: RouterEvent, now: Instant): Stepped {
   const effects: RouterEffect[] = []
-  const absorbed = noteLostInterface(absorb(router, event, now))
+  const absorbed = absorb(router, event, now)
   effects.push(...hints(router, absorbed, event, now))
   const decided = settleRole(absorbed, event, now, effects)
   const planned = converge(decided, now, effects)
@@ -123,10 +122,8 @@ function absorbOutcome(router: Router, operation: RouterOperation, outcome: Outc
   const { work } = router
   if (work.kind !== 'performing') return router
   const begins = operation.verb === 'reload-keepalived' || operation.verb === 'start-keepalived'
-  const reloaded = outcome.ok && operation.verb === 'reload-keepalived'
-  const deafPid = reloaded ? undefined : router.supervision.deafPid
   const lastReloadMonoMs = begins ? now.monoMs : router.supervision.lastReloadMonoMs
-  const supervision = { ...router.supervision, deafPid, lastReloadMonoMs }
+  const supervision = { ...router.supervision, lastReloadMonoMs }
   const ended = !outcome.ok || work.steps.at(-1)?.operation === operation
   if (!ended) return { ...router, supervision }
   const steps = stepsText(work.steps)
@@ -154,6 +151,7 @@ function hints(before: Router, after: Router, event: RouterEvent, now: Instant):
       return [
         // Work that is under way ends with a look of its own.
         ...(before.kernel.kind === after.kernel.kind || after.work.kind === 'performing' ? [] : [inspect]),
+        ...(runs(after) && haLinkCame(before, after) ? [{ type: 'inspect', depth: 'processes' } as const] : []),
         ...askIf(runs(after) && (before.marker.present !== after.marker.present || tracksOther(before, after))),
       ]
     case 'process':
@@ -170,11 +168,16 @@ function hints(before: Router, after: Router, event: RouterEvent, now: Instant):
 
 /** A tracked link went down or came up, which keepalived calls fault or its end; its line about that may be lost. */
 function tracksOther(before: Router, after: Router): boolean {
-  const state = ({ kernel }: Router, name: string): boolean | undefined => {
-    const link = kernel.kind === 'present' ? kernel.interfaces.get(name) : undefined
-    return link === undefined ? undefined : link.up && link.carrier
-  }
-  return after.wanted?.trackedInterfaces.some((name) => state(before, name) !== state(after, name)) ?? false
+  return (
+    after.wanted?.trackedInterfaces.some((name) => linkWorks(before.kernel, name) !== linkWorks(after.kernel, name)) ??
+    false
+  )
+}
+
+/** The HA link works, and did not: it may be another of that name, on which keepalived is deaf. */
+function haLinkCame(before: Router, after: Router): boolean {
+  const name = after.wanted?.haInterface
+  return name !== undefined && linkWorks(after.kernel, name) === true && linkWorks(before.kernel, name) !== true
 }
 
 const settingsAreOld = ({ settings }: Router, now: Instant): boolean =>

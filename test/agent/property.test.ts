@@ -25,6 +25,9 @@ const accidents = {
   'namespace deleted': ({ host }) => {
     host.deleteNamespace(r1.id)
   },
+  'HA interface removed': ({ host }) => {
+    void host.perform({ verb: 'remove-interface', router: r1.id, interface: 'ha0' })
+  },
   'carrier lost': ({ host }) => {
     host.setLink(r1.id, 'ha0', { carrier: false })
   },

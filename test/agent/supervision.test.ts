@@ -65,6 +65,23 @@ test('a stopped keepalived is keepalived-stalled: shown, neither killed nor star
   await test.noCondition('keepalived-stalled', 'r1')
 })
 
+test.each(['removed', 'removed and made anew'])(
+  'an HA interface %s while no agent runs leaves keepalived deaf: it is reloaded, and takes part',
+  async (how) => {
+    const first = await TestAgent.start({ routers: [r1] })
+    await first.role('backup')
+    const on = { router: r1.id, interface: r1.haInterface }
+    await using test = await first.restart({ routers: [r1] }, async () => {
+      await first.world.host.perform({ verb: 'remove-interface', ...on })
+      if (how === 'removed and made anew') await first.world.host.perform({ verb: 'ensure-interface', ...on })
+    })
+    await until('reloaded', () => test.world.count('reload-keepalived r1') === 1)
+    test.world.host.elect(r1.id, 'primary')
+    await test.role('primary')
+    expect(test.world.count('start-keepalived r1')).toBe(1)
+  },
+)
+
 test('a namespace deleted behind our back is unknown, then made again', async () => {
   await using test = await TestAgent.start({ routers: [r1] })
   await test.role('backup')

@@ -1,7 +1,11 @@
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { markOf, outerName } from '../../src/host/mark.ts'
+import { agentIdOf } from '../../src/lab/topology.ts'
 import { namespaceInode } from '../../src/linux/netns.ts'
 import { signalAll } from '../../src/lab/processes.ts'
 import { ip, labFor, type LabUnderTest } from '../support/lab.ts'
+import { id } from '../support/router.ts'
 import { until } from '../support/until.ts'
 
 let it: LabUnderTest
@@ -57,6 +61,28 @@ test('an HA interface that somebody removes is made again, and keepalived hears 
   }
 })
 
+test.each(['removes', 'makes anew'])(
+  'an HA interface that somebody %s while no agent runs leaves keepalived deaf; the next agent has it hear, and it takes over',
+  async (does) => {
+    const primary = await it.settled()
+    const backup = it.other(primary)
+    const pids = it.lab.keepalivedPids(backup, 'r1')
+    const [address] = it.addresses(backup, 'ha0')
+    await it.lab.killAgent(backup)
+    it.ip(backup, 'r1', 'link', 'delete', 'ha0')
+    if (does === 'makes anew') makeHaInterface(backup, address ?? '')
+    await until('keepalived has closed its sockets', () => vrrpSockets(backup) === 0)
+    it.lab.startAgent(backup)
+    await until('keepalived has sockets again', () => vrrpSockets(backup) > 0)
+    await it.settled()
+    await it.noCondition(backup)
+    expect(it.lab.keepalivedPids(backup, 'r1')).toEqual(pids)
+    await it.lab.killKeepalived(primary, 'r1')
+    await it.role(backup, 'primary')
+    expect(await it.settled()).toBe(backup)
+  },
+)
+
 test('a marker that somebody removes from the primary is put back by keepalived, and both changes are recorded', async () => {
   const primary = await it.settled()
   const after = await it.lastSeq(primary)
@@ -104,3 +130,20 @@ test('a namespace that is really gone, keepalived with it, is made again and tak
   it.lab.startHost(heir)
   expect(await it.settled()).toBe(victim)
 })
+
+/** As the agent makes it: a veth pair that bears its mark, the outer end a port of the host's bridge. */
+function makeHaInterface(host: string, address: string): void {
+  const [agent, outside] = [agentIdOf(it.name, host), it.lab.host(host).namespace]
+  const [outer, mark] = [outerName(agent, id('r1'), 'ha0'), markOf(agent, id('r1'))]
+  ip('-n', outside, 'link', 'add', outer, 'type', 'veth', 'peer', 'name', 'ha0', 'netns', it.namespace(host))
+  ip('-n', outside, 'link', 'set', outer, 'alias', mark, 'master', 'br-ha', 'up')
+  it.ip(host, 'r1', 'address', 'add', address, 'dev', 'ha0')
+  it.ip(host, 'r1', 'link', 'set', 'ha0', 'alias', mark, 'up')
+}
+
+/** How many sockets of IP protocol 112 there are in the router's namespace. */
+function vrrpSockets(host: string): number {
+  const [pid] = it.lab.keepalivedPids(host, 'r1')
+  const sockets = readFileSync(`/proc/${String(pid)}/net/raw`, 'utf8')
+  return sockets.split('\n').filter((line) => line.includes(':0070 ')).length
+}

@@ -87,6 +87,24 @@ test('askKeepalived() is silent about a stopped child, and stopKeepalived() stil
   expect(await stopKeepalived(pair.a.home, process)).toBe('stopped')
 })
 
+test('viewKeepalived() finds deaf one that was reloaded without its unicast source, until it is reloaded with it', async () => {
+  await using pair = await Pair.up()
+  const { a } = pair
+  const process = await a.start()
+  await a.ask()
+  const deaf = async () => {
+    const view = await viewKeepalived(a.home, process)
+    return view.kind === 'running' && view.deaf
+  }
+  expect(await deaf()).toBe(false)
+  await a.ip('address', 'delete', '10.9.0.1/24', 'dev', 'ha0')
+  await reloadKeepalived(a.home, process)
+  await until('it is deaf', deaf)
+  await a.ip('address', 'add', '10.9.0.1/24', 'dev', 'ha0')
+  await reloadKeepalived(a.home, process)
+  expect(await deaf()).toBe(false)
+})
+
 test('findKeepalived() adopts by record, by arguments when it is lost, and nothing of another namespace', async () => {
   await using pair = await Pair.up()
   const { a } = pair

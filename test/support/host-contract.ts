@@ -3,7 +3,7 @@ import type { Host, HostEvent } from '../../src/host/operation.ts'
 import type { KernelEvidence } from '../../src/router/evidence.ts'
 import type { RouterSpec } from '../../src/router/spec.ts'
 import { id } from './router.ts'
-import { until } from './until.ts'
+import { staysSo, until } from './until.ts'
 
 /** A host to be held to the contract, and what it told. */
 export interface HostUnderTest {
@@ -192,6 +192,25 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
         const answer = await it.host.perform({ verb: 'ask-keepalived', router })
         return answer.kind === 'said' && answer.priority === 42
       })
+    })
+
+    test('a keepalived whose HA interface was made anew is deaf, until it is reloaded', async () => {
+      await start()
+      const router = it.spec.id
+      await until('an answer', () => it.host.perform({ verb: 'ask-keepalived', router }))
+      const deaf = async () => {
+        const [looked, glanced] = [(await inspect()).process, await it.host.perform({ verb: 'glance', router })]
+        if (looked.kind !== 'running' || glanced.kind !== 'running') throw new Error('keepalived does not run')
+        expect(glanced.deaf).toBe(looked.deaf)
+        return looked.deaf
+      }
+      expect(await deaf()).toBe(false)
+      await it.host.perform({ verb: 'remove-interface', router, interface: 'ha0' })
+      await until('deaf without it', deaf)
+      await it.host.perform({ verb: 'ensure-interface', router, interface: 'ha0' })
+      await staysSo('deaf on the new one', deaf, 100)
+      await it.host.perform({ verb: 'reload-keepalived', router })
+      expect(await deaf()).toBe(false)
     })
 
     test('remove-interface removes one of ours', async () => {
