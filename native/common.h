@@ -1,7 +1,7 @@
 /*
  * What Node.js cannot ask of the kernel: netlink sockets, network namespaces, pidfds, processes without a copy of our
- * page tables, peer credentials, flock, FIFOs and datagrams to a service manager. It moves bytes and decides nothing;
- * src/linux/native.ts gives it types.
+ * page tables, peer credentials, flock, FIFOs, datagrams to a service manager and CLOCK_BOOTTIME. It moves bytes and
+ * decides nothing; src/linux/native.ts gives it types.
  * Every failing system call throws an Error with `code` ('EPERM'), `errno` (1) and `syscall` ('setns').
  */
 #ifndef KEEPWARD_COMMON_H
@@ -55,6 +55,9 @@ napi_value memory_file(napi_env env, napi_callback_info info);
 napi_value offset_of(napi_env env, napi_callback_info info);
 napi_value lock_file(napi_env env, napi_callback_info info);
 napi_value make_fifo(napi_env env, napi_callback_info info);
+
+/* clock.c */
+napi_value boot_time(napi_env env, napi_callback_info info);
 
 /* socket.c */
 napi_value peer_credentials(napi_env env, napi_callback_info info);

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { childrenOf } from './process.ts'
+import { unifiedGroup } from './process-group.ts'
 
 /**
  * Moves a process, and children it has already, out of our control group, which the service manager empties when it
@@ -40,12 +41,6 @@ export function sharesControlGroup(pid: number): boolean {
     // It has ended.
     return false
   }
-}
-
-/** The path in the cgroup v2 hierarchy in /proc/<pid>/cgroup (cgroups(7)). */
-export function unifiedGroup(text: string): string | undefined {
-  const line = text.split('\n').find((candidate) => candidate.startsWith('0::'))
-  return line?.slice('0::'.length)
 }
 
 /** Where cgroup v2 is mounted, by /proc/<pid>/mountinfo (proc_pid_mountinfo(5)): `... <mount point> ... - cgroup2 ...`. */

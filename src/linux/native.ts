@@ -50,6 +50,8 @@ export interface Native {
   peerCredentials(fd: number): { pid: number; uid: number; gid: number; groups: number[] }
   flock(fd: number): boolean
   mkfifo(path: string, mode: number): void
+  /** CLOCK_BOOTTIME in nanoseconds. */
+  bootTime(): bigint
   sdNotify(path: string, text: string): void
 }
 

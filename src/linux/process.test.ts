@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { afterEach, describe, expect, test } from 'vitest'
-import { unifiedGroup, unifiedMount } from './control-group.ts'
+import { unifiedMount } from './control-group.ts'
+import { unifiedGroup } from './process-group.ts'
 import {
   adoptProcess,
   childrenOf,

@@ -1,4 +1,4 @@
-import { closeSync, constants, fchmodSync, fstatSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, constants, fchmodSync, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { native } from './native.ts'
@@ -7,8 +7,11 @@ import { durableCalls, octal, unsafe, volatileCalls } from './safe-file.ts'
 export interface DirectoryOptions {
   /** Make what is missing: parents 0755, the directory itself `mode`. */
   readonly create?: boolean
-  /** The exact permission bits that the directory must have; 0700. */
-  readonly mode?: number
+  /**
+   * The exact permission bits that the directory must have; 0700. Whether others may pass through it is set on one of ours. `any`:
+   * others may read it.
+   */
+  readonly mode?: number | 'any'
   /**
    * It lives for one boot, on a tmpfs: nothing in it is synced, and small calls are made on the event loop, which memory
    * does not block. A directory in it inherits this; false.
@@ -77,6 +80,23 @@ export class SafeDir {
   /** {@link read} as UTF-8. */
   async readText(name: string, options: { readonly maxBytes?: number } = {}): Promise<string | undefined> {
     return (await this.read(name, options))?.toString('utf8')
+  }
+
+  /** The text of a file that only its owner, root or we, may read. Throws `file-unsafe`, without a word of the content. */
+  readSecret(name: string): string {
+    const path = this.pathOf(name)
+    const fd = this.openFile(name, constants.O_RDONLY | constants.O_NONBLOCK)
+    try {
+      const stats = fstatSync(fd)
+      const owned = stats.uid === 0 || stats.uid === process.geteuid?.()
+      const closed = (stats.mode & 0o077) === 0
+      if (stats.isFile() && owned && closed && stats.size <= maxSecretBytes) return readFileSync(fd, 'utf8')
+      throw unsafe(
+        `${path} must be a file of ours or root's with mode 0600, not of uid ${stats.uid} with ${octal(stats)}`,
+      )
+    } finally {
+      closeSync(fd)
+    }
   }
 
   /** Removes a file, whatever it is; absent is fine. */
@@ -162,6 +182,7 @@ export class SafeDir {
 }
 
 const sticky = 0o1000
+const maxSecretBytes = 4096
 const nameForm = /^[A-Za-z0-9_][A-Za-z0-9_.@:-]{0,199}$/
 
 function walk(names: readonly string[], options: DirectoryOptions): number {
@@ -185,14 +206,23 @@ function enterParent(parent: number, name: string, path: string, options: Direct
 
 function enterLast(parent: number, name: string, path: string, options: DirectoryOptions): number {
   const mode = options.mode ?? 0o700
+  if (mode === 'any') return enter(parent, name, path)
   const fd = options.create === true ? enterOrMake(parent, name, path, mode) : enter(parent, name, path)
   const stats = fstatSync(fd)
-  if (stats.uid === process.geteuid?.() && (stats.mode & 0o7777) === mode) return fd
+  const ours = stats.uid === process.geteuid?.()
+  if (ours && (stats.mode & 0o7777) === mode) return fd
+  if (ours && ((stats.mode & 0o7777) ^ mode) === passBits) {
+    fchmodSync(fd, mode)
+    return fd
+  }
   closeSync(fd)
   throw new KeepwardError('directory-unsafe', `${path} belongs to uid ${stats.uid} with mode ${octal(stats)}`, {
     hint: `chown it to uid ${process.geteuid?.() ?? 0} and chmod it to ${mode.toString(8).padStart(4, '0')}`,
   })
 }
+
+/** Search permission for group and others. */
+const passBits = 0o011
 
 /** Opens one directory without following a symlink; its owner is root or we, and nobody else can put names into it. */
 function enter(parent: number | undefined, name: string, path: string): number {

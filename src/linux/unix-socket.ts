@@ -60,7 +60,7 @@ export async function listenAt(
   server: Server,
   dir: SafeDir,
   name: string,
-  options: { readonly mode: number; readonly gid?: number },
+  options: { readonly mode: number; readonly gid?: number; readonly backlog?: number },
 ): Promise<void> {
   const path = dir.pathOf(name)
   // sun_path holds 107 bytes and a NUL (unix(7)); Node.js would cut a longer one short without a word.
@@ -70,7 +70,7 @@ export async function listenAt(
   const umask = process.umask(0o177)
   try {
     // Binds before it returns, so the umask is ours alone.
-    server.listen({ path })
+    server.listen({ path, backlog: options.backlog })
   } finally {
     process.umask(umask)
   }

@@ -1,0 +1,23 @@
+import { native } from './native.ts'
+
+/**
+ * The control group of a process, "" when it has ended or is in none. What a process that starts many others asks for each of
+ * them, it asks within the same second: the answer is kept so long.
+ */
+export function controlGroupOf(pid: number): string {
+  const nowMs = performance.now()
+  const known = recent.get(pid)
+  if (known !== undefined && nowMs - known.asOfMs < 1000) return known.group
+  const group = unifiedGroup(native().readProc(`/proc/${pid}/cgroup`) ?? '') ?? ''
+  if (recent.size >= 1024) recent.clear()
+  recent.set(pid, { group, asOfMs: nowMs })
+  return group
+}
+
+const recent = new Map<number, { readonly group: string; readonly asOfMs: number }>()
+
+/** The path in the cgroup v2 hierarchy in /proc/<pid>/cgroup (cgroups(7)). */
+export function unifiedGroup(text: string): string | undefined {
+  const line = text.split('\n').find((candidate) => candidate.startsWith('0::'))
+  return line?.slice('0::'.length)
+}
