@@ -11,6 +11,7 @@ export interface AgentConfig {
   readonly control: { readonly group: string; readonly metricsPort: number | undefined }
   readonly journal: Readonly<ConfigEntry['journal']>
   readonly reconcile: Readonly<ConfigEntry['reconcile']>
+  readonly stateChange: Readonly<ConfigEntry['stateChange']>
   readonly logging: Readonly<ConfigEntry['logging']>
   readonly routers: readonly RouterSpec[]
 }
@@ -23,6 +24,7 @@ export function completeConfig(entry: ConfigEntry, hostname: string): AgentConfi
     control: { group: entry.control.group, metricsPort: entry.control.metricsPort },
     journal: entry.journal,
     reconcile: entry.reconcile,
+    stateChange: entry.stateChange,
     logging: entry.logging,
     routers: entry.routers.map(completeRouter),
   }

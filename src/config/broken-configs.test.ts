@@ -69,7 +69,7 @@ const brokenConfigs: readonly BrokenConfig[] = [
     when: 'an unknown key is __proto__',
     text: edited(oneRouter, ['agent: { id: host-a }', '__proto__: { id: host-a }']),
     says: [
-      'agent.yaml:2:1 unknown key `__proto__`; must be one of version, agent, paths, control, journal, reconcile, logging, routers',
+      'agent.yaml:2:1 unknown key `__proto__`; must be one of version, agent, paths, control, journal, reconcile, stateChange, logging, routers',
     ],
   },
   {
@@ -128,6 +128,82 @@ const brokenConfigs: readonly BrokenConfig[] = [
     when: 'a number is a fraction',
     text: edited(oneRouter, ['agent:', 'reconcile: { intervalMs: 1000.5 }\nagent:']),
     says: ['agent.yaml:2:26 reconcile.intervalMs: is 1000.5, must be a whole number from 500 to 60000'],
+  },
+  {
+    when: 'a sender is nobody',
+    text: edited(oneRouter, ['agent:', 'stateChange: { senders: [{ states: [primary] }] }\nagent:']),
+    says: [
+      'agent.yaml:2:26 stateChange.senders[0]: is a map, must have one of user, uid, group, gid and key',
+    ],
+  },
+  {
+    when: 'a sender is two',
+    text: edited(oneRouter, ['agent:', 'stateChange: { openToAll: true, senders: [{ uid: 1, gid: 2 }] }\nagent:']),
+    says: [
+      'agent.yaml:2:43 stateChange.senders[0]: is a map, must have one of user, uid, group, gid and key, not uid and gid',
+    ],
+  },
+  {
+    when: 'a sender cannot reach the socket',
+    text: edited(oneRouter, ['agent:', 'stateChange: { senders: [{ user: neutron }] }\nagent:']),
+    says: [
+      'agent.yaml:2:26 stateChange.senders[0]: cannot open the socket, stateChange must have socketGroup, or openToAll: true',
+    ],
+  },
+  {
+    when: 'a sender speaks in states there are not',
+    text: edited(oneRouter, [
+      'agent:',
+      'stateChange: { openToAll: true, senders: [{ uid: 5, states: [master] }] }\nagent:',
+    ]),
+    says: ['agent.yaml:2:62 stateChange.senders[0].states[0]: is "master", must be primary, backup, fault or unknown'],
+  },
+  {
+    when: 'a key bears the id of a router',
+    text: edited(oneRouter, [
+      'agent:',
+      'stateChange: { senders: [{ key: { id: r1, file: /etc/keepward/r1.key } }] }\nagent:',
+    ]),
+    says: ['agent.yaml:2:39 stateChange.senders[0].key.id: is "r1", must not be the id of a router'],
+  },
+  {
+    when: 'two senders have one key',
+    text: edited(oneRouter, [
+      'agent:',
+      'stateChange: { senders: [{ key: { id: a, file: /a } }, { key: { id: a, file: /b } }] }\nagent:',
+    ]),
+    says: ['agent.yaml:2:69 stateChange.senders[1].key.id: is "a", must differ from that of another sender'],
+  },
+  {
+    when: 'a sender speaks of a router that is not here, and others are refused',
+    text: edited(oneRouter, [
+      'agent:',
+      'stateChange: { unknownRouters: strict, senders: [{ key: { id: a, file: /a }, routers: [r9] }] }\nagent:',
+    ]),
+    says: ['agent.yaml:2:88 stateChange.senders[0].routers[0]: is "r9", must be a router of this file'],
+  },
+  {
+    when: 'the socket is for a group and for all',
+    text: edited(oneRouter, ['agent:', 'stateChange: { socketGroup: neutron, openToAll: true }\nagent:']),
+    says: ['agent.yaml:2:49 stateChange.openToAll: is true beside socketGroup, must be one of the two'],
+  },
+  {
+    when: 'a limit is nothing',
+    text: edited(oneRouter, [
+      'agent:',
+      'stateChange: { others: { connections: 0 }, perRouter: { burst: many } }\nagent:',
+    ]),
+    says: [
+      'agent.yaml:2:39 stateChange.others.connections: is 0, must be a whole number from 1 to 16384',
+      'agent.yaml:2:64 stateChange.perRouter.burst: is "many", must be a whole number from 1 to 1000000',
+    ],
+  },
+  {
+    when: 'a key file is a relative path',
+    text: edited(oneRouter, ['agent:', 'stateChange: { senders: [{ key: { id: a, file: a.key } }] }\nagent:']),
+    says: [
+      'agent.yaml:2:48 stateChange.senders[0].key.file: is "a.key", must be an absolute path of at most 200 letters, digits, ".", "_", "-" and "/", without ".", ".." or a "/" at the end',
+    ],
   },
   {
     when: 'the log level is unknown',

@@ -24,6 +24,8 @@ test('loadConfig() loads docs/agent.example.yaml when each key that is commented
   const shown = keys.map((at) => lines[at]?.trim())
   expect(shown).toEqual([
     '# metricsPort: 9841',
+    '# socketGroup: neutron',
+    '# openToAll: true',
     '# namespace: keepward-r1',
     '# multicast: true',
     '# marker: 169.254.0.7/24',
@@ -45,7 +47,7 @@ test('loadConfig() loads docs/agent.example.yaml with each other way to write a 
     all.findIndex((line) => line.startsWith('  - id: ')),
   )
   const others = lines.flatMap((line, index) => (line.includes('#   or  ') ? [index] : []))
-  expect(others).toHaveLength(8)
+  expect(others).toHaveLength(9)
   for (const at of others) {
     const other = lines[at]?.replace('#   or  ', '') ?? ''
     const key = other.slice(0, other.indexOf(':') + 1)

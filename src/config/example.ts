@@ -35,7 +35,7 @@ function keyLines(key: string, schema: JsonSchema, value: unknown, indent: strin
     return [...told, `${indent}${key}:`, ...mapLines(schema.properties, value, `${indent}  `)]
   }
   const item = schema.items?.properties
-  if (item !== undefined && Array.isArray(value)) {
+  if (item !== undefined && Array.isArray(value) && value.length > 0) {
     return [...told, `${indent}${key}:`, ...listLines(item, value, `${indent}  `)]
   }
   return [...told, `${indent}${key}: ${flow(value)}`]
@@ -73,7 +73,7 @@ const dashed = (lines: readonly string[], indent: string): string[] =>
 
 /** Other ways to write a key; each item of a list shows its own. */
 function alternatives(key: string, schema: JsonSchema, value: unknown, indent: string): string[] {
-  if (value === undefined || schema.items !== undefined) return []
+  if (value === undefined || (Array.isArray(value) && value.length > 0)) return []
   const others = (schema.examples ?? []).filter((one) => flow(one) !== flow(value))
   return others.map((one) => `${indent}#   or  ${key}: ${flow(one)}`)
 }

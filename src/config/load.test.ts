@@ -19,6 +19,14 @@ test('loadConfig() gives every default when the file has as little as it can', (
     control: { group: 'keepward', metricsPort: undefined },
     journal: { retainDays: 30, maxSizeMb: 256 },
     reconcile: { intervalMs: 3000 },
+    stateChange: {
+      unknownRouters: 'compatible',
+      claimInterval: 60_000,
+      senders: [],
+      trusted: { connections: 4096, perSecond: 50_000 },
+      others: { connections: 64, perSecond: 200 },
+      perRouter: { perSecond: 50, burst: 200 },
+    },
     logging: { level: 'info' },
     routers: [
       routerSpec({
@@ -53,6 +61,16 @@ paths: { state: /srv/kw/state, run: /srv/kw/run }
 control: { group: ops, metricsPort: 9841 }
 journal: { retainDays: 7, maxSizeMb: 64 }
 reconcile: { intervalMs: 1000 }
+stateChange:
+  unknownRouters: strict
+  claimInterval: 5s
+  socketGroup: neutron
+  senders:
+    - { user: neutron, routers: [e2b5c5a4-6a1f-4d0c-9d0f-6f6a3f1c2b7d], states: [primary, backup] }
+    - { key: { id: fleet, file: /etc/keepward/fleet.key } }
+  trusted: { connections: 9, perSecond: 8 }
+  others: { connections: 7, perSecond: 6 }
+  perRouter: { perSecond: 5, burst: 4 }
 logging: { level: debug }
 routers:
   - id: e2b5c5a4-6a1f-4d0c-9d0f-6f6a3f1c2b7d
@@ -82,6 +100,18 @@ routers:
     control: { group: 'ops', metricsPort: 9841 },
     journal: { retainDays: 7, maxSizeMb: 64 },
     reconcile: { intervalMs: 1000 },
+    stateChange: {
+      unknownRouters: 'strict',
+      claimInterval: 5000,
+      socketGroup: 'neutron',
+      senders: [
+        { user: 'neutron', routers: ['e2b5c5a4-6a1f-4d0c-9d0f-6f6a3f1c2b7d'], states: ['primary', 'backup'] },
+        { key: { id: 'fleet', file: '/etc/keepward/fleet.key' } },
+      ],
+      trusted: { connections: 9, perSecond: 8 },
+      others: { connections: 7, perSecond: 6 },
+      perRouter: { perSecond: 5, burst: 4 },
+    },
     logging: { level: 'debug' },
     routers: [
       {

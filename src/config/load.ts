@@ -9,6 +9,7 @@ import { draftRouters } from './router-draft.ts'
 import { checkRouter } from './router-rules.ts'
 import { schemaFindings, valueAt } from './schema-findings.ts'
 import { configSchema } from './schema.ts'
+import { checkStateChange } from './state-change-rules.ts'
 import { readSource, type Source } from './source.ts'
 
 /**
@@ -76,6 +77,7 @@ function judgeWhole(source: Source): Finding[] {
     checkRoutes(router, review)
   }
   checkHost(routers, review)
+  checkStateChange(source.value, routers, review)
   return findings
 }
 

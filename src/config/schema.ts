@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { exampleRouters } from './example-routers.ts'
 import { routerSchema } from './router-schema.ts'
+import { stateChangeSchema } from './state-change-schema.ts'
 import { absolutePath, groupName, identifier, wholeNumber } from './form.ts'
 
 export const pathsSchema = section(
@@ -66,6 +67,10 @@ const sections = {
     },
     'must be a map with the key intervalMs',
   ).prefault({}),
+  stateChange: stateChangeSchema.meta({
+    description:
+      'The socket on which notifiers, such as Neutron’s, tell of state changes: <paths.state>/keepalived-state-change.',
+  }),
   logging: section(
     {
       level: z
