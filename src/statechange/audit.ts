@@ -1,0 +1,127 @@
+import type { RouterId } from '../router/spec.ts'
+import type { Message } from './message.ts'
+import type { Sender } from './policy.ts'
+import type { RefusalCode } from './refusal.ts'
+
+/** What stands in the journal of refusals and limits. */
+export interface AuditEntry {
+  readonly decision: 'refused' | 'limited' | 'socket-made-anew'
+  readonly reason: string
+  /** Of the first of them. */
+  readonly sender: Sender | undefined
+  readonly controlGroup: string | undefined
+  readonly router: RouterId | undefined
+  readonly state: string | undefined
+  readonly key: string | undefined
+  /** How many this record stands for. */
+  readonly count: number
+}
+
+interface Tally {
+  readonly entry: AuditEntry
+  count: number
+}
+
+/** The first of a kind is written at once, the rest of the same ten seconds as one record. */
+const periodMs = 10_000
+/** Kinds at once; beyond, they are counted together. */
+const maxKinds = 256
+
+/**
+ * The record of all that was refused or limited. A kind is a reason, a uid and a router that is known: what a stranger writes
+ * into its headers must not make records by itself.
+ */
+export class Audit {
+  readonly #write: (entry: AuditEntry) => void
+  readonly #knows: (router: RouterId) => boolean
+  readonly #tallies = new Map<string, Tally>()
+  readonly #counts = new Map<string, number>()
+  readonly #timer: NodeJS.Timeout
+
+  constructor(write: (entry: AuditEntry) => void, knows: (router: RouterId) => boolean) {
+    this.#write = write
+    this.#knows = knows
+    this.#timer = setInterval(() => {
+      this.#settle()
+    }, periodMs).unref()
+  }
+
+  /** By reason, since the start. */
+  get counts(): ReadonlyMap<string, number> {
+    return this.#counts
+  }
+
+  refused(reason: RefusalCode, sender: Sender, controlGroup: string, message: Message | undefined): void {
+    const router = message?.router
+    this.#note({
+      decision: 'refused',
+      reason,
+      sender,
+      controlGroup,
+      router,
+      state: message?.state,
+      key: message?.proof?.key,
+      count: 1,
+    })
+  }
+
+  limited(reason: 'sender' | 'router' | 'connections', sender: Sender, controlGroup: string, router?: RouterId): void {
+    const limit = `${reason}-limit`
+    this.#note({
+      decision: 'limited',
+      reason: limit,
+      sender,
+      controlGroup,
+      router,
+      state: undefined,
+      key: undefined,
+      count: 1,
+    })
+  }
+
+  /** Of our own doing: written each time. */
+  note(reason: string): void {
+    this.#write({
+      decision: 'socket-made-anew',
+      reason,
+      sender: undefined,
+      controlGroup: undefined,
+      router: undefined,
+      state: undefined,
+      key: undefined,
+      count: 1,
+    })
+  }
+
+  /** Write what is counted and not written yet. */
+  close(): void {
+    clearInterval(this.#timer)
+    this.#settle()
+  }
+
+  #note(entry: AuditEntry): void {
+    this.#counts.set(entry.reason, (this.#counts.get(entry.reason) ?? 0) + 1)
+    const router = entry.router !== undefined && this.#knows(entry.router) ? entry.router : ''
+    const kind = `${entry.reason} ${String(entry.sender?.uid)} ${router}`
+    const tally = this.#tallies.get(kind) ?? this.#open(kind, entry)
+    if (tally !== undefined) tally.count += 1
+  }
+
+  /** Undefined when the entry was written as the first of its kind. */
+  #open(kind: string, entry: AuditEntry): Tally | undefined {
+    const full = this.#tallies.size >= maxKinds
+    const rest = full ? this.#tallies.get('rest') : undefined
+    if (rest !== undefined) return rest
+    this.#tallies.set(full ? 'rest' : kind, { entry: full ? { ...entry, reason: 'many' } : entry, count: 0 })
+    this.#write(entry)
+    return undefined
+  }
+
+  #settle(): void {
+    for (const [kind, { entry, count }] of this.#tallies) {
+      if (count === 0) this.#tallies.delete(kind)
+      else this.#tallies.set(kind, { entry, count: 0 })
+      if (count > 0) this.#write({ ...entry, count })
+    }
+  }
+}

@@ -1,0 +1,172 @@
+import type { Clock, Instant } from '../base/instant.ts'
+import type { RouterId } from '../router/spec.ts'
+import type { Audit } from './audit.ts'
+import { Buckets, type Rate } from './bucket.ts'
+import { Freshness, type Moment } from './freshness.ts'
+import { Lanes } from './lanes.ts'
+import type { Message } from './message.ts'
+import { Patience } from './patience.ts'
+import { isTrusted, maySpeak, type Policy, type Sender } from './policy.ts'
+import type { RefusalCode } from './refusal.ts'
+import { isSignedBy } from './signature.ts'
+
+export interface Limits {
+  /** Of each uid that is root or the agent's own, and of each other one. */
+  readonly trusted: Rate
+  readonly others: Rate
+  readonly perRouter: Rate
+}
+
+/** A message as the agent gets it. */
+export interface Claim {
+  readonly router: RouterId
+  readonly state: Message['state']
+  readonly sender: Sender
+  /** Path of the sender's control group. */
+  readonly controlGroup: string
+  /** Key that it was signed with. */
+  readonly key: string | undefined
+  readonly sequence: bigint | undefined
+  /** How often the notifier says that it speaks. */
+  readonly intervalMs: number | undefined
+  /** How many messages this record stands for. */
+  readonly count: number
+  readonly at: Instant
+}
+
+/** The agent, as the receiver needs it. */
+export interface Listener {
+  knows(router: RouterId): boolean
+  /** Whether records become durable at the moment. */
+  canRecord(): boolean
+  /** Write the claim down and act on it; resolves once it is durable, rejects when it never will be. */
+  take(claim: Claim): Promise<unknown>
+  /** Look at the kernel of these routers, since what was said of them may not have been heard in full. */
+  lookAt(router: RouterId | 'all'): void
+}
+
+export interface ReceiverParts {
+  readonly policy: Policy
+  readonly limits: Limits
+  readonly unknownRouters: 'compatible' | 'strict'
+  /** The secret of a key of that id. */
+  secretOf(key: string): Buffer
+  readonly listener: Listener
+  readonly audit: Audit
+  readonly boot: string
+  readonly clock: Clock
+  /** CLOCK_BOOTTIME in milliseconds. */
+  readonly bootMs: () => number
+}
+
+/** `taken`: 200. A refusal has its own status. */
+export type Answer = 'taken' | RefusalCode
+
+/** Neutron's monitors wait for ever, and other senders for some seconds: an answer is due within 2 s of the message. */
+const patienceMs = 1800
+/** One who may not speak, and asks again and again, waits so long for each refusal. */
+export const refusalPauseMs = 500
+
+/** Decides what becomes of each message: may it, is it new, is it too much; and has it written down. */
+export class Receiver {
+  readonly #parts: ReceiverParts
+  readonly #fresh: Freshness
+  readonly #trusted: Buckets<number>
+  readonly #others: Buckets<number>
+  readonly #routers: Buckets<RouterId>
+  readonly #lanes: Lanes
+  readonly #patience = new Patience(patienceMs)
+
+  constructor(parts: ReceiverParts) {
+    this.#parts = parts
+    this.#fresh = new Freshness(parts.boot)
+    this.#trusted = new Buckets(parts.limits.trusted, 16)
+    this.#others = new Buckets(parts.limits.others, 1024)
+    this.#routers = new Buckets(parts.limits.perRouter, 16_384)
+    this.#lanes = new Lanes(parts.listener)
+  }
+
+  /** Messages that wait to be written down together. */
+  get waiting(): number {
+    return this.#lanes.waiting
+  }
+
+  /** A sequence that an earlier run of the agent took. */
+  restore(router: RouterId, sequence: bigint): void {
+    this.#fresh.take(router, sequence)
+  }
+
+  /** Drop what age alone refuses; called now and then. */
+  sweep(): void {
+    this.#fresh.sweep(this.#moment())
+  }
+
+  /** Whether one who is refused is to wait for it. */
+  isFlooding(sender: Sender): boolean {
+    return !isTrusted(this.#parts.policy, sender.uid) && !this.#others.take(sender.uid, this.#parts.clock().monoMs)
+  }
+
+  /** Never rejects, and answers within 2 s. */
+  async receive(message: Message, sender: Sender, controlGroup: string): Promise<Answer> {
+    const refusal = this.#judge(message, sender)
+    if (refusal !== undefined) {
+      this.#parts.audit.refused(refusal, sender, controlGroup, message)
+      return refusal
+    }
+    const now = this.#parts.clock()
+    const { router, state, proof } = message
+    const claim: Claim = {
+      router,
+      state,
+      sender,
+      controlGroup,
+      key: proof?.key,
+      sequence: proof?.sequence,
+      intervalMs: proof?.intervalS === undefined ? undefined : proof.intervalS * 1000,
+      count: 1,
+      at: now,
+    }
+    const excess = this.#excess(router, sender, now.monoMs)
+    if (excess !== undefined) {
+      this.#parts.audit.limited(excess, sender, controlGroup, router)
+      this.#parts.listener.lookAt(router)
+      if (proof !== undefined) return 'rate-exceeded'
+    }
+    if (proof !== undefined) return this.#takeNative(claim, proof.sequence)
+    const durable = excess === undefined ? this.#parts.listener.take(claim) : this.#lanes.join(claim)
+    // In memory and marked late when the disk is slower; the kernel is looked at in any case.
+    await this.#patience.settled(durable)
+    return 'taken'
+  }
+
+  async #takeNative(claim: Claim, sequence: bigint): Promise<Answer> {
+    if (!this.#parts.listener.canRecord()) {
+      this.#parts.listener.lookAt(claim.router)
+      return 'journal-unavailable'
+    }
+    const outcome = await this.#patience.settled(this.#parts.listener.take(claim))
+    if (outcome !== 'durable') return 'journal-unavailable'
+    this.#fresh.take(claim.router, sequence)
+    return 'taken'
+  }
+
+  #judge({ router, state, proof }: Message, sender: Sender): RefusalCode | undefined {
+    const { policy, listener, unknownRouters } = this.#parts
+    if (proof !== undefined && !isSignedBy(this.#parts.secretOf(proof.key), proof, proof.signature)) {
+      return 'signature-wrong'
+    }
+    if (!maySpeak(policy, sender, { router, state, key: proof?.key })) return 'sender-refused'
+    if (unknownRouters === 'strict' && !listener.knows(router)) return 'router-unknown'
+    return proof === undefined ? undefined : this.#fresh.judge(router, proof, this.#moment())
+  }
+
+  #moment(): Moment {
+    return { wallMs: this.#parts.clock().wallMs, bootMs: this.#parts.bootMs() }
+  }
+
+  #excess(router: RouterId, sender: Sender, nowMs: number): 'sender' | 'router' | undefined {
+    const senders = isTrusted(this.#parts.policy, sender.uid) ? this.#trusted : this.#others
+    if (!senders.take(sender.uid, nowMs)) return 'sender'
+    return this.#routers.take(router, nowMs) ? undefined : 'router'
+  }
+}

@@ -1,0 +1,146 @@
+import { lstatSync, readFileSync, rmSync, type Stats } from 'node:fs'
+import type { Server } from 'node:http'
+import { describeError, KeepwardError } from '../base/error.ts'
+import type { SafeDir } from '../linux/safe-dir.ts'
+import { listenAt, proveWhoConnects } from '../linux/unix-socket.ts'
+import { makeHttpServer, requestDeadlineMs, type HttpParts } from './http.ts'
+
+/** The name is Neutron's: its monitors look for it in the directory that `--state_path` says. */
+export const socketName = 'keepalived-state-change'
+const backlog = 4096
+const watchMs = 400
+const sweepMs = 30_000
+
+/** Who may open the socket at all; what they may say is the policy's. */
+export type Access =
+  { readonly kind: 'own' } | { readonly kind: 'group'; readonly gid: number } | { readonly kind: 'everyone' }
+
+export interface ServerParts extends HttpParts {
+  readonly dir: SafeDir
+  readonly access: Access
+  /** The socket cannot be made now; undefined: it can again. */
+  readonly onTrouble: (text: string | undefined) => void
+}
+
+/** The mode of the directory that others must pass through to reach the socket. */
+export const directoryMode = (access: Access): number => (access.kind === 'own' ? 0o700 : 0o711)
+
+/**
+ * Listens for state changes until closed. Throws `permission-denied` when the kernel's word on who connects cannot be
+ * trusted here, `state-in-use` or `file-unsafe` when the socket cannot be made.
+ */
+export async function serveStateChanges(parts: ServerParts): Promise<StateChangeServer> {
+  proveUidMap(readFileSync('/proc/self/uid_map', 'utf8'))
+  await proveWhoConnects()
+  const server = new StateChangeServer(parts)
+  await server.open()
+  return server
+}
+
+/** In a user namespace that maps only some users, all others look like one: nobody's word would be safe. */
+export function proveUidMap(text: string): void {
+  if (/^\s*0\s+0\s+4294967295\s*$/.test(text)) return
+  throw new KeepwardError('permission-denied', 'This user namespace does not map every user to itself', {
+    hint: 'run the agent in the initial user namespace: elsewhere the kernel cannot say who sends',
+  })
+}
+
+export class StateChangeServer {
+  readonly #parts: ServerParts
+  readonly #path: string
+  readonly #timers: readonly NodeJS.Timeout[]
+  #server: Server | undefined
+  #identity = ''
+  #opening: Promise<void> | undefined
+  #closed = false
+
+  constructor(parts: ServerParts) {
+    this.#parts = parts
+    this.#path = parts.dir.pathOf(socketName)
+    this.#timers = [
+      setInterval(() => {
+        this.#watch()
+      }, watchMs),
+      setInterval(() => {
+        parts.receiver.sweep()
+      }, sweepMs),
+    ]
+    for (const timer of this.#timers) timer.unref()
+  }
+
+  async open(): Promise<void> {
+    const { dir, access } = this.#parts
+    this.#retire()
+    const server = makeHttpServer(this.#parts)
+    await listenAt(server, dir, socketName, { ...modeOf(access), backlog })
+    const stats = lstatSync(this.#path)
+    const { mode, gid } = modeOf(access)
+    const asWanted = (stats.mode & 0o7777) === mode && stats.uid === process.geteuid?.()
+    if (!asWanted || (gid !== undefined && stats.gid !== gid)) {
+      server.close()
+      throw new KeepwardError('file-unsafe', `${this.#path} has not the owner and mode that it was given`)
+    }
+    this.#server = server
+    this.#identity = identityOf(stats)
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const timer of this.#timers) clearInterval(timer)
+    await this.#opening
+    const server = this.#server
+    if (server === undefined) return
+    const ended = new Promise((resolve) => server.close(resolve))
+    server.closeAllConnections()
+    await ended
+    this.#parts.audit.close()
+  }
+
+  /**
+   * Before its successor listens, as closing it removes whatever bears the socket's name. Requests on their way are answered;
+   * it looks at no deadline any more.
+   */
+  #retire(): void {
+    const server = this.#server
+    this.#server = undefined
+    if (server === undefined) return
+    server.close()
+    setTimeout(() => {
+      server.closeAllConnections()
+    }, requestDeadlineMs).unref()
+  }
+
+  /** Whatever stands in the socket's place in our own directory is not wanted there. */
+  #watch(): void {
+    const stats = lstatSync(this.#path, { throwIfNoEntry: false })
+    if (this.#opening !== undefined || (stats !== undefined && identityOf(stats) === this.#identity)) return
+    const what = stats === undefined ? 'removed' : 'replaced or changed'
+    this.#opening = this.#makeAnew(what, stats).finally(() => {
+      this.#opening = undefined
+    })
+  }
+
+  async #makeAnew(what: string, stats: Stats | undefined): Promise<void> {
+    try {
+      if (stats !== undefined) rmSync(this.#path)
+      if (!this.#closed) await this.open()
+      this.#parts.audit.note(`the socket was ${what}`)
+      this.#parts.onTrouble(undefined)
+    } catch (error) {
+      this.#parts.onTrouble(describeError(error))
+    }
+  }
+}
+
+const identityOf = ({ dev, ino, mode, uid, gid }: Stats): string => [dev, ino, mode, uid, gid].join()
+
+function modeOf(access: Access): { mode: number; gid?: number } {
+  switch (access.kind) {
+    case 'own':
+      return { mode: 0o600 }
+    case 'group':
+      return { mode: 0o660, gid: access.gid }
+    case 'everyone':
+      return { mode: 0o666 }
+  }
+}
