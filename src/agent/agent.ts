@@ -5,6 +5,7 @@ import type { Host, HostEvent } from '../host/operation.ts'
 import type { Journal } from '../journal/journal.ts'
 import { compareConditions, type ConditionCode, type Raised } from '../router/condition.ts'
 import { parseRouterId } from '../router/spec.ts'
+import { Claims } from './claims.ts'
 import type { AgentStatus, ApplyAnswer, Explanation, PlanAnswer } from './api.ts'
 import type { Chronicle } from './events.ts'
 import { makeExecutors } from './executors.ts'
@@ -39,6 +40,8 @@ const lookMs = 20
 export class Agent {
   readonly journal: Journal
   readonly host: Host
+  /** What notifiers outside say; the state-change server hands it over. */
+  readonly claims: Claims
   readonly #parts: AgentParts
   readonly #recorder: Recorder
   readonly #routers: RouterSet
@@ -46,6 +49,8 @@ export class Agent {
   #config: LoadedConfig
   #raised: Raised = new Map()
   #configTrouble: string | undefined
+  #stateChangeTrouble: string | undefined
+  #stopped = false
   #stopReconciling: () => void = () => undefined
   readonly #ignoreJournal: () => void
 
@@ -65,9 +70,24 @@ export class Agent {
       onDefect: (id, error) => {
         parts.chronicle.defect(id, error)
       },
+      onAdded: (queue) => {
+        this.claims.appeared(queue)
+      },
       onEnded: (queue) => {
         executors.inspect({ type: 'inspect', depth: 'all' }, queue)
       },
+    })
+    this.claims = new Claims({
+      journal: parts.journal,
+      recorder: this.#recorder,
+      clock: parts.clock,
+      boot: parts.boot,
+      queueOf: (id) => this.#routers.get(id),
+      queues: () => this.#routers.queues,
+      lookAtKernel: (queue) => {
+        executors['recheck-kernel']({ type: 'recheck-kernel' }, queue)
+      },
+      intervalMs: () => this.config.stateChange.claimInterval,
     })
     this.#ignoreJournal = parts.journal.onStatus(() => {
       this.#reviewConditions()
@@ -89,6 +109,10 @@ export class Agent {
     )
     // A router that moved to another namespace while we were away: its old self goes first.
     if (orphans.length > 0) this.#routers.want(routers)
+    // In the background: a disk that does not answer must not keep an agent from starting.
+    this.claims.restore(routers.map(({ id }) => id)).catch((error: unknown) => {
+      if (!this.#stopped) this.#parts.chronicle.claimsNotRestored(error)
+    })
     this.#recheckAll()
     this.#reconcile()
     this.#reviewConditions()
@@ -134,6 +158,7 @@ export class Agent {
         ...(journal.status.kind === 'ok' ? {} : { reason: journal.status.reason }),
       },
       routers,
+      claims: this.claims.view(now),
     }
   }
 
@@ -189,8 +214,15 @@ export class Agent {
     }
   }
 
+  /** The state-change socket cannot be made now; undefined: it can again. */
+  noteStateChangeTrouble(text: string | undefined): void {
+    this.#stateChangeTrouble = text
+    this.#reviewConditions()
+  }
+
   /** Stop looking; keepalived runs on. The journal stays open: it is the caller's. */
   async stop(): Promise<void> {
+    this.#stopped = true
     this.#stopReconciling()
     this.#recorder.agentStopped()
     this.#routers.close()
@@ -233,6 +265,7 @@ export class Agent {
       texts.set('journal-unavailable', `${status.reason}; ${String(status.pending)} records wait in memory`)
     }
     if (this.#configTrouble !== undefined) texts.set('config-not-applied', this.#configTrouble)
+    if (this.#stateChangeTrouble !== undefined) texts.set('state-change-unavailable', this.#stateChangeTrouble)
     const { raised, changes } = compareConditions(this.#raised, texts, this.#parts.clock())
     this.#raised = raised
     for (const change of changes) this.#recorder.conditionChanged(undefined, change)

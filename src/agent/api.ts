@@ -34,6 +34,16 @@ export const routerStatus = z.object({
   conditions: z.array(condition),
 })
 
+export const claim = z.object({
+  router: z.string(),
+  state: role.describe('What its sender says; not evidence'),
+  uid: z.number(),
+  pid: z.number(),
+  atMs: z.number(),
+  ageMs: z.number(),
+  stale: z.boolean().describe('Not repeated for three of its intervals'),
+})
+
 export const journalStatus = z.object({
   state: z.enum(['ok', 'unavailable']),
   durableSeq: z.number(),
@@ -60,6 +70,7 @@ export const agentStatus = z.object({
   conditions: z.array(condition),
   journal: journalStatus,
   routers: z.array(routerStatus),
+  claims: z.array(claim).describe('What notifiers say of routers that this agent does not know, the oldest first'),
 })
 
 export const evidence = z.object({
@@ -137,6 +148,7 @@ export const verdict = z.union([
 export const problem = z.object({ code: z.string(), message: z.string(), hint: z.string().optional() })
 
 export type AgentStatus = z.infer<typeof agentStatus>
+export type ClaimView = z.infer<typeof claim>
 export type RouterStatus = z.infer<typeof routerStatus>
 export type ConditionView = z.infer<typeof condition>
 export type Explanation = z.infer<typeof explanation>

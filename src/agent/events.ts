@@ -1,7 +1,8 @@
-import type { KeepwardError } from '../base/error.ts'
+import { describeError, type KeepwardError } from '../base/error.ts'
 import type { ConditionChange } from '../router/condition.ts'
 import { conditions } from '../router/condition.ts'
 import type { Transition } from '../router/effect.ts'
+import type { ClaimDecision, refusalBody } from './claim-record.ts'
 import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { transitionBody } from './record.ts'
@@ -12,6 +13,9 @@ export interface Chronicle {
   conditionChanged(router: string | undefined, change: ConditionChange): void
   configLoaded(digest: string, routers: number): void
   configRefused(error: KeepwardError): void
+  claimTaken(decision: ClaimDecision, count: number): void
+  claimRefused(refusal: ReturnType<typeof refusalBody>): void
+  claimsNotRestored(error: unknown): void
   defect(router: string, error: unknown): void
 }
 
@@ -37,9 +41,30 @@ export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
     configRefused(error) {
       log.error({ code: error.code, text: error.message }, 'config refused; the one before stays in force')
     },
+    claimTaken(decision, count) {
+      // The journal has each; a line for each would be another way to fill a disk.
+      metrics.claims.inc({ decision }, count)
+    },
+    claimRefused(refusal) {
+      const { decision, reason, count } = refusal
+      metrics.claimRefusals.inc({ reason: decision === 'socket-made-anew' ? decision : reason }, count)
+      log.warn(refusal, refusalMessages[decision])
+    },
+    claimsNotRestored(error) {
+      log.warn(
+        { text: describeError(error) },
+        'what notifiers said before the start cannot be read; they are heard anew',
+      )
+    },
     defect(router, error) {
       metrics.defects.inc()
       log.error({ router, err: error }, 'defect in the work of one router')
     },
   }
 }
+
+const refusalMessages = {
+  refused: 'state change refused',
+  limited: 'state changes over a limit',
+  'socket-made-anew': 'state-change socket made anew',
+} as const

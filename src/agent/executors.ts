@@ -1,6 +1,7 @@
 import { describeError, KeepwardError } from '../base/error.ts'
 import type { Clock } from '../base/instant.ts'
 import type { Host } from '../host/operation.ts'
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import type { Outcome, Step } from '../router/operation.ts'
 import type { Recorder } from './recorder.ts'
 import type { Executors, RouterQueue } from './router-queue.ts'
@@ -21,6 +22,11 @@ const maxWorking = 32
 /** Looks and questions are short and many; more at once would only take the processor from the rest. */
 const maxLooking = 8
 
+/** One router's kernel is asked on hints from outside no more often than this. */
+const kernelPauseMs = 100
+/** Of all routers so few at once: a storm of messages is no reason to be late with other work. */
+const maxAskingKernel = 1
+
 /** Every operation has shorter deadlines of its own; these are for what escapes them. */
 const lookDeadlineMs = 10_000
 const workDeadlineMs = 60_000
@@ -32,6 +38,7 @@ export function makeExecutors(place: Workplace): Executors {
   const limitLooks = slots(maxLooking)
   const ask = singleFlight(askDelayMs, (queue: RouterQueue) => limitAsks(() => askKeepalived(place, queue)))
   const inspect = singleFlight(0, (queue: RouterQueue) => limitLooks(() => look(place, queue)))
+  const askKernel = recheckKernel(place)
   const glance = singleFlight(0, (queue: RouterQueue) => limitLooks(() => lookAtProcesses(place, queue)))
   return {
     'record-transition': (effect, queue) => {
@@ -42,6 +49,9 @@ export function makeExecutors(place: Workplace): Executors {
     },
     'ask-keepalived': (_effect, queue) => {
       ask(queue)
+    },
+    'recheck-kernel': (_effect, queue) => {
+      askKernel(queue)
     },
     inspect: (effect, queue) => {
       if (effect.depth === 'all') inspect(queue)
@@ -56,6 +66,20 @@ export function makeExecutors(place: Workplace): Executors {
       queue.wakeAfter(effect.afterMs)
     },
   }
+}
+
+/** At once, then in pauses; one router a turn of the event loop. */
+function recheckKernel({ host }: Workplace): (queue: RouterQueue) => void {
+  const limit = slots(maxAskingKernel)
+  return singleFlight(0, async (queue: RouterQueue) => {
+    await limit(() => {
+      queue.attempt(() => {
+        if (!queue.closed) host.recheck(queue.id)
+      })
+      return nextTurn()
+    })
+    await pause(kernelPauseMs, undefined, { ref: false })
+  })
 }
 
 async function askKeepalived({ host, clock }: Workplace, queue: RouterQueue): Promise<void> {

@@ -16,6 +16,6 @@ export function refuseOtherIdentity(inForce: AgentConfig, next: AgentConfig): vo
 
 /** Sections that differ from those the process started with, and that it takes over at its next start only. */
 export function sectionsForRestart(started: AgentConfig, next: AgentConfig): string[] {
-  const sections = ['control', 'journal', 'logging'] as const
+  const sections = ['control', 'journal', 'stateChange', 'logging'] as const
   return sections.filter((section) => JSON.stringify(started[section]) !== JSON.stringify(next[section]))
 }

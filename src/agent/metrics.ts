@@ -7,12 +7,16 @@ export interface MetricsSource {
   status(): AgentStatus
   host(): HostCounters
   queued(): number
+  /** Claims of unknown routers that are kept, and messages that wait. */
+  stateChange(): { readonly unmatched: number; readonly waiting: number }
   subscribers(): number
 }
 
 export interface Metrics {
   readonly transitions: Counter<'router' | 'to'>
   readonly conditionChanges: Counter<'code' | 'change'>
+  readonly claims: Counter<'decision'>
+  readonly claimRefusals: Counter<'reason'>
   readonly defects: Counter
   readonly durableSeconds: Histogram
   /** Prometheus text exposition format 0.0.4. */
@@ -42,6 +46,7 @@ export function makeMetrics(): Metrics {
   )
   const host = gauge('keepward_host', 'Netlink overruns, rechecks that differed, notify lines refused', ['what'])
   const queued = gauge('keepward_queued_events', 'Events waiting in the queues of all routers', [])
+  const stateChange = gauge('keepward_state_change', 'Claims of unknown routers kept, messages waiting', ['what'])
   const subscribers = gauge('keepward_event_subscribers', 'Subscribers of the event stream', [])
   return {
     transitions: new Counter({
@@ -54,6 +59,18 @@ export function makeMetrics(): Metrics {
       name: 'keepward_condition_changes_total',
       help: 'Conditions raised and cleared',
       labelNames: ['code', 'change'],
+      registers,
+    }),
+    claims: new Counter({
+      name: 'keepward_claims_total',
+      help: 'Messages of notifiers that were taken, by what became of them',
+      labelNames: ['decision'],
+      registers,
+    }),
+    claimRefusals: new Counter({
+      name: 'keepward_claim_refusals_total',
+      help: 'Messages of notifiers that were refused or over a limit, by reason',
+      labelNames: ['reason'],
       registers,
     }),
     defects: new Counter({ name: 'keepward_defects_total', help: 'Failures inside Keepward itself', registers }),
@@ -78,6 +95,7 @@ export function makeMetrics(): Metrics {
       const { durableSeq, pending, lost, sizeBytes } = status.journal
       for (const [what, value] of Object.entries({ durableSeq, pending, lost, sizeBytes })) journal.set({ what }, value)
       for (const [what, value] of Object.entries(source.host())) host.set({ what }, Number(value))
+      for (const [what, value] of Object.entries(source.stateChange())) stateChange.set({ what }, value)
       queued.set(source.queued())
       subscribers.set(source.subscribers())
       return registry.metrics()

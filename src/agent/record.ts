@@ -13,7 +13,7 @@ export function transitionBody({ from, to, lastedMs, cause }: Transition) {
   } satisfies JsonObject
 }
 
-const roles: readonly Role[] = ['primary', 'backup', 'fault', 'unknown']
+export const roles: readonly Role[] = ['primary', 'backup', 'fault', 'unknown']
 
 /** What the newest transition of a router says of it at the agent's start. */
 export function recordedRole(head: JournalRecord | undefined, boot: string): Recorded | undefined {

@@ -1,10 +1,13 @@
 import { describeError, type KeepwardError } from '../base/error.ts'
 import type { Clock } from '../base/instant.ts'
 import type { Journal } from '../journal/journal.ts'
-import type { JsonObject, RecordKind } from '../journal/record.ts'
+import type { JournalRecord, JsonObject, RecordKind } from '../journal/record.ts'
 import type { ConditionChange } from '../router/condition.ts'
 import type { Transition } from '../router/effect.ts'
 import type { RouterId } from '../router/spec.ts'
+import type { AuditEntry } from '../statechange/audit.ts'
+import type { Claim } from '../statechange/receiver.ts'
+import { claimBody, refusalBody, type ClaimDecision } from './claim-record.ts'
 import type { Chronicle } from './events.ts'
 import { durableOrLate, maxGateMs } from './gate.ts'
 import type { Metrics } from './metrics.ts'
@@ -31,28 +34,28 @@ export class Recorder {
   }
 
   agentStarted(version: string, { hash, config }: LoadedConfig): void {
-    this.#append('agent', undefined, { change: 'started', version, configDigest: hash })
+    void this.#append('agent', undefined, { change: 'started', version, configDigest: hash })
     this.#place.chronicle.configLoaded(hash, config.routers.length)
   }
 
   agentStopped(): void {
-    this.#append('agent', undefined, { change: 'stopped' })
+    void this.#append('agent', undefined, { change: 'stopped' })
   }
 
   configLoaded({ hash, config }: LoadedConfig, change: SetChange): void {
-    this.#append('config', undefined, { change: 'loaded', digest: hash, ...change })
+    void this.#append('config', undefined, { change: 'loaded', digest: hash, ...change })
     this.#place.chronicle.configLoaded(hash, config.routers.length)
   }
 
   configRefused(error: KeepwardError): void {
-    this.#append('config', undefined, { change: 'refused', text: describeError(error).slice(0, 4000) })
+    void this.#append('config', undefined, { change: 'refused', text: describeError(error).slice(0, 4000) })
     this.#place.chronicle.configRefused(error)
   }
 
   /** `router`: undefined for a condition of the agent itself. */
   conditionChanged(router: RouterId | undefined, change: ConditionChange): void {
     const { code, text } = change.condition
-    this.#append('condition', router, { change: change.change, code, text })
+    void this.#append('condition', router, { change: change.change, code, text })
     this.#place.chronicle.conditionChanged(router, change)
   }
 
@@ -72,14 +75,27 @@ export class Recorder {
     })
   }
 
+  /** Resolves once it is durable. */
+  claimTaken(claim: Claim, decision: ClaimDecision): Promise<JournalRecord> {
+    this.#place.chronicle.claimTaken(decision, claim.count)
+    const router = decision === 'unmatched' ? undefined : claim.router
+    return this.#append('claim', router, claimBody(claim, decision))
+  }
+
+  claimRefused(entry: AuditEntry, routerKnown: boolean): void {
+    const body = refusalBody(entry)
+    void this.#append('refusal', routerKnown ? entry.router : undefined, body)
+    this.#place.chronicle.claimRefused(body)
+  }
+
   /** The router's newest transition is on disk, or there was none. */
   isRecorded(router: RouterId): boolean {
     return (this.#lastSeq.get(router) ?? 0) <= this.#place.journal.status.durableSeq
   }
 
-  #append(kind: RecordKind, router: RouterId | undefined, body: JsonObject): void {
+  /** Most need not be waited for: a failure to write shows as `journal-unavailable`. */
+  #append(kind: RecordKind, router: RouterId | undefined, body: JsonObject): Promise<JournalRecord> {
     const { journal, clock } = this.#place
-    // Nobody waits for these; a failure to write shows as `journal-unavailable`.
-    void journal.append({ kind, router, at: clock(), body }).durable.catch(() => undefined)
+    return journal.append({ kind, router, at: clock(), body }).durable
   }
 }

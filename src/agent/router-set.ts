@@ -17,6 +17,8 @@ export interface SetPlace {
   /** What the journal last said of a router. */
   recorded(id: RouterId): Recorded | undefined
   onDefect(id: RouterId, error: unknown): void
+  /** A router has been added to the set. */
+  onAdded(queue: RouterQueue): void
   /** Look at a router's processes and settings, then feed its queue. */
   onEnded(queue: RouterQueue): void
 }
@@ -114,6 +116,7 @@ export class RouterSet {
       place.onDefect(id, error)
     })
     this.#queues.set(id, queue)
+    place.onAdded(queue)
     return queue
   }
 

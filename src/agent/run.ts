@@ -1,15 +1,17 @@
 import { once } from 'node:events'
+import { statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { readConfig } from '../config/read.ts'
-import { describeError } from '../base/error.ts'
+import { describeError, KeepwardError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
 import { versionText } from '../base/version.ts'
 import { openRealHost } from '../host/real-host.ts'
 import { openJournal } from '../journal/journal.ts'
+import { accountNumber } from '../linux/account.ts'
 import { lockDirectory, type Lock } from '../linux/lock.ts'
 import { bootId } from '../linux/process.ts'
-import { run } from '../linux/run.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
+import { directoryMode } from '../statechange/server.ts'
 import { notifyServiceManager } from '../linux/sd-notify.ts'
 import { Agent } from './agent.ts'
 import { startControl } from './control/server.ts'
@@ -17,6 +19,7 @@ import { identitiesDirectory } from './identity.ts'
 import { makeChronicle } from './events.ts'
 import { makeLogger, type Logger } from './log.ts'
 import { makeMetrics } from './metrics.ts'
+import { accessOf, startStateChanges } from './state-change.ts'
 import type { LoadedConfig } from './preview.ts'
 
 /**
@@ -59,11 +62,12 @@ interface Opening {
 
 /** Open all that an agent needs, each put on the stack that closes it, last opened first. */
 async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves }: Opening): Promise<Agent> {
-  const { agent: identity, paths, control, journal: retention } = loaded.config
-  const state = open.use(SafeDir.open(paths.state, { create: true }))
+  const { agent: identity, paths, control, journal: retention, stateChange } = loaded.config
+  const access = await accessOf(stateChange)
+  const state = open.use(openState(paths.state, directoryMode(access)))
   open.use(lockDirectory(state))
   open.use(lockIdentity(identity.id))
-  const readerGid = await groupId(control.group)
+  const readerGid = await accountNumber('group', control.group)
   // Readers of the control socket must be able to pass; everything below is closed to them.
   const runDir = open.use(SafeDir.open(paths.run, { create: true, mode: readerGid === undefined ? 0o700 : 0o711 }))
   const metrics = makeMetrics()
@@ -92,11 +96,38 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
   })
   open.defer(() => agent.stop())
   if (serves) {
+    const onTrouble = agent.noteStateChangeTrouble.bind(agent)
+    const changes = await startStateChanges({
+      settings: stateChange,
+      access,
+      dir: state,
+      claims: agent.claims,
+      journal,
+      boot,
+      clock,
+      onTrouble,
+    })
+    open.defer(() => changes.close())
     const policy = { ownUid: process.geteuid?.() ?? 0, readerGid }
     const { metricsPort } = control
     open.defer(await startControl({ agent, metrics, log, version: versionText, dir: runDir, policy, metricsPort }))
   }
   return agent
+}
+
+/** Throws `directory-unsafe`. */
+function openState(path: string, mode: number): SafeDir {
+  try {
+    return SafeDir.open(path, { create: true, mode })
+  } catch (error) {
+    const owner = statSync(path, { throwIfNoEntry: false })?.uid
+    if (!(error instanceof KeepwardError) || owner === undefined || owner === 0 || owner === process.geteuid?.())
+      throw error
+    throw new KeepwardError(error.code, error.message, {
+      cause: error.cause,
+      hint: 'give Keepward a directory of its own as paths.state, and start Neutron’s monitors with --state_path of that directory',
+    })
+  }
 }
 
 const closeJournalMs = 5000
@@ -122,11 +153,4 @@ function listenForSignals(): { readonly toEnd: Promise<unknown>; onHangUp(apply:
 function lockIdentity(id: string): Lock {
   const directory = SafeDir.open(identitiesDirectory, { create: true })
   return lockDirectory(directory, `${id}.lock`)
-}
-
-/** The number of a group, from wherever this host keeps its groups (getent(1)); undefined when there is none. */
-async function groupId(name: string): Promise<number | undefined> {
-  const { stdout, exitCode } = await run(['getent', 'group', name], { exitCodes: [0, 2] })
-  const gid = Number(stdout.split(':')[2])
-  return exitCode === 0 && Number.isInteger(gid) ? gid : undefined
 }

@@ -54,7 +54,12 @@ export function overallHealth(
 /** The evidence behind a role, each with its age. */
 export function explainRouter(router: Router, now: Instant): Pick<Explanation, 'evidence' | 'waiting'> {
   return {
-    evidence: [...kernelEvidence(router, now), ...keepalivedEvidence(router, now), ...configEvidence(router, now)],
+    evidence: [
+      ...kernelEvidence(router, now),
+      ...keepalivedEvidence(router, now),
+      ...notifierEvidence(router, now),
+      ...configEvidence(router, now),
+    ],
     waiting: plan(router, now.monoMs).waiting.map(({ step, reason }) => ({ step: step.text, reason })),
   }
 }
@@ -103,6 +108,12 @@ function keepalivedEvidence({ process, answer }: Router, now: Instant): Found[] 
     found('keepalived: process', alive, asOf, now),
     found('keepalived: says', said, answer.kind === 'none' ? undefined : answer.asOf, now),
   ]
+}
+
+function notifierEvidence({ notifier }: Router, now: Instant): Found[] {
+  if (notifier === undefined) return []
+  const { state, uid, pid, at } = notifier.claim
+  return [found('notifier: says', `${state} (uid ${String(uid)}, pid ${String(pid)})`, at, now)]
 }
 
 function configEvidence({ settings, process }: Router, now: Instant): Found[] {

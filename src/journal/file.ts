@@ -29,6 +29,8 @@ const schema = `
     record TEXT NOT NULL
   ) STRICT;
   CREATE INDEX records_of_router ON records (router, seq) WHERE router IS NOT NULL;
+  -- A notifier's last word stands behind any number of transitions; a journal without this index is read more slowly.
+  CREATE INDEX claims_of_router ON records (router, seq) WHERE kind = 'claim' AND router IS NOT NULL;
   CREATE TABLE routers (
     router TEXT PRIMARY KEY,
     router_seq INTEGER NOT NULL,
@@ -53,7 +55,8 @@ export function openForWriting(file: string, mustExist: boolean): DatabaseSync {
     db.exec(`
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = FULL;
-      PRAGMA journal_size_limit = 4194304;
+      PRAGMA wal_autocheckpoint = 4000;
+      PRAGMA journal_size_limit = 16777216;
       PRAGMA cache_size = -1024;
       PRAGMA temp_store = MEMORY;
       PRAGMA trusted_schema = OFF;

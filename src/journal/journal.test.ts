@@ -3,6 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import type { JournalStatus } from './journal.ts'
 import { recordHash } from './record.ts'
+import { readSql } from './store.ts'
 import { testJournal, transition } from '../../test/support/journal.ts'
 import { until } from '../../test/support/until.ts'
 import { verifyFile } from './verify.ts'
@@ -85,6 +86,43 @@ test('read() selects by seq and router, either way round', async () => {
   expect(await seqs({ limit: 9, after: 1, until: 4 })).toEqual([2, 3, 4])
   expect(await seqs({ limit: 9, router: 'r1' })).toEqual([1, 3, 5])
   expect(await seqs({ limit: 1, router: 'r2', newestFirst: true })).toEqual([4])
+})
+
+test('read() selects by kind, of all routers or one', async () => {
+  await using home = testJournal()
+  const journal = await home.open()
+  const claim = { ...transition('r1'), kind: 'claim', body: { state: 'primary' } } as const
+  const entries = [
+    transition('r1'),
+    claim,
+    { ...claim, router: undefined },
+    transition('r1'),
+    { ...claim, router: 'r2' },
+  ]
+  await Promise.all([...entries, claim, transition('r1')].map((entry) => journal.append(entry).durable))
+  const seqs = async (query: Parameters<typeof journal.read>[0]) => (await journal.read(query)).map(({ seq }) => seq)
+  expect(await seqs({ limit: 9, kind: 'claim' })).toEqual([2, 3, 5, 6])
+  expect(await seqs({ limit: 9, kind: 'claim', router: 'r1' })).toEqual([2, 6])
+  expect(await seqs({ limit: 1, kind: 'claim', router: 'r1', newestFirst: true })).toEqual([6])
+  expect(await seqs({ limit: 9, kind: 'refusal' })).toEqual([])
+  expect(await seqs({ limit: 9, kind: 'transition', router: 'r1', after: 1, until: 6 })).toEqual([4])
+})
+
+test('read() of the claims of a router walks over none of its other records', async () => {
+  await using home = testJournal()
+  await (await home.open()).close(1000)
+  using db = new DatabaseSync(home.file, { readOnly: true })
+  const plan = (query: Parameters<typeof readSql>[0]) =>
+    db
+      .prepare(`EXPLAIN QUERY PLAN ${readSql(query)}`)
+      .all()
+      .map(({ detail }) => detail)
+  expect(plan({ router: 'r1', kind: 'claim', newestFirst: true })).toEqual([
+    'SEARCH records USING INDEX claims_of_router (router=? AND seq>? AND seq<?)',
+  ])
+  expect(plan({ router: 'r1', kind: undefined, newestFirst: true })).toEqual([
+    'SEARCH records USING INDEX records_of_router (router=? AND seq>? AND seq<?)',
+  ])
 })
 
 test('openJournal() goes on where the last start ended: epoch, numbers, heads, chain', async () => {

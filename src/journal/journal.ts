@@ -5,7 +5,7 @@ import type { Verdict } from './chain.ts'
 import { WorkerLink } from './link.ts'
 import type { ReadAsk, StoredRecord } from './protocol.ts'
 import { parseRecord } from './record.ts'
-import type { Entry, Epoch, JournalRecord } from './record.ts'
+import type { Entry, Epoch, JournalRecord, RecordKind } from './record.ts'
 import { subscribe } from './subscription.ts'
 import type { Feed, SubscribeQuery } from './subscription.ts'
 import { Writer } from './writer.ts'
@@ -55,6 +55,7 @@ export interface ReadQuery {
   /** Inclusive. */
   readonly until?: number
   readonly router?: string
+  readonly kind?: RecordKind
   /** 1 to 1000. */
   readonly limit: number
   readonly newestFirst?: boolean
@@ -105,11 +106,11 @@ class OpenJournal implements Journal {
   }
 
   read(query: ReadQuery): Promise<JournalRecord[]> {
-    const { after = 0, until = Infinity, router, limit, newestFirst = false } = query
+    const { after = 0, until = Infinity, router, kind, limit, newestFirst = false } = query
     if (!Number.isInteger(limit) || limit < 1 || limit > 1000) {
       throw new KeepwardError('request-invalid', `Cannot read ${limit} records at once: limit must be 1 to 1000`)
     }
-    return this.#read({ after, until, router, limit, newestFirst }, readDeadlineMs)
+    return this.#read({ after, until, router, kind, limit, newestFirst }, readDeadlineMs)
   }
 
   subscribe(query: SubscribeQuery): AsyncGenerator<JournalRecord, void, undefined> {
@@ -122,7 +123,7 @@ class OpenJournal implements Journal {
         return writer.status.retainedFromSeq - 1
       },
       // No deadline: a subscriber waits out a disk that stalls.
-      read: (page) => this.#read({ ...page, newestFirst: false }, undefined),
+      read: (page) => this.#read({ ...page, kind: undefined, newestFirst: false }, undefined),
       listen: (listener) => writer.listen(listener),
     }
     return subscribe(feed, query)

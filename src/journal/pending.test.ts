@@ -53,6 +53,19 @@ test('PendingQueue.add() gives up the oldest superseded transitions and tells so
   expect(queue.lost).toBe(2)
 })
 
+test('PendingQueue.add() gives up what others said and tried before any word of our own, also one that is superseded', () => {
+  const queue = new PendingQueue(6)
+  queue.add(given(1, 'transition', 'r1'))
+  queue.add(given(2, 'transition', 'r1'))
+  queue.add(given(3, 'config', undefined))
+  for (let seq = 4; seq <= 40; seq++)
+    queue.add(given(seq, seq % 2 === 0 ? 'claim' : 'refusal', seq % 3 === 0 ? 'r1' : undefined))
+  const kinds = shown(queue).map((text) => text.split(' ').slice(0, 2).join(' '))
+  expect(kinds.slice(0, 4)).toEqual(['1 transition', '2 transition', '3 config', '4 gap'])
+  expect(kinds.at(-1)).toBe('40 claim')
+  expect(queue.lost).toBe(40 - queue.size + 1)
+})
+
 test('PendingQueue.add() lets the waiting gap record grow', () => {
   const queue = new PendingQueue(4)
   for (let seq = 1; seq <= 40; seq++) queue.add(given(seq, 'transition', seq % 2 === 0 ? 'even' : 'odd'))

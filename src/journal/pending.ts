@@ -16,9 +16,9 @@ export interface Settle {
 
 /**
  * What waits for the disk, in order: one batch that the worker has and that never changes until it is durable, and the
- * rest. When more than `maxPending` wait, the rest is thinned: records that a newer one of the same subject supersedes go
- * first, oldest first; then other old ones; the newest transition of each router never goes. One `gap` record takes
- * the place of the first that went and counts all of them.
+ * rest. When more than `maxPending` wait, the rest is thinned, oldest first: what somebody outside said or tried goes
+ * first; then records that a newer one of the same subject supersedes; then other old ones; the newest transition of each
+ * router never goes. One `gap` record takes the place of the first that went and counts all of them.
  */
 export class PendingQueue {
   readonly #maxPending: number
@@ -95,8 +95,9 @@ export class PendingQueue {
 function chooseDropped(waiting: readonly Pending[], surplus: number): Set<Pending> {
   const newest = new Map(waiting.map((item) => [subjectOf(item), item]))
   const isNewest = (item: Pending) => newest.get(subjectOf(item)) === item
+  const hearsay = waiting.filter(isHearsay)
   const superseded = waiting.filter((item) => isReplaceable(item) && !isNewest(item))
-  const dropped = new Set(superseded.slice(0, surplus))
+  const dropped = new Set([...hearsay, ...superseded].slice(0, surplus))
   const others = waiting.filter(
     (item) => !dropped.has(item) && !isBookkeeping(item) && !(isTransition(item) && isNewest(item)),
   )
@@ -104,6 +105,8 @@ function chooseDropped(waiting: readonly Pending[], surplus: number): Set<Pendin
 }
 
 const isTransition = ({ line }: Pending): boolean => line.kind === 'transition'
+/** Strangers can make many of these; the kernel is looked at whatever becomes of them. */
+const isHearsay = ({ line }: Pending): boolean => line.kind === 'claim' || line.kind === 'refusal'
 const isReplaceable = ({ line }: Pending): boolean => line.kind === 'transition' || line.kind === 'condition'
 const isBookkeeping = ({ line }: Pending): boolean => line.kind === 'gap' || line.kind === 'retention'
 

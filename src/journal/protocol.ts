@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../base/error.ts'
 import type { ChainPoint, Walk, WalkStep } from './chain.ts'
-import type { Epoch, Line } from './record.ts'
+import type { Epoch, Line, RecordKind } from './record.ts'
 
 /** What the main thread asks of the worker, and what it gets back. Flat values only: structured cloning is the cost. */
 export interface Calls {
@@ -66,6 +66,7 @@ export interface ReadAsk {
   /** Inclusive. */
   readonly until: number
   readonly router: string | undefined
+  readonly kind: RecordKind | undefined
   readonly limit: number
   readonly newestFirst: boolean
 }

@@ -15,7 +15,17 @@ export interface Epoch {
   readonly start: number
 }
 
-export const recordKinds = ['transition', 'condition', 'agent', 'config', 'operation', 'gap', 'retention'] as const
+export const recordKinds = [
+  'transition',
+  'condition',
+  'agent',
+  'config',
+  'operation',
+  'claim',
+  'refusal',
+  'gap',
+  'retention',
+] as const
 export type RecordKind = (typeof recordKinds)[number]
 
 /** What happened, as a caller hands it in. */

@@ -86,11 +86,10 @@ export class Store {
   /** Rows that do not have their hash are refused, not served. */
   read(ask: ReadAsk): StoredRecord[] {
     try {
-      const { readAll, readRouter, readAllBack, readRouterBack } = this.#statements
+      const { after, until, router, limit } = ask
+      const statement = this.#statements.read(ask)
       const rows =
-        ask.router === undefined
-          ? (ask.newestFirst ? readAllBack : readAll).all(ask.after, ask.until, ask.limit)
-          : (ask.newestFirst ? readRouterBack : readRouter).all(ask.after, ask.until, ask.router, ask.limit)
+        router === undefined ? statement.all(after, until, limit) : statement.all(after, until, router, limit)
       return rows.map(({ seq, hash, record }) => {
         const stored = { text: String(record), hash: String(hash) }
         if (recordHash(stored.text) === stored.hash) return stored
@@ -228,10 +227,13 @@ const reopenAfter = 5
 type Statements = ReturnType<typeof prepare>
 
 function prepare(db: DatabaseSync) {
-  const read = (where: string, order: string): StatementSync =>
-    db.prepare(
-      `SELECT seq, hash, record FROM records WHERE seq > ? AND seq <= ? ${where} ORDER BY seq ${order} LIMIT ?`,
-    )
+  const reads = new Map<string, StatementSync>()
+  const read = (ask: Pick<ReadAsk, 'router' | 'kind' | 'newestFirst'>): StatementSync => {
+    const sql = readSql(ask)
+    const statement = reads.get(sql) ?? db.prepare(sql)
+    reads.set(sql, statement)
+    return statement
+  }
   return {
     begin: db.prepare('BEGIN IMMEDIATE'),
     commit: db.prepare('COMMIT'),
@@ -241,11 +243,16 @@ function prepare(db: DatabaseSync) {
       SET router_seq = excluded.router_seq, head_hash = excluded.head_hash, head_record = excluded.head_record`),
     putRouterSeq: db.prepare(`INSERT INTO routers VALUES (?, ?, NULL, NULL) ON CONFLICT (router) DO UPDATE
       SET router_seq = excluded.router_seq`),
-    readAll: read('', 'ASC'),
-    readAllBack: read('', 'DESC'),
-    readRouter: read('AND router = ?', 'ASC'),
-    readRouterBack: read('AND router = ?', 'DESC'),
+    read,
   }
+}
+
+/** The kind is written out, so that SQLite can tell that the index of claims holds all that is asked for. */
+export function readSql({ router, kind, newestFirst }: Pick<ReadAsk, 'router' | 'kind' | 'newestFirst'>): string {
+  const ofRouter = router === undefined ? '' : 'AND router = ?'
+  const ofKind = kind === undefined ? '' : `AND kind = '${kind}'`
+  const order = newestFirst ? 'DESC' : 'ASC'
+  return `SELECT seq, hash, record FROM records WHERE seq > ? AND seq <= ? ${ofRouter} ${ofKind} ORDER BY seq ${order} LIMIT ?`
 }
 
 /** Counted in the file by the first commit: a full disk must not keep an agent from starting. */

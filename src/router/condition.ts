@@ -66,6 +66,16 @@ export const conditions = {
     title: 'This instance is not primary, yet a virtual address is on its interface',
     hint: 'Somebody added it by hand, or an unclean end left it; remove it with `ip address del`, as two hosts may answer for it',
   },
+  'notifier-disagrees': {
+    severity: 'warning',
+    title: 'A notifier says another role than the kernel and keepalived show',
+    hint: 'The role shown is the right one; look at the sender that the text names, and at who else may speak for the router',
+  },
+  'notifier-silent': {
+    severity: 'warning',
+    title: 'The role has changed, and the notifier that spoke before has said nothing of it',
+    hint: 'The role shown is the right one; restart the notifier: a monitor of Neutron that once was not answered stays silent for ever',
+  },
   'operation-failed': {
     severity: 'warning',
     title: 'A step towards the wanted state failed and is tried again',
@@ -80,6 +90,11 @@ export const conditions = {
     severity: 'warning',
     title: 'The config file could not be loaded; the one before stays in force',
     hint: 'Run `keepward validate`, correct what it names, then `keepward apply`',
+  },
+  'state-change-unavailable': {
+    severity: 'warning',
+    title: 'The state-change socket was removed and cannot be made anew',
+    hint: 'Remove what the text names; until then notifiers are not heard, and the roles follow the kernel as before',
   },
 } as const satisfies Record<string, ConditionDeclaration>
 

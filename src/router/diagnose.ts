@@ -2,11 +2,11 @@ import { formatPrefix } from '../base/address.ts'
 import type { Instant } from '../base/instant.ts'
 import type { ConditionCode } from './condition.ts'
 import { lastSaid } from './decide.ts'
+import { seconds, settleMs } from './duration.ts'
+import { judgeNotifier } from './notifier.ts'
 import type { Router } from './router.ts'
 import type { RouterSpec, VirtualAddress } from './spec.ts'
 
-/** How long keepalived and the kernel may differ: it announces before or after it adds addresses (some ms). */
-export const settleMs = 1000
 /** Answers and the kernel's view older than this are missing evidence. */
 export const evidenceMaxAgeMs = 30_000
 
@@ -31,6 +31,9 @@ export function diagnose(router: Router, now: Instant): Diagnosis {
   say('evidence-missing', evidenceMissing(router, now))
   say('waiting-for-carrier', waitingForCarrier(router, wanted))
   say('interface-missing', interfaceMissing(router, wanted))
+  const notifier = judgeNotifier(router, now)
+  say('notifier-disagrees', notifier.disagrees)
+  say('notifier-silent', notifier.silent)
   say('config-refused', failed(router, true))
   say('operation-failed', failed(router, false))
   // keepalived moves several addresses and writes its lines one after the other: not yet settled is no condition.
@@ -44,7 +47,11 @@ export function diagnose(router: Router, now: Instant): Diagnosis {
   const pending = settledInMs > 0 && differences.some(([, text]) => text !== undefined)
   // An answer given before things settled proves nothing; the core asks again at that moment.
   if (answeredTooEarly(router)) texts.delete('kernel-disagrees')
-  return { texts, lookAgainInMs: pending ? settledInMs : undefined }
+  return { texts, lookAgainInMs: soonest(pending ? settledInMs : undefined, notifier.lookAgainInMs) }
+}
+
+function soonest(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b)
 }
 
 function answeredTooEarly({ answer, marker }: Router): boolean {
@@ -155,5 +162,3 @@ function list(addresses: readonly VirtualAddress[], where: string): string | und
   const more = addresses.length - shown.length
   return shown.length === 0 ? undefined : shown.join(', ') + (more > 0 ? ` and ${String(more)} more` : '')
 }
-
-const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`

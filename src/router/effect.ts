@@ -10,6 +10,8 @@ export type RouterEffect =
   | { readonly type: 'record-condition'; readonly change: ConditionChange }
   /** Ask keepalived for its own view; one question at a time, a later one is joined to it. */
   | { readonly type: 'ask-keepalived' }
+  /** Ask the kernel again; a question that waits is joined. */
+  | { readonly type: 'recheck-kernel' }
   /** Look again at the processes, or at them and everything else that the plan is made from. */
   | { readonly type: 'inspect'; readonly depth: 'processes' | 'all' }
   /** Run these operations in order until one fails; one list at a time per router. */

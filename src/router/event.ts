@@ -1,4 +1,5 @@
 import type { AnswerEvidence, KernelEvidence, ProcessEvidence, SettingsEvidence, Says } from './evidence.ts'
+import type { NotifierClaim } from './notifier.ts'
 import type { Outcome, RouterOperation } from './operation.ts'
 import type { RouterSpec } from './spec.ts'
 
@@ -14,6 +15,8 @@ export type RouterEvent =
   | { readonly type: 'answer'; readonly evidence: Exclude<AnswerEvidence, { kind: 'none' }> }
   /** A line of the notify FIFO: it only says when to ask. */
   | { readonly type: 'notified'; readonly says: Says | 'stopped' }
+  /** A notifier outside says what the router is. */
+  | { readonly type: 'claimed'; readonly claim: NotifierClaim }
   | { readonly type: 'performed'; readonly operation: RouterOperation; readonly outcome: Outcome }
   /** The slow pass: ages are looked at, keepalived is asked again. */
   | { readonly type: 'recheck' }

@@ -10,6 +10,8 @@ export type Role = 'primary' | 'backup' | 'fault' | 'unknown'
 export interface RoleHeld {
   readonly role: Role
   readonly since: Instant
+  /** When it last became primary, or ceased to be. */
+  readonly turned: Instant
   readonly cause: Cause
 }
 

@@ -1,6 +1,7 @@
 import type { Instant } from '../base/instant.ts'
 import type { Raised } from './condition.ts'
 import type { AnswerEvidence, KernelEvidence, ProcessEvidence, SettingsEvidence } from './evidence.ts'
+import type { Notifier } from './notifier.ts'
 import type { Step } from './operation.ts'
 import type { Role, RoleHeld } from './role.ts'
 import type { RouterId, RouterSpec } from './spec.ts'
@@ -17,6 +18,8 @@ export interface Router {
   readonly settings: SettingsEvidence
   /** Why processes and settings could not be looked at the last time. */
   readonly lookFailure: string | undefined
+  /** Undefined: none has spoken. */
+  readonly notifier: Notifier | undefined
   readonly role: RoleState
   readonly raised: Raised
   readonly work: Work
@@ -75,6 +78,7 @@ export function newRouter(id: RouterId, recorded: Recorded | undefined, now: Ins
     answer: { kind: 'none' },
     settings: { kind: 'unseen' },
     lookFailure: undefined,
+    notifier: undefined,
     role: { kind: 'undecided', since: now, recorded },
     raised: new Map(),
     work: { kind: 'idle', last: undefined },

@@ -4,6 +4,7 @@ import { at, id, prefix, routerSpec } from '../../test/support/router.ts'
 import type { RouterEffect } from './effect.ts'
 import type { RouterEvent } from './event.ts'
 import type { KernelEvidence, ObservedInterface, ProcessEvidence, SettingsEvidence } from './evidence.ts'
+import type { Role } from './role.ts'
 import { newRouter, shownRole, type Recorded, type Router } from './router.ts'
 import { step } from './step.ts'
 
@@ -81,6 +82,17 @@ const asBackup: readonly (readonly [number, RouterEvent])[] = [
   [3, { type: 'process', evidence: running(3) }],
   [4, { type: 'settings', evidence: settings(4) }],
   [5, { type: 'answer', evidence: { kind: 'said', says: 'backup', priority: 100, asOf: at(5) } }],
+]
+
+const claimed = (ms: number, state: Role): RouterEvent => ({
+  type: 'claimed',
+  claim: { state, at: at(ms), uid: 0, pid: 812, intervalMs: undefined },
+})
+
+/** Looks that find the router as it was: the kernel's, and keepalived's own. */
+const looked = (ms: number, primary: boolean): readonly (readonly [number, RouterEvent])[] => [
+  [ms, { type: 'kernel', evidence: kernel(ms, primary), from: 'recheck' }],
+  [ms, { type: 'answer', evidence: { kind: 'said', says: primary ? 'primary' : 'backup', priority: 1, asOf: at(ms) } }],
 ]
 
 /** The steps under way ended well. */
@@ -400,6 +412,158 @@ describe('step()', () => {
   })
 })
 
+describe('step() of a claim', () => {
+  it('step() changes no role by it, and looks at the kernel; keepalived is looked at only when the claim differs', () => {
+    const { router } = feed(fresh(), ...asBackup)
+    const same = feed(router, [5000, claimed(5000, 'backup')])
+    expect(same.effects).toEqual([{ type: 'recheck-kernel' }])
+    const other = feed(router, [5000, claimed(5000, 'primary')])
+    expect(other.effects).toEqual([
+      { type: 'recheck-kernel' },
+      { type: 'inspect', depth: 'processes' },
+      { type: 'ask-keepalived' },
+      { type: 'wake', afterMs: 1000 },
+    ])
+    expect(shownRole(other.router)).toBe('backup')
+  })
+
+  it('step() asks keepalived at most once in 100 ms, however many claims come', () => {
+    const { router } = feed(fresh(), ...asBackup, ...looked(5000, false))
+    expect(feed(router, [5050, claimed(5050, 'primary')]).effects).not.toContainEqual({ type: 'ask-keepalived' })
+    expect(feed(router, [5100, claimed(5100, 'primary')]).effects).toContainEqual({ type: 'ask-keepalived' })
+  })
+
+  it('step() raises notifier-disagrees when a look after the claim has settled still differs, and clears it when they agree', () => {
+    const claim = feed(fresh(), ...asBackup, [20_000, claimed(20_000, 'primary')], ...looked(20_005, false))
+    expect([...claim.router.raised.keys()]).toEqual([])
+    const woken = feed(claim.router, [21_000, { type: 'woken' }])
+    expect(woken.effects).toEqual([
+      { type: 'recheck-kernel' },
+      { type: 'inspect', depth: 'processes' },
+      { type: 'ask-keepalived' },
+    ])
+    expect([...woken.router.raised.keys()]).toEqual([])
+    const { router } = feed(woken.router, ...looked(21_005, false))
+    expect(router.raised.get('notifier-disagrees')?.text).toBe(
+      'notifier said primary 1.0 s ago (uid 0, pid 812), kernel says backup since 21.0 s',
+    )
+    expect([...feed(router, [30_000, claimed(30_000, 'backup')]).router.raised.keys()]).toEqual([])
+    expect([...feed(router, ...looked(30_000, true)).router.raised.keys()]).toEqual([])
+  })
+
+  it('step() keeps notifier-disagrees while the same claim is repeated', () => {
+    const { router } = feed(fresh(), ...asBackup, [20_000, claimed(20_000, 'primary')], ...looked(21_000, false))
+    const again = feed(router, [25_000, claimed(25_000, 'primary')], [25_001, { type: 'recheck' }])
+    expect(again.effects.filter((one) => one.type === 'record-condition')).toEqual([])
+    expect(again.router.raised.get('notifier-disagrees')).toMatchObject({ since: at(21_000) })
+  })
+
+  it('step() does not take a claim made while the role was young for a contradiction, but for one owed', () => {
+    const { router } = feed(fresh(), ...asBackup, ...looked(9000, true), [9200, claimed(9200, 'backup')])
+    const late = feed(router, ...looked(11_900, true), [11_999, { type: 'woken' }])
+    expect([...late.router.raised.keys()].filter((code) => code.startsWith('notifier'))).toEqual([])
+    expect(late.effects.at(-1)).toEqual({ type: 'wake', afterMs: 1 })
+    expect(feed(late.router, [12_000, { type: 'woken' }]).router.raised.get('notifier-silent')?.text).toBe(
+      'notifier said backup 2.8 s ago (uid 0, pid 812) and nothing since, kernel says primary since 3.0 s',
+    )
+  })
+
+  it('step() raises notifier-silent 3 s after a change that the notifier does not tell, until it speaks again', () => {
+    const spoken = feed(fresh(), ...asBackup, [5000, claimed(5000, 'backup')])
+    const changed = feed(spoken.router, [9000, { type: 'kernel', evidence: kernel(9000, true), from: 'watch' }])
+    const settled = feed(changed.router, ...looked(9010, true))
+    expect(settled.effects.at(-1)).toEqual({ type: 'wake', afterMs: 2990 })
+    const { router } = feed(settled.router, [12_000, { type: 'woken' }])
+    expect([...router.raised.keys()]).toContain('notifier-silent')
+    const told = feed(router, [15_000, claimed(15_000, 'primary')])
+    expect([...told.router.raised.keys()].filter((code) => code.startsWith('notifier'))).toEqual([])
+  })
+
+  it('step() expects nothing of a notifier that never spoke', () => {
+    const { router } = feed(fresh(), ...asBackup, ...looked(9000, true), [60_000, { type: 'woken' }])
+    expect([...router.raised.keys()].filter((code) => code.startsWith('notifier'))).toEqual([])
+  })
+
+  it.each<[claim: Role, says: 'backup' | 'fault', raised: string[]]>([
+    ['backup', 'backup', []],
+    ['backup', 'fault', []],
+    ['fault', 'fault', []],
+    ['fault', 'backup', ['notifier-disagrees']],
+    ['primary', 'fault', ['notifier-disagrees']],
+    ['unknown', 'backup', []],
+  ])('step() of claim %s while keepalived says %s raises %j', (claim, says, raised) => {
+    const answer = (ms: number): [number, RouterEvent] => [
+      ms,
+      { type: 'answer', evidence: { kind: 'said', says, priority: 1, asOf: at(ms) } },
+    ]
+    const { router } = feed(
+      fresh(),
+      ...asBackup,
+      answer(100),
+      [5000, claimed(5000, claim)],
+      ...looked(6000, false),
+      answer(6000),
+    )
+    expect([...router.raised.keys()]).toEqual(raised)
+  })
+
+  it('step() names keepalived as the witness of a fault', () => {
+    const fault = { type: 'answer', evidence: { kind: 'said', says: 'fault', priority: 1, asOf: at(8000) } } as const
+    const { router } = feed(
+      fresh(),
+      ...asBackup,
+      [100, fault],
+      [5000, claimed(5000, 'primary')],
+      ...looked(8000, false).slice(0, 1),
+      [8000, fault],
+    )
+    expect(router.raised.get('notifier-disagrees')?.text).toBe(
+      'notifier said primary 3.0 s ago (uid 0, pid 812), keepalived says fault since 7.9 s',
+    )
+  })
+
+  it('step() owes no message to a change between backup and fault', () => {
+    const fault = { type: 'answer', evidence: { kind: 'said', says: 'fault', priority: 1, asOf: at(100) } } as const
+    const { router } = feed(
+      fresh(),
+      ...asBackup,
+      [100, fault],
+      [2000, claimed(2000, 'fault')],
+      ...looked(3000, false),
+      [60_000, { type: 'woken' }],
+    )
+    expect(shownRole(router)).toBe('backup')
+    expect([...router.raised.keys()].filter((code) => code.startsWith('notifier'))).toEqual([])
+  })
+
+  it('step() goes on contradicting a claim of primary when the role changes from backup to fault', () => {
+    const { router } = feed(fresh(), ...asBackup, [5000, claimed(5000, 'primary')], ...looked(6000, false), [
+      7000,
+      { type: 'answer', evidence: { kind: 'said', says: 'fault', priority: 1, asOf: at(7000) } },
+    ])
+    expect(shownRole(router)).toBe('fault')
+    expect([...router.raised.keys()]).toEqual(['notifier-disagrees'])
+  })
+
+  it('step() judges nothing while the role is unknown', () => {
+    const gone: KernelEvidence = { kind: 'absent', reason: 'gone', asOf: at(4000) }
+    const { router } = feed(
+      fresh(),
+      ...asBackup,
+      [4000, { type: 'kernel', evidence: gone, from: 'watch' }],
+      [5000, claimed(5000, 'primary')],
+      [9000, { type: 'kernel', evidence: { ...gone, asOf: at(9000) }, from: 'recheck' }],
+    )
+    expect(shownRole(router)).toBe('unknown')
+    expect([...router.raised.keys()].filter((code) => code.startsWith('notifier'))).toEqual([])
+  })
+
+  it('step() keeps the newest claim, in whatever order they come', () => {
+    const { router } = feed(fresh(), ...asBackup, [5000, claimed(5000, 'backup')], [5100, claimed(4800, 'primary')])
+    expect(router.notifier?.claim.state).toBe('backup')
+  })
+})
+
 describe('step(), any sequence of events', () => {
   const kernels = fc.constantFrom<KernelEvidence>(
     kernel(0, true),
@@ -427,6 +591,9 @@ describe('step(), any sequence of events', () => {
     fc.constant({ type: 'recheck' } as const),
     fc.constant({ type: 'woken' } as const),
     fc.constant({ type: 'notified', says: 'primary' } as const),
+    fc
+      .tuple(fc.constantFrom<Role>('primary', 'backup', 'fault', 'unknown'), fc.nat(6000))
+      .map(([state, ms]) => claimed(ms, state)),
   )
 
   it('step() ends in the state that the kernel says, and every change of role is recorded once, in order', () => {

@@ -1,19 +1,17 @@
 import type { Instant } from '../base/instant.ts'
 import { compareConditions } from './condition.ts'
 import { decideRole, explainChange, lastSaid, markerPresent } from './decide.ts'
-import { diagnose, settleMs } from './diagnose.ts'
+import { diagnose } from './diagnose.ts'
 import type { RouterEffect } from './effect.ts'
 import type { RouterEvent } from './event.ts'
-import { linkWorks, type KernelEvidence } from './evidence.ts'
+import type { KernelEvidence } from './evidence.ts'
+import { childless, hints } from './hints.ts'
+import { withDispute, type NotifierClaim } from './notifier.ts'
 import type { Outcome, RouterOperation, Step } from './operation.ts'
 import { plan } from './plan.ts'
 import type { Cause, Role } from './role.ts'
 import type { LastWork, Router, Work } from './router.ts'
 
-/** An answer of keepalived older than this is asked again by the slow pass. */
-export const askAgainAfterMs = 10_000
-/** Files and sysctls older than this are compared again by the slow pass. */
-export const settingsAgainAfterMs = 20_000
 /** A keepalived that lived for this long has not "died in a row". */
 const provenAliveMs = 60_000
 const firstBackoffMs = 1000
@@ -34,7 +32,7 @@ export function step(router: Router, event: RouterEvent, now: Instant): Stepped 
   const effects: RouterEffect[] = []
   const absorbed = absorb(router, event, now)
   effects.push(...hints(router, absorbed, event, now))
-  const decided = settleRole(absorbed, event, now, effects)
+  const decided = withDispute(settleRole(absorbed, event, now, effects))
   const planned = converge(decided, now, effects)
   const diagnosis = diagnose(planned, now)
   const { raised, changes } = compareConditions(planned.raised, diagnosis.texts, now)
@@ -63,6 +61,8 @@ function absorb(router: Router, event: RouterEvent, now: Instant): Router {
       return { ...router, lookFailure: event.text }
     case 'answer':
       return absorbAnswer(router, event.evidence)
+    case 'claimed':
+      return absorbClaim(router, event.claim)
     case 'performed':
       return absorbOutcome(router, event.operation, event.outcome, now)
     case 'notified':
@@ -118,6 +118,13 @@ function absorbAnswer(router: Router, evidence: Exclude<Router['answer'], { kind
   return { ...router, answer: { ...evidence, since, before: lastSaid(router.answer) } }
 }
 
+/** One that was kept, or waited with others, comes late: the newest stays. */
+function absorbClaim(router: Router, claim: NotifierClaim): Router {
+  const known = router.notifier
+  if (known !== undefined && known.claim.at.monoMs > claim.at.monoMs) return router
+  return { ...router, notifier: { claim, disputedSince: known?.disputedSince } }
+}
+
 function absorbOutcome(router: Router, operation: RouterOperation, outcome: Outcome, now: Instant): Router {
   const { work } = router
   if (work.kind !== 'performing') return router
@@ -134,75 +141,6 @@ function absorbOutcome(router: Router, operation: RouterOperation, outcome: Outc
   return { ...router, supervision, work: { kind: 'idle', last } }
 }
 
-/** Where to look next, given what the event changed. */
-function hints(before: Router, after: Router, event: RouterEvent, now: Instant): RouterEffect[] {
-  const inspect = { type: 'inspect', depth: 'all' } as const
-  switch (event.type) {
-    case 'wanted':
-      return [inspect]
-    case 'recheck':
-      return [
-        settingsAreOld(after, now) ? inspect : { type: 'inspect', depth: 'processes' },
-        ...askIf(answerIsOld(after, now)),
-      ]
-    case 'notified':
-      return event.says === 'stopped' ? [inspect] : askIf(runs(after))
-    case 'kernel':
-      return [
-        // Work that is under way ends with a look of its own.
-        ...(before.kernel.kind === after.kernel.kind || after.work.kind === 'performing' ? [] : [inspect]),
-        ...(runs(after) && haLinkCame(before, after) ? [{ type: 'inspect', depth: 'processes' } as const] : []),
-        ...askIf(runs(after) && (before.marker.present !== after.marker.present || tracksOther(before, after))),
-      ]
-    case 'process':
-      return askIf(childOf(after) !== undefined && childOf(before) !== childOf(after))
-    case 'woken':
-      return [...askIf(mayDisagree(after, now)), ...(childless(after) ? [inspect] : [])]
-    case 'answer':
-    case 'settings':
-    case 'look-failed':
-    case 'performed':
-      return []
-  }
-}
-
-/** A tracked link went down or came up, which keepalived calls fault or its end; its line about that may be lost. */
-function tracksOther(before: Router, after: Router): boolean {
-  return (
-    after.wanted?.trackedInterfaces.some((name) => linkWorks(before.kernel, name) !== linkWorks(after.kernel, name)) ??
-    false
-  )
-}
-
-/** The HA link works, and did not: it may be another of that name, on which keepalived is deaf. */
-function haLinkCame(before: Router, after: Router): boolean {
-  const name = after.wanted?.haInterface
-  return name !== undefined && linkWorks(after.kernel, name) === true && linkWorks(before.kernel, name) !== true
-}
-
-const settingsAreOld = ({ settings }: Router, now: Instant): boolean =>
-  settings.kind === 'unseen' || now.monoMs - settings.asOf.monoMs >= settingsAgainAfterMs
-
-const askIf = (when: boolean): RouterEffect[] => (when ? [{ type: 'ask-keepalived' }] : [])
-const childless = ({ process }: Router): boolean => process.kind === 'running' && process.childPid === undefined
-const runs = (router: Router): boolean => childOf(router) !== undefined
-const childOf = ({ process }: Router): number | undefined => (process.kind === 'running' ? process.childPid : undefined)
-
-function answerIsOld(router: Router, now: Instant): boolean {
-  if (!runs(router)) return false
-  return router.answer.kind !== 'said' || now.monoMs - router.answer.asOf.monoMs >= askAgainAfterMs || disagrees(router)
-}
-
-/** keepalived's last word differs from the kernel, and it was said before things had settled. */
-function mayDisagree(router: Router, now: Instant): boolean {
-  const settled = router.marker.since.monoMs + settleMs
-  return runs(router) && disagrees(router) && now.monoMs >= settled && answeredAt(router) < settled
-}
-
-const disagrees = ({ answer, marker }: Router): boolean =>
-  answer.kind === 'said' && (answer.says === 'primary') !== marker.present
-const answeredAt = ({ answer }: Router): number => (answer.kind === 'none' ? 0 : answer.asOf.monoMs)
-
 /** Decide the role from the evidence; a change is a transition to be recorded. */
 function settleRole(router: Router, event: RouterEvent, now: Instant, effects: RouterEffect[]): Router {
   const to = decideRole(router)
@@ -213,7 +151,8 @@ function settleRole(router: Router, event: RouterEvent, now: Instant, effects: R
   const cause = explainChange(router, to, witness(event))
   const lastedMs = now.monoMs - held.since.monoMs
   effects.push({ type: 'record-transition', transition: { from: held.role, to, at: now, lastedMs, cause } })
-  return { ...router, role: { kind: 'held', held: { role: to, since: now, cause } } }
+  const turned = (held.role === 'primary') === (to === 'primary') ? held.turned : now
+  return { ...router, role: { kind: 'held', held: { role: to, since: now, turned, cause } } }
 }
 
 /** The first decision after the agent's start: a role that still is what the journal says is no transition. */
@@ -223,14 +162,15 @@ function firstRole(router: Router, to: Role, now: Instant, effects: RouterEffect
   const from = before?.role ?? 'unknown'
   if (before !== undefined && from === to) {
     const cause: Cause = { kind: 'start', text: 'the agent found it so at its start' }
-    return { ...router, role: { kind: 'held', held: { role: to, since: before.since, cause } } }
+    const { since } = before
+    return { ...router, role: { kind: 'held', held: { role: to, since, turned: since, cause } } }
   }
   const cause = explainChange(router, to, 'start')
   if (from !== to) {
     const lastedMs = before === undefined ? undefined : now.monoMs - before.since.monoMs
     effects.push({ type: 'record-transition', transition: { from, to, at: now, lastedMs, cause } })
   }
-  return { ...router, role: { kind: 'held', held: { role: to, since: now, cause } } }
+  return { ...router, role: { kind: 'held', held: { role: to, since: now, turned: now, cause } } }
 }
 
 function witness(event: RouterEvent): Cause['kind'] {
@@ -246,6 +186,7 @@ function witness(event: RouterEvent): Cause['kind'] {
       return 'operator'
     case 'settings':
     case 'look-failed':
+    case 'claimed':
     case 'recheck':
     case 'woken':
       return 'recheck'

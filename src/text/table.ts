@@ -45,6 +45,11 @@ export function roleText(role: Role, stale: boolean): string {
   return stale ? stateText('unseen', `${role} (stale)`) : stateText(roleLooks[role], role)
 }
 
+/** A role that somebody claims and nobody sees. */
+export function claimText(role: Role, stale: boolean): string {
+  return stateText('unseen', stale ? `${role} (stale)` : role)
+}
+
 const healthLooks = { healthy: 'good', degraded: 'warning', critical: 'bad', unknown: 'unknown' } as const
 
 /** The worst of what is raised, in one word. */

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Role } from '../../src/router/role.ts'
 import { TestAgent } from '../support/agent.ts'
+import { claimOf } from '../support/claim.ts'
 import { prefix, routerSpec } from '../support/router.ts'
 import { until } from '../support/until.ts'
 import type { World } from '../support/world.ts'
@@ -42,9 +43,16 @@ const accidents = {
   },
 } satisfies Record<string, (world: World) => void>
 
+const claimAccidents = {
+  'claim of primary': 'primary',
+  'claim of backup': 'backup',
+  'claim of fault': 'fault',
+} as const
 const agentAccidents = ['agent stopped and started', 'agent killed and started', 'a moment passes'] as const
 
-type Accident = keyof typeof accidents | (typeof agentAccidents)[number]
+type Accident = keyof typeof accidents | keyof typeof claimAccidents | (typeof agentAccidents)[number]
+
+const isClaim = (accident: Accident): accident is keyof typeof claimAccidents => accident in claimAccidents
 
 /** Design section 5, from the world alone. */
 function trueRole(world: World): Role {
@@ -59,6 +67,10 @@ function trueRole(world: World): Role {
 async function happen(test: TestAgent, accident: Accident): Promise<TestAgent> {
   if (accident === 'agent stopped and started') return test.restart({ routers: [r1], intervalMs: 60 })
   if (accident === 'agent killed and started') return test.killAndStart({ routers: [r1], intervalMs: 60 })
+  if (isClaim(accident)) {
+    void test.agent.claims.take(claimOf(test, claimAccidents[accident]))
+    return test
+  }
   if (accident === 'a moment passes') await new Promise((resolve) => setTimeout(resolve, 15))
   else if (test.world.host.routers.has(r1.id)) accidents[accident](test.world)
   return test
@@ -69,6 +81,7 @@ test('any sequence of accidents ends in the role that the kernel shows, and the 
     fc.oneof(
       { weight: 6, arbitrary: fc.constantFrom(...(Object.keys(accidents) as Accident[])) },
       { weight: 2, arbitrary: fc.constantFrom<Accident>(...agentAccidents) },
+      { weight: 2, arbitrary: fc.constantFrom<Accident>(...(Object.keys(claimAccidents) as Accident[])) },
     ),
     { minLength: 1, maxLength: 10 },
   )

@@ -10,6 +10,7 @@ import { makeLogger } from '../../src/agent/log.ts'
 import { makeMetrics } from '../../src/agent/metrics.ts'
 import type { LoadedConfig } from '../../src/agent/preview.ts'
 import type { AgentConfig } from '../../src/config/agent-config.ts'
+import { stateChangeSchema } from '../../src/config/state-change-schema.ts'
 import { openJournal, type Journal } from '../../src/journal/journal.ts'
 import type { JournalRecord, JsonValue } from '../../src/journal/record.ts'
 import { SafeDir } from '../../src/linux/safe-dir.ts'
@@ -235,6 +236,7 @@ function configOf(paths: AgentConfig['paths'], { routers = [], intervalMs = 200 
     control: { group: 'keepward', metricsPort: undefined },
     journal: { retainDays: 30, maxSizeMb: 64 },
     reconcile: { intervalMs },
+    stateChange: stateChangeSchema.parse(undefined),
     logging: { level: 'error' },
     routers,
   }
@@ -250,6 +252,9 @@ function listener(told: Told[], world: World): Chronicle {
     },
     configLoaded: () => undefined,
     configRefused: () => undefined,
+    claimTaken: () => undefined,
+    claimRefused: () => undefined,
+    claimsNotRestored: () => undefined,
     defect: (router, error) => {
       told.push({ what: 'defect', router, error })
     },

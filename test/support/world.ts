@@ -11,6 +11,8 @@ export class World {
   intercept: (operation: HostOperation) => Promise<unknown> | undefined = () => undefined
   /** Called before each look at the kernel; false: the kernel does not answer. */
   lets: (router: RouterId) => boolean = () => true
+  /** Asked for each event; false: it is lost on its way to the agent. */
+  hears: (event: HostEvent) => boolean = () => true
   #emit: (event: HostEvent) => void = () => undefined
   #aheadMs = 0
   #generation = 0
@@ -21,7 +23,7 @@ export class World {
       return { wallMs: wallMs + this.#aheadMs, monoMs: monoMs + this.#aheadMs }
     }
     this.host = new FakeHost(this.clock, (event) => {
-      this.#emit(event)
+      if (this.hears(event)) this.#emit(event)
     })
   }
 

@@ -9,6 +9,7 @@ export function addWellKnown(app: FastifyInstance, { agent, metrics }: ControlPa
       status: () => agent.status(),
       host: () => agent.host.counters(),
       queued: () => agent.queued,
+      stateChange: () => agent.claims.figures,
       subscribers: subscriberCount,
     })
     return reply.header('content-type', metrics.contentType).serializer(String).send(text)

@@ -1,0 +1,62 @@
+import type { JournalRecord, JsonObject } from '../journal/record.ts'
+import type { NotifierClaim } from '../router/notifier.ts'
+import { parseRouterId, type RouterId } from '../router/spec.ts'
+import type { AuditEntry } from '../statechange/audit.ts'
+import type { Claim } from '../statechange/receiver.ts'
+import { roles } from './record.ts'
+
+/** What became of a claim: its router runs here, is not known here, or the record stands for several messages. */
+export type ClaimDecision = 'accepted' | 'unmatched' | 'gathered'
+
+/** A claim as the journal keeps it. The router is in it too: a record of an unknown router bears none. */
+export function claimBody(claim: Claim, decision: ClaimDecision): JsonObject {
+  const { router, state, sender, controlGroup, key, sequence, intervalMs, count } = claim
+  return {
+    decision,
+    router,
+    state,
+    uid: sender.uid,
+    gid: sender.gid,
+    pid: sender.pid,
+    key: textOrNull(key),
+    sequence: sequence === undefined ? null : String(sequence),
+    intervalMs: intervalMs ?? null,
+    controlGroup: escapeControls(controlGroup),
+    count,
+  }
+}
+
+/** A refusal or limit as the journal and the log keep it. */
+export function refusalBody({ decision, reason, sender, controlGroup, router, state, key, count }: AuditEntry) {
+  return {
+    decision,
+    reason: escapeControls(reason),
+    router: textOrNull(router),
+    state: textOrNull(state),
+    uid: sender?.uid ?? null,
+    gid: sender?.gid ?? null,
+    pid: sender?.pid ?? null,
+    key: textOrNull(key),
+    controlGroup: textOrNull(controlGroup),
+    count,
+  } satisfies JsonObject
+}
+
+/** What a record of kind `claim` says; undefined for one that this version does not understand. */
+export function readClaim({ at, body }: JournalRecord): { router: RouterId; claim: NotifierClaim } | undefined {
+  const router = typeof body['router'] === 'string' ? parseRouterId(body['router']) : undefined
+  const state = roles.find((one) => one === body['state'])
+  const { uid, pid, intervalMs } = body
+  if (router === undefined || state === undefined || typeof uid !== 'number' || typeof pid !== 'number')
+    return undefined
+  return { router, claim: { state, at, uid, pid, intervalMs: typeof intervalMs === 'number' ? intervalMs : undefined } }
+}
+
+/** Control, format and other characters that no terminal should get from a sender (a control group may bear any name). */
+const unprintable = /[\p{C}\p{Zl}\p{Zp}]/gu
+
+export function escapeControls(text: string): string {
+  return text.replace(unprintable, (one) => `\\u{${(one.codePointAt(0) ?? 0).toString(16)}}`)
+}
+
+const textOrNull = (text: string | undefined): string | null => (text === undefined ? null : escapeControls(text))

@@ -1,0 +1,140 @@
+import type { Clock, Instant } from '../base/instant.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { JournalRecord } from '../journal/record.ts'
+import type { NotifierClaim } from '../router/notifier.ts'
+import type { RouterId } from '../router/spec.ts'
+import type { AuditEntry } from '../statechange/audit.ts'
+import type { Claim, Listener } from '../statechange/receiver.ts'
+import type { ClaimView } from './api.ts'
+import { readClaim } from './claim-record.ts'
+import type { Recorder } from './recorder.ts'
+import type { RouterQueue } from './router-queue.ts'
+
+/** Where claims lead to. */
+export interface ClaimsPlace {
+  readonly journal: Journal
+  readonly recorder: Recorder
+  readonly clock: Clock
+  readonly boot: string
+  queueOf(router: RouterId): RouterQueue | undefined
+  queues(): readonly RouterQueue[]
+  /** Soon, and not more often than is good. */
+  lookAtKernel(queue: RouterQueue): void
+  /** How often a notifier speaks that does not say it. */
+  intervalMs(): number
+}
+
+const maxUnmatched = 1024
+/** After so many intervals without a word a claim is stale. */
+const staleAfterIntervals = 3
+/** Records at the journal's end that are searched for claims of routers that are unknown here. */
+const restoredFrom = 1000
+
+/**
+ * What notifiers outside say, by the state-change server. A claim about a router that runs here makes it look; one about
+ * any other is kept, shown as what it is, and handed on when that router appears.
+ */
+export class Claims implements Listener {
+  readonly #place: ClaimsPlace
+  /** Of routers that are not known here; the newest last. */
+  readonly #unmatched = new Map<RouterId, NotifierClaim>()
+  #server: { readonly waiting: number } | undefined
+
+  constructor(place: ClaimsPlace) {
+    this.#place = place
+  }
+
+  knows(router: RouterId): boolean {
+    return this.#place.queueOf(router) !== undefined
+  }
+
+  canRecord(): boolean {
+    return this.#place.journal.status.kind === 'ok'
+  }
+
+  take(claim: Claim): Promise<unknown> {
+    const durable = this.#take(claim)
+    // May be left alone, as the journal's own.
+    durable.catch(() => undefined)
+    return durable
+  }
+
+  lookAt(router: RouterId | 'all'): void {
+    const place = this.#place
+    const queues = router === 'all' ? place.queues() : [place.queueOf(router)]
+    for (const queue of queues) if (queue !== undefined) place.lookAtKernel(queue)
+  }
+
+  /** Write down what was refused or limited. */
+  audit(entry: AuditEntry): void {
+    this.#place.recorder.claimRefused(entry, entry.router !== undefined && this.knows(entry.router))
+  }
+
+  /** The server whose messages these are, for the figures. */
+  servedBy(server: { readonly waiting: number }): void {
+    this.#server = server
+  }
+
+  get figures(): { readonly unmatched: number; readonly waiting: number } {
+    return { unmatched: this.#unmatched.size, waiting: this.#server?.waiting ?? 0 }
+  }
+
+  /** A router is known from now on: what was said of it before is its own. */
+  appeared(queue: RouterQueue): void {
+    const claim = this.#unmatched.get(queue.id)
+    this.#unmatched.delete(queue.id)
+    if (claim !== undefined) queue.enqueue({ type: 'claimed', claim })
+  }
+
+  /**
+   * Hear again what was said before the agent's start, so that a notifier that owes a message is noticed. Claims of an
+   * earlier boot say nothing of this one. Rejects with `journal-failed`.
+   */
+  async restore(routers: readonly RouterId[]): Promise<void> {
+    const { journal } = this.#place
+    const after = Math.max(0, journal.status.durableSeq - restoredFrom)
+    for (const record of await journal.read({ after, kind: 'claim', limit: restoredFrom })) this.#hearAgain(record)
+    for (const router of routers) {
+      const [newest] = await journal.read({ router, kind: 'claim', limit: 1, newestFirst: true })
+      if (newest !== undefined) this.#hearAgain(newest)
+    }
+  }
+
+  /** Claims of routers that are unknown here, the oldest first. */
+  view(now: Instant): ClaimView[] {
+    return [...this.#unmatched].map(([router, { state, uid, pid, at, intervalMs }]) => {
+      const ageMs = now.monoMs - at.monoMs
+      const stale = ageMs > staleAfterIntervals * (intervalMs ?? this.#place.intervalMs())
+      return { router, state, uid, pid, atMs: at.wallMs, ageMs: Math.round(ageMs), stale }
+    })
+  }
+
+  // Async, so that a journal that is closed rejects and does not throw.
+  async #take(claim: Claim): Promise<unknown> {
+    const { router, state, at, sender, intervalMs, count } = claim
+    const decision = !this.knows(router) ? 'unmatched' : count > 1 ? 'gathered' : 'accepted'
+    const durable = this.#place.recorder.claimTaken(claim, decision)
+    this.#hear(router, { state, at, uid: sender.uid, pid: sender.pid, intervalMs })
+    return durable
+  }
+
+  #hearAgain(record: JournalRecord): void {
+    const read = record.boot === this.#place.boot ? readClaim(record) : undefined
+    if (read !== undefined) this.#hear(read.router, read.claim)
+  }
+
+  #hear(router: RouterId, claim: NotifierClaim): void {
+    const queue = this.#place.queueOf(router)
+    if (queue === undefined) this.#keep(router, claim)
+    else queue.enqueue({ type: 'claimed', claim })
+  }
+
+  #keep(router: RouterId, claim: NotifierClaim): void {
+    const known = this.#unmatched.get(router)
+    if (known !== undefined && known.at.monoMs > claim.at.monoMs) return
+    this.#unmatched.delete(router)
+    this.#unmatched.set(router, claim)
+    const [oldest] = this.#unmatched.keys()
+    if (this.#unmatched.size > maxUnmatched && oldest !== undefined) this.#unmatched.delete(oldest)
+  }
+}

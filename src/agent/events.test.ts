@@ -1,0 +1,62 @@
+import { pino } from 'pino'
+import { expect, test } from 'vitest'
+import { refusalBody } from './claim-record.ts'
+import { makeChronicle } from './events.ts'
+import { makeMetrics } from './metrics.ts'
+
+function heard() {
+  const lines: Record<string, unknown>[] = []
+  const write = (line: string) => lines.push(JSON.parse(line) as Record<string, unknown>)
+  const metrics = makeMetrics()
+  return { lines, metrics, chronicle: makeChronicle(pino({ base: null, timestamp: false }, { write }), metrics) }
+}
+
+const sender = { pid: 9, uid: 1000, gid: 1000, groups: [] }
+const refused = {
+  decision: 'refused',
+  reason: 'sender-refused',
+  sender,
+  controlGroup: '/a\u001b[2J',
+  count: 3,
+} as const
+const nothing = { router: undefined, state: undefined, key: undefined }
+
+test('claimRefused() logs what the sender said as fields, escaped, and counts by reason', async () => {
+  const { lines, metrics, chronicle } = heard()
+  chronicle.claimRefused(refusalBody({ ...refused, ...nothing, state: 'primary' }))
+  chronicle.claimRefused(refusalBody({ ...refused, ...nothing, count: 1 }))
+  expect(lines[0]).toEqual({
+    level: 40,
+    decision: 'refused',
+    reason: 'sender-refused',
+    router: null,
+    state: 'primary',
+    uid: 1000,
+    gid: 1000,
+    pid: 9,
+    key: null,
+    controlGroup: '/a\\u{1b}[2J',
+    count: 3,
+    msg: 'state change refused',
+  })
+  expect((await metrics.claimRefusals.get()).values).toMatchObject([{ labels: { reason: 'sender-refused' }, value: 4 }])
+})
+
+test('claimRefused() of the socket made anew counts under its own name, whatever the reason says', async () => {
+  const { lines, metrics, chronicle } = heard()
+  const anew = { decision: 'socket-made-anew', reason: 'the socket was removed', count: 1 } as const
+  chronicle.claimRefused(refusalBody({ ...anew, ...nothing, sender: undefined, controlGroup: undefined }))
+  expect(lines[0]).toMatchObject({ reason: 'the socket was removed', uid: null, msg: 'state-change socket made anew' })
+  expect((await metrics.claimRefusals.get()).values).toMatchObject([{ labels: { reason: 'socket-made-anew' } }])
+})
+
+test('claimTaken() counts messages, and writes no line', async () => {
+  const { lines, metrics, chronicle } = heard()
+  chronicle.claimTaken('gathered', 7)
+  chronicle.claimTaken('accepted', 1)
+  expect(lines).toEqual([])
+  expect((await metrics.claims.get()).values).toMatchObject([
+    { labels: { decision: 'gathered' }, value: 7 },
+    { labels: { decision: 'accepted' }, value: 1 },
+  ])
+})
