@@ -47,6 +47,7 @@ describe('completion of bash', () => {
     { words: ['keepward', '-c', 'ag'], wanted: ['agent.yaml'] },
     { words: ['keepward', '--config', '='], wanted: ['agent.yaml', 'bash'] },
     { words: ['keepward', 'completion', ''], wanted: ['bash', 'zsh', 'fish'] },
+    { words: ['keepward', 'notify', ''], wanted: ['primary', 'backup', 'fault', 'unknown'] },
     { words: ['keepward', 'agent', 'x'], wanted: [] },
   ])('offers $wanted after $words', ({ words, wanted }) => {
     const first = offered(...words).filter((word) => words.at(-1) !== '' || !word.startsWith('-'))
@@ -64,6 +65,8 @@ describe('completion of bash', () => {
       'events',
       'explain',
       'doctor',
+      'notify',
+      'notify-key',
       'completion',
       'lab',
     ])

@@ -72,12 +72,25 @@ function describe(kind: string, body: Record<string, unknown>): string {
     }
     case 'condition':
       return `${text('code')} ${text('change')}: ${text('text')}`
+    case 'claim':
+      return `${sender(body)} said ${text('state')}${times(body)}${text('decision') === 'unmatched' ? `, of ${text('router')}, which is not known here` : ''}`
+    case 'refusal':
+      if (text('decision') === 'socket-made-anew') return `state-change socket made anew: ${text('reason')}`
+      return `${sender(body)} ${text('decision')}: ${text('reason')}${times(body)}`
     default:
       return `${kind} ${Object.entries(body)
         .map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
         .join(' ')}`
   }
 }
+
+/** Who spoke, of a claim or refusal. */
+function sender(body: Record<string, unknown>): string {
+  const key = typeof body['key'] === 'string' ? ` with key ${body['key']}` : ''
+  return `uid ${String(body['uid'])}, pid ${String(body['pid'])}${key}`
+}
+
+const times = ({ count }: Record<string, unknown>): string => (count === 1 ? '' : ` (${String(count)} messages)`)
 
 interface Since {
   readonly after: number | undefined

@@ -1,7 +1,7 @@
 import { Argument, Command, CommanderError } from 'commander'
-import { describeError } from '../base/error.ts'
 import { versionText } from '../base/version.ts'
 import { ExitStatus } from './exit-status.ts'
+import { failedWith } from './failure.ts'
 import type { Globals } from './globals.ts'
 import { shells } from './shells.ts'
 
@@ -19,8 +19,7 @@ export async function main(words: readonly string[]): Promise<number> {
     return status
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : ExitStatus.usage
-    process.stderr.write(`keepward: ${describeError(error)}\n`)
-    return ExitStatus.failed
+    return failedWith(error)
   }
 }
 
@@ -79,6 +78,27 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
     'check this host: kernel, capabilities, keepalived, clock',
     async () => (await import('./doctor.ts')).doctor,
   )
+  command(
+    'notify <router>',
+    'tell the agent’s state-change socket what a router has become',
+    async () => (await import('./notify.ts')).notify,
+  )
+    .addArgument(
+      // For help and completion; keepalived's words are taken as well.
+      new Argument('<state>', 'its state')
+        .choices(['primary', 'backup', 'fault', 'unknown'])
+        .argParser((word: string) => word),
+    )
+    .option('--state <dir>', 'the agent’s state directory (default: /var/lib/keepward)')
+    .option('--key-file <file>', 'the key that signs (default: the router’s, in the state directory)')
+    .option('--key-id <id>', 'the name of that key (default: the router’s id)')
+    .option('--interval <seconds>', 'how often this sender says it again')
+    .option('--deadline <seconds>', 'how long to try, at most 55 (default: 30)')
+  command(
+    'notify-key <router>',
+    'print the key with which a sender that is not root speaks for one router',
+    async () => (await import('./notify.ts')).notifyKey,
+  ).option('--state <dir>', 'the agent’s state directory (default: /var/lib/keepward)')
   command('completion', 'print shell completion for bash, zsh or fish', async () => {
     const { completion } = await import('./completion.ts')
     return (_globals, _options, shell = '') => Promise.resolve(completion(program, shell))

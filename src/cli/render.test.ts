@@ -55,6 +55,7 @@ function agentStatus(change: Partial<AgentStatus> = {}): AgentStatus {
     conditions: [],
     journal: { state: 'ok', durableSeq: 12, pending: 0, lost: 0, retainedFromSeq: 1, sizeBytes: 4096 },
     routers: [],
+    claims: [],
     ...change,
   }
 }
@@ -101,6 +102,22 @@ describe('renderStatus()', () => {
       '    make room',
       '✗ keepalived-stalled r1: pid 12 is stopped',
       '    kill -CONT 12',
+    ])
+  })
+
+  test('lists what others claim of routers that are not known here apart from what is seen', () => {
+    const claim = { router: 'r9', state: 'primary', uid: 0, pid: 812, atMs: noon, ageMs: 4000, stale: false } as const
+    const stale = { ...claim, router: 'router-10', state: 'backup', ageMs: 400_000, stale: true } as const
+    expect(
+      renderStatus(agentStatus({ routers: [router()], claims: [claim, stale] }))
+        .split('\n')
+        .slice(2),
+    ).toEqual([
+      'r1      ● primary  2026-11-20 11:54:50.000  5m10s  0.4s ago  7',
+      '',
+      'NOT KNOWN HERE  CLAIMED           SAID       BY',
+      'r9              ? primary         4.0s ago   uid 0, pid 812',
+      'router-10       ? backup (stale)  6m40s ago  uid 0, pid 812',
     ])
   })
 

@@ -2,7 +2,7 @@ import type { AgentStatus } from '../agent/api.ts'
 import { call } from './client.ts'
 import { ExitStatus, statusOf } from './exit-status.ts'
 import type { Globals } from './globals.ts'
-import { ageText, conditionText, healthText, roleText, table, timeText } from '../text/table.ts'
+import { ageText, claimText, conditionText, healthText, roleText, table, timeText } from '../text/table.ts'
 import { describeError } from '../base/error.ts'
 
 /** `keepward status`: exit status 0 healthy, 1 degraded, 2 critical, 3 unknown. */
@@ -19,7 +19,7 @@ export async function status(globals: Globals): Promise<number> {
 }
 
 /** The status as text, each state with since when and as of when. */
-export function renderStatus({ agent, asOfMs, health, journal, routers, conditions }: AgentStatus): string {
+export function renderStatus({ agent, asOfMs, health, journal, routers, claims, conditions }: AgentStatus): string {
   const head = `agent ${agent.id}  ${healthText(health)}  as of ${timeText(asOfMs)}  journal ${journal.state}, ${String(journal.durableSeq)} records`
   const rows = routers.map((router) => [
     router.id,
@@ -37,5 +37,17 @@ export function renderStatus({ agent, asOfMs, health, journal, routers, conditio
     ...routers.flatMap((router) => router.conditions.map((one) => ({ one, where: router.id }))),
   ]
   const details = raised.map(({ one, where }) => `${conditionText(one)} ${where}: ${one.text}\n    ${one.hint}`)
-  return [head, listing, ...(details.length === 0 ? [] : ['', ...details])].join('\n')
+  return [head, listing, ...renderClaims(claims), ...(details.length === 0 ? [] : ['', ...details])].join('\n')
+}
+
+/** Routers that this agent does not know, by the word of others alone. */
+function renderClaims(claims: AgentStatus['claims']): string[] {
+  if (claims.length === 0) return []
+  const rows = claims.map(({ router, state, stale, ageMs, uid, pid }) => [
+    router,
+    claimText(state, stale),
+    `${ageText(ageMs)} ago`,
+    `uid ${String(uid)}, pid ${String(pid)}`,
+  ])
+  return ['', table(['NOT KNOWN HERE', 'CLAIMED', 'SAID', 'BY'], rows)]
 }
