@@ -6,12 +6,13 @@ import { latency } from './latency.ts'
 import { memory } from './memory.ts'
 import { measureNoise } from './noise.ts'
 import { printTable } from './print.ts'
-import { ratios, type Bench, type Options, type Result } from './result.ts'
+import { resultOf, type Bench, type Options } from './result.ts'
+import { statechange } from './statechange.ts'
 import { storm } from './storm.ts'
 import { removeLeftovers, removeStanding } from './world.ts'
 
 /** `npm run bench -- [NAME...] [--json] [--runs N] [--quick]`; see docs/bench.md. */
-const benches: Readonly<Record<string, Bench>> = { memory, bringup, latency, storm, failover }
+const benches: Readonly<Record<string, Bench>> = { memory, bringup, latency, storm, failover, statechange }
 
 process.exitCode = await main().catch((error: unknown) => {
   process.stderr.write(`bench: ${describeError(error)}\n`)
@@ -36,7 +37,7 @@ async function main(): Promise<number> {
     const before = await measureNoise()
     const measured = await bench(options)
     const noise = { before, after: await measureNoise() }
-    const result: Result = { name, metrics: measured.metrics, peer: measured.peer, ratio: ratios(measured), noise }
+    const result = resultOf(name, measured, noise)
     process.stdout.write(json ? `${JSON.stringify(result)}\n` : printTable(result, measured))
   }
   return 0

@@ -1,8 +1,10 @@
 import type { Noise } from './noise.ts'
-import type { Figure, Measured, Result } from './result.ts'
+import { ratios, type Figure, type Measured, type Result } from './result.ts'
 
 /** A result as a table for a person. */
-export function printTable({ name, metrics, peer, ratio, noise }: Result, { limit }: Measured): string {
+export function printTable({ name, metrics, noise }: Result, measured: Measured): string {
+  const { limit, peer } = measured
+  const ratio = ratios(measured)
   const rows = flat(metrics).map(([key, figure]) => [
     key,
     String(figure),
