@@ -1,8 +1,9 @@
 import { writeFileSync } from 'node:fs'
 import { errorMeanings } from '../src/base/error.ts'
 import { conditions } from '../src/router/condition.ts'
+import { refusals } from '../src/statechange/refusal.ts'
 
-/** Write the documents that are made from code: docs/errors.md and docs/conditions.md. */
+/** Write the documents that are made from code. */
 export const generated: Readonly<Record<string, () => string>> = {
   'docs/errors.md': () =>
     page(
@@ -17,6 +18,13 @@ export const generated: Readonly<Record<string, () => string>> = {
       'What `status` and `explain` name while it is so. Critical ones make `keepward status` exit with 2, warnings with 1.',
       ['Code', 'Severity', 'Meaning', 'What to do'],
       Object.entries(conditions).map(([code, { severity, title, hint }]) => [`\`${code}\``, severity, title, hint]),
+    ),
+  'docs/refusals.md': () =>
+    page(
+      'Refusals',
+      'How the state-change server refuses a request: a status, and problem details (RFC 9457) with one of these codes.',
+      ['Code', 'Status', 'Meaning'],
+      Object.entries(refusals).map(([code, { status, title }]) => [`\`${code}\``, String(status), title]),
     ),
 }
 
