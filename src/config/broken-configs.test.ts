@@ -132,9 +132,7 @@ const brokenConfigs: readonly BrokenConfig[] = [
   {
     when: 'a sender is nobody',
     text: edited(oneRouter, ['agent:', 'stateChange: { senders: [{ states: [primary] }] }\nagent:']),
-    says: [
-      'agent.yaml:2:26 stateChange.senders[0]: is a map, must have one of user, uid, group, gid and key',
-    ],
+    says: ['agent.yaml:2:26 stateChange.senders[0]: is a map, must have one of user, uid, group, gid and key'],
   },
   {
     when: 'a sender is two',
