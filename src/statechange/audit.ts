@@ -65,7 +65,12 @@ export class Audit {
     })
   }
 
-  limited(reason: 'sender' | 'router' | 'connections', sender: Sender, controlGroup: string, router?: RouterId): void {
+  limited(
+    reason: 'sender' | 'router' | 'connections' | 'requests',
+    sender: Sender,
+    controlGroup: string,
+    router?: RouterId,
+  ): void {
     const limit = `${reason}-limit`
     this.#note({
       decision: 'limited',

@@ -8,6 +8,8 @@ export interface ConnectionLimits {
   readonly others: number
 }
 
+/** Requests of one connection that wait for their answers: no sender that we know of ever sends a second one. */
+const maxOwed = 16
 /** Some milliseconds' worth. */
 const endsPerTurn = 64
 
@@ -83,6 +85,11 @@ export class Connections {
     })
   }
 
+  /** Whether it has asked so much that it must wait for answers before it is heard again. */
+  isAhead(socket: Socket): boolean {
+    return (this.#owed.get(socket)?.answers ?? 0) >= maxOwed
+  }
+
   /** Once no answer is due to it: what is said out of turn would be taken for the answer to an earlier request. */
   inTurn(socket: Socket, does: () => void): void {
     // By then, what was read before is heard to the end of its body.
@@ -101,16 +108,16 @@ export class Connections {
   /** End it, within some turns of the loop: after a storm thousands are due at once, and nobody else is to wait for them. */
   endSoon(socket: Socket): void {
     this.condemn(socket)
-    if (this.#ending.push(socket) === 1) setImmediate(() => this.#endSome())
+    if (this.#ending.push(socket) === 1) setImmediate(this.#endSome)
   }
 
   isCondemned(socket: Socket): boolean {
     return this.#condemned.has(socket)
   }
 
-  #endSome(): void {
+  readonly #endSome = (): void => {
     for (const socket of this.#ending.splice(0, endsPerTurn)) socket.destroy()
-    if (this.#ending.length > 0) setImmediate(() => this.#endSome())
+    if (this.#ending.length > 0) setImmediate(this.#endSome)
   }
 
   #forget(socket: Socket, uid: number): void {

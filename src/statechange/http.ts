@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Socket } from 'node:net'
 import { KeepwardError } from '../base/error.ts'
@@ -40,6 +40,8 @@ export function makeHttpServer(parts: HttpParts): Server {
     // Neutron's servers never asked for it.
     requireHostHeader: false,
     insecureHTTPParser: false,
+    IncomingMessage: arrivals(connections),
+    shouldUpgradeCallback: () => true,
   })
   server.maxConnections = maxConnections
   server.on('connection', (socket) => {
@@ -51,11 +53,19 @@ export function makeHttpServer(parts: HttpParts): Server {
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
     refuseForm(request, response, 'request-malformed', connections, parts)
   })
-  server.on('connect', (request: IncomingMessage, socket: Duplex) => {
+  server.on('connect', (request, socket) => {
     const caller = connections.callerOf(request.socket)
     if (caller !== undefined) parts.audit.refused('method-unsupported', caller.sender, caller.controlGroup, undefined)
-    connections.inTurn(request.socket, () => {
+    leave(request.socket, connections, () => {
       turnAway(socket, 'method-unsupported')
+    })
+  })
+  server.on('upgrade', ({ socket }) => {
+    const caller = connections.callerOf(socket)
+    const isRefused = connections.isCondemned(socket)
+    if (caller !== undefined && !isRefused) parts.audit.limited('requests', caller.sender, caller.controlGroup)
+    leave(socket, connections, () => {
+      socket.end()
     })
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
@@ -66,12 +76,48 @@ export function makeHttpServer(parts: HttpParts): Server {
       connections.endSoon(socket)
       return
     }
+    // The parser says it again for each piece that follows, and for the end.
+    if (connections.isCondemned(socket)) return
+    connections.condemn(socket)
     parts.audit.refused(code, caller.sender, caller.controlGroup, undefined)
     connections.inTurn(socket, () => {
       turnAway(socket, code)
     })
   })
   return server
+}
+
+/**
+ * Node.js parses all that has come at once, of which a few bytes make a request: seconds of work for one who sends nothing else.
+ * Its parser stops where another protocol begins, so the request that is not to be heard any more says that one does: behind one
+ * whose form was refused nothing can be trusted to start where it seems to, and nobody is so many requests ahead of his answers.
+ */
+function arrivals(connections: Connections): typeof IncomingMessage {
+  return class extends IncomingMessage {
+    #stops: boolean | undefined
+
+    get upgrade(): boolean {
+      const { socket, method } = this
+      this.#stops ??= method === 'CONNECT' || connections.isCondemned(socket) || connections.isAhead(socket)
+      return this.#stops
+    }
+
+    /** What the parser found of its own counts for nothing. */
+    set upgrade(_) {
+      return
+    }
+  }
+}
+
+/** The server has let go of this socket, and neither reads its end nor looks at its deadline. */
+function leave(socket: Socket, connections: Connections, farewell: () => void): void {
+  const destroy = () => {
+    socket.destroy()
+  }
+  socket.once('finish', destroy)
+  socket.on('error', destroy)
+  socket.setTimeout(requestDeadlineMs, destroy)
+  connections.inTurn(socket, farewell)
 }
 
 /** Who it is was decided at connect(2); one whom the kernel does not name is not heard. */
@@ -88,8 +134,6 @@ function welcome(socket: Socket, connections: Connections, { audit }: HttpParts)
 
 function hear(request: IncomingMessage, response: ServerResponse, connections: Connections, parts: HttpParts): void {
   const caller = connections.spoke(request.socket)
-  // Behind a request whose form was refused, nothing on its connection can be trusted to start where it seems to.
-  if (connections.isCondemned(request.socket)) return
   if (caller === undefined) {
     request.socket.destroy()
     return
@@ -201,10 +245,6 @@ function turnAway(socket: Duplex, code: RefusalCode): void {
     `Content-Length: ${text.length}`,
     'Connection: close',
   ]
-  // Ended on both sides: nobody else looks at it any more, so one who does not end his would keep it for ever.
-  const destroy = () => {
-    socket.destroy()
-  }
-  if (socket.writable) socket.end(`${head.join('\r\n')}\r\n\r\n${text}`, destroy)
-  else destroy()
+  if (socket.writable) socket.end(`${head.join('\r\n')}\r\n\r\n${text}`)
+  else socket.destroy()
 }

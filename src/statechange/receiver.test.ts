@@ -129,6 +129,38 @@ test('each field of a native message is signed', async () => {
   expect(verdict(await exchange(it.path, good))).toBe('200')
 })
 
+test.each([
+  ['becomes durable', true, '409 superseded'],
+  ['is lost', false, '503 journal-unavailable'],
+])('a replay while the message is being written is taken for none: %s', async (_, durable, wanted) => {
+  await using it = await TestServer.start()
+  const { promise, resolve, reject } = Promise.withResolvers<undefined>()
+  it.listener.durable = () => promise
+  const sequence = bootTimeNs()
+  const send = async (at: bigint) => verdict(await exchange(it.path, nativeRequest(it.master, { sequence: at })))
+  const first = send(sequence)
+  await vi.waitFor(() => {
+    expect(it.listener.claims).toHaveLength(1)
+  })
+  const later = [send(sequence), send(sequence - 1n)]
+  await new Promise((done) => setTimeout(done, 100))
+  if (durable) resolve(undefined)
+  else reject(new Error('the disk is full'))
+  expect(await first).toBe(durable ? '200' : '503 journal-unavailable')
+  expect(await Promise.all(later)).toEqual([wanted, wanted])
+  expect(it.listener.claims).toHaveLength(1)
+})
+
+test('a native message that becomes durable after its 503 is superseded when it comes again', async () => {
+  await using it = await TestServer.start()
+  const { promise, resolve } = Promise.withResolvers<undefined>()
+  it.listener.durable = () => promise
+  const bytes = nativeRequest(it.master)
+  expect(verdict(await exchange(it.path, bytes))).toBe('503 journal-unavailable')
+  resolve(undefined)
+  expect(verdict(await exchange(it.path, bytes))).toBe('409 superseded')
+})
+
 test('a sequence that an earlier run took is superseded', async () => {
   await using it = await TestServer.start()
   const sequence = bootTimeNs()

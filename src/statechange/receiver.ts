@@ -75,6 +75,8 @@ export class Receiver {
   readonly #others: Buckets<number>
   readonly #routers: Buckets<RouterId>
   readonly #lanes: Lanes
+  /** The newest native message of each router that is being written. */
+  readonly #underWay = new Map<RouterId, { readonly sequence: bigint; readonly written: Promise<void> }>()
   readonly #patience = new Patience(patienceMs)
 
   constructor(parts: ReceiverParts) {
@@ -132,7 +134,11 @@ export class Receiver {
       this.#parts.listener.lookAt(router)
       if (proof !== undefined) return 'rate-exceeded'
     }
-    if (proof !== undefined) return this.#takeNative(claim, proof.sequence)
+    if (proof !== undefined) {
+      const answer = await this.#takeNative(claim, proof.sequence)
+      if (answer === 'superseded') this.#parts.audit.refused(answer, sender, controlGroup, message)
+      return answer
+    }
     const durable = excess === undefined ? this.#parts.listener.take(claim) : this.#lanes.join(claim)
     // In memory and marked late when the disk is slower; the kernel is looked at in any case.
     await this.#patience.settled(durable)
@@ -144,10 +150,22 @@ export class Receiver {
       this.#parts.listener.lookAt(claim.router)
       return 'journal-unavailable'
     }
-    const outcome = await this.#patience.settled(this.#parts.listener.take(claim))
-    if (outcome !== 'durable') return 'journal-unavailable'
-    this.#fresh.take(claim.router, sequence)
-    return 'taken'
+    const { router } = claim
+    const ahead = this.#underWay.get(router)
+    if (ahead !== undefined && sequence <= ahead.sequence) {
+      return (await this.#patience.settled(ahead.written)) === 'durable' ? 'superseded' : 'journal-unavailable'
+    }
+    // Later than its answer too: when it comes again, it is superseded.
+    const written = this.#parts.listener.take(claim).then(() => {
+      this.#fresh.take(router, sequence)
+    })
+    const own = { sequence, written }
+    this.#underWay.set(router, own)
+    const forget = () => {
+      if (this.#underWay.get(router) === own) this.#underWay.delete(router)
+    }
+    written.then(forget, forget)
+    return (await this.#patience.settled(written)) === 'durable' ? 'taken' : 'journal-unavailable'
   }
 
   #judge({ router, state, proof }: Message, sender: Sender): RefusalCode | undefined {

@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest'
+import { connect } from 'node:net'
+import { expect, test, vi } from 'vitest'
 import { exchange, request, TestServer, verdict } from '../../test/support/state-change.ts'
 
 /** What Neutron's senders put on the wire, byte for byte (each era). */
@@ -44,6 +45,12 @@ const refused: Readonly<Record<string, readonly [bytes: string, verdict: string]
   'no method there is': [request({}, 'STEAL / HTTP/1.1'), '400 request-malformed'],
   'no HTTP': ['\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', '400 request-malformed'],
   'another protocol version': [request({}, 'GET / HTTP/3.7'), '400 request-malformed'],
+  'the next protocol version': [request({}, 'GET / HTTP/2.0'), '400 request-malformed'],
+  'the first protocol version': [request({}, 'GET /'), '400 request-malformed'],
+  'a trailer': [
+    `${request({ 'Transfer-Encoding': 'chunked' }, 'POST / HTTP/1.1')}0\r\nX-Neutron-Router-Id: r2\r\n\r\n`,
+    '400 request-malformed',
+  ],
   'a tunnel': [request({}, 'CONNECT a:1 HTTP/1.1'), '400 method-unsupported'],
   'an expectation': [request({ Expect: 'miracles' }, 'POST / HTTP/1.1'), '400 request-malformed'],
   'no router': [request({ 'X-Neutron-Router-Id': undefined }), '400 header-missing'],
@@ -113,6 +120,69 @@ test('a request behind a refused one on the same connection is not heard', async
   const reply = await exchange(it.path, request({ 'X-Neutron-State': 'x', Connection: undefined }) + request())
   expect(reply.match(/HTTP\/1\.1/g)).toHaveLength(1)
   expect(it.listener.claims).toEqual([])
+})
+
+const kept = { Connection: undefined }
+
+test.each([
+  ['what is no request', 'no request\r\n\r\n', '400 request-malformed'],
+  ['a tunnel', request({}, 'CONNECT a:1 HTTP/1.1'), '400 method-unsupported'],
+  ['a request of a wrong form', request({ 'X-Neutron-State': 'x' }), '400 state-malformed'],
+])('answers in turn when %s comes behind a request that waits', async (_, behind, wanted) => {
+  for (const first of [
+    request(kept),
+    request({ 'Content-Length': '2' }, 'POST / HTTP/1.1').replace('close', 'x') + 'ok',
+  ]) {
+    await using it = await TestServer.start()
+    it.listener.durable = () => new Promise((resolve) => setTimeout(resolve, 50))
+    const replies = (await exchange(it.path, first + behind)).split(/(?=HTTP\/1\.1 \d)/)
+    expect(replies.map(verdict)).toEqual(['200', wanted])
+  }
+})
+
+test('what cannot be read is written down once, however much of it comes', async () => {
+  await using it = await TestServer.start()
+  await exchange(it.path, ['no request\r\n', 'more', 'and more'], { pauseMs: 20 })
+  await it.server.close()
+  expect(it.audited).toMatchObject([{ reason: 'request-malformed', count: 1 }])
+})
+
+test('lets go of one who asks for a tunnel and neither reads nor ends', async () => {
+  await using it = await TestServer.start()
+  const socket = connect({ path: it.path, allowHalfOpen: true })
+  socket.on('error', () => undefined)
+  socket.write(request({}, 'CONNECT a:1 HTTP/1.1'))
+  await vi.waitFor(() => {
+    expect(it.audited).toHaveLength(1)
+  })
+  const startedMs = performance.now()
+  await it.server.close()
+  expect(performance.now() - startedMs).toBeLessThan(1000)
+  socket.destroy()
+})
+
+test('one who asks for a tunnel and is gone before the answer harms nobody', async () => {
+  await using it = await TestServer.start()
+  for (let n = 0; n < 20; n++) {
+    const socket = connect(it.path)
+    socket.on('error', () => undefined)
+    socket.write(request({}, 'CONNECT a:1 HTTP/1.1'), () => socket.destroy())
+  }
+  await vi.waitFor(() => {
+    expect(it.audited).toHaveLength(1)
+  })
+  expect(verdict(await exchange(it.path, request()))).toBe('200')
+  await it.server.close()
+  expect(it.audited.reduce((sum, { count }) => sum + count, 0)).toBe(20)
+})
+
+test('one who sends request upon request without waiting for answers is heard for some of them', async () => {
+  await using it = await TestServer.start()
+  it.listener.durable = () => new Promise((resolve) => setTimeout(resolve, 50))
+  const reply = await exchange(it.path, request(kept).repeat(2000))
+  expect(reply.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(16)
+  expect(it.listener.claims).toHaveLength(16)
+  expect(it.audited).toMatchObject([{ decision: 'limited', reason: 'requests-limit', count: 1 }])
 })
 
 test.each([
