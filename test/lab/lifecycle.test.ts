@@ -109,7 +109,8 @@ describe('keepward lab', () => {
     await lab('cut', 'h1')
     await lab('kill-agent', 'h1')
     await lab('start-agent', 'h1')
-    expect(processesIn([`${prefixOf(name)}h1`]).filter(isAgent)).toHaveLength(1)
+    // A child of the agent bears its name until it has become another program.
+    await until('one agent runs', () => processesIn([`${prefixOf(name)}h1`]).filter(isAgent).length === 1)
     const [port] = JSON.parse(ip('-n', fabricNamespace(name), '-j', 'link', 'show', 'ha-h1')) as { flags: string[] }[]
     expect(port?.flags).not.toContain('UP')
   })

@@ -141,7 +141,8 @@ describe('the real host, of which memory knows nothing', () => {
   test('addresses that a keepalived killed with SIGKILL left are cleared before the next start, others stay', async () => {
     const { pid, childPid } = await startAsPrimary()
     inNamespace('address', 'add', '192.0.2.77/24', 'dev', 'ext0')
-    for (const one of [pid, childPid]) process.kill(one, 'SIGKILL')
+    // Stopped first: a child that saw its parent end would give the addresses back.
+    for (const signal of ['SIGSTOP', 'SIGKILL']) for (const one of [pid, childPid]) process.kill(one, signal)
     await until('both ended', async () => (await inspect()).process.kind === 'absent')
     expect(addresses('ha0')).toContain('169.254.0.7')
     expect(addresses('ext0')).toContain('203.0.113.10')
