@@ -40,10 +40,6 @@ export class Connections {
     this.#limits = limits
   }
 
-  get size(): number {
-    return this.#callers.size
-  }
-
   callerOf(socket: Socket): Caller | undefined {
     return this.#callers.get(socket)
   }
