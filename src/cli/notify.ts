@@ -5,6 +5,7 @@ import { errnoOf, KeepwardError } from '../base/error.ts'
 import type { Role } from '../router/role.ts'
 import { parseRouterId } from '../router/spec.ts'
 import { masterKeyName, routerKey } from '../statechange/keys.ts'
+import { wireStates } from '../statechange/message.ts'
 import { maxDeadlineMs, notify as send, type Notice, type Outcome } from '../statechange/notify.ts'
 import { readKey } from '../statechange/signature.ts'
 import { ExitStatus } from './exit-status.ts'
@@ -41,14 +42,7 @@ export async function notifyAtOnce(words: readonly string[]): Promise<number | u
 }
 
 /** Words for the state, keepalived's among them. When keepalived stops it no longer says anything of the router. */
-const states: ReadonlyMap<string, Role> = new Map([
-  ['primary', 'primary'],
-  ['master', 'primary'],
-  ['backup', 'backup'],
-  ['fault', 'fault'],
-  ['unknown', 'unknown'],
-  ['stop', 'unknown'],
-])
+const states: ReadonlyMap<string, Role> = new Map([...wireStates, ['stop', 'unknown']])
 
 const defaultStateDirectory = '/var/lib/keepward'
 const defaultDeadlineS = '30'

@@ -29,7 +29,7 @@ export interface JournalFigures {
   readonly oldestPendingMonoMs: number | undefined
   readonly durableSeq: number
   readonly retainedFromSeq: number
-  /** Content of the file, without the write-ahead log of at most a few MB. */
+  /** Content of the file, without the write-ahead log, of some 16 MB at most. */
   readonly sizeBytes: number
   /** Transactions since the journal was opened. */
   readonly commits: number

@@ -184,14 +184,11 @@ function judge(
   }
   connections.owe(request, response)
   void receiver.receive(message, sender, controlGroup).then((answer) => {
-    if (refusals[answer === 'taken' ? 'superseded' : answer].status !== 403 || !receiver.isFlooding(sender)) {
-      reply(response, answer)
-      return
-    }
+    const isForbidden = answer !== 'taken' && refusals[answer].status === 403
     // Whoever floods waits for the refusal, holding one of his own connections meanwhile.
-    setTimeout(() => {
-      reply(response, answer)
-    }, refusalPauseMs)
+    const pauseMs = isForbidden && receiver.isFlooding(sender) ? refusalPauseMs : 0
+    if (pauseMs === 0) reply(response, answer)
+    else setTimeout(reply, pauseMs, response, answer)
   })
 }
 

@@ -15,7 +15,7 @@ const routerHeader = 'x-neutron-router-id'
 const stateHeader = 'x-neutron-state'
 
 /** Neutron's words of every era; what a Neutron agent before 17 called master is primary. */
-const states: ReadonlyMap<string, Role> = new Map([
+export const wireStates: ReadonlyMap<string, Role> = new Map([
   ['primary', 'primary'],
   ['master', 'primary'],
   ['backup', 'backup'],
@@ -55,7 +55,7 @@ export function readMessage(method: string | undefined, rawHeaders: readonly str
   if (routerText === undefined || stateText === undefined) return 'header-missing'
   const router = parseRouterId(routerText)
   if (router === undefined) return 'router-malformed'
-  const state = states.get(stateText)
+  const state = wireStates.get(stateText)
   if (state === undefined) return 'state-malformed'
   const proof = readProof(found, router, stateText)
   return typeof proof === 'string' ? proof : { router, state, proof }
