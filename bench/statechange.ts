@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { peers } from './peers.ts'
 import { rounded, type Bench, type Measured } from './result.ts'
 import { summary, wanted } from './statechange/figures.ts'
+import { measureIdentify } from './statechange/identify.ts'
 import { measureIsolation, type Isolation } from './statechange/isolation.ts'
 import { buildLoad, sendLoad } from './statechange/load.ts'
 import { startOurs, stopOurs } from './statechange/ours.ts'
@@ -24,7 +25,8 @@ export const statechange: Bench = async ({ runs, quick, say }) =>
     const ours = await startOurs(world, host, 'defaults')
     const [own, peer] = await measureThroughput(program, [ours, ...others], pace)
     if (own === undefined) throw new Error('our server was measured')
-    return compare(own, peer, await measureFloods(world, host, program, others, pace))
+    const floods = await measureFloods(world, host, program, others, pace)
+    return compare(own, peer, floods, await measureIdentify(world.directory))
   })
 
 interface Floods {
@@ -62,7 +64,12 @@ async function measureFloods(
 }
 
 /** The worse of the two floods counts. */
-function compare(own: Throughput, peer: Throughput | undefined, floods: Floods): Measured {
+function compare(
+  own: Throughput,
+  peer: Throughput | undefined,
+  floods: Floods,
+  identify: { readonly defaultUs: number; readonly groupsUs: number },
+): Measured {
   const ours = summary(own.rounds)
   const theirs = peer === undefined ? undefined : summary(peer.rounds)
   const refused = medians(floods.refused)
@@ -75,6 +82,8 @@ function compare(own: Throughput, peer: Throughput | undefined, floods: Floods):
     metrics: {
       ...ours.medians,
       floodP99Ratio,
+      identifyUs: identify.defaultUs,
+      identifyByGroupsUs: identify.groupsUs,
       failures: own.failures,
       floodRefused: refused,
       floodAllowed: allowed,
@@ -87,7 +96,7 @@ function compare(own: Throughput, peer: Throughput | undefined, floods: Floods):
     generation,
     peer: { [generation]: figures },
     limit: wanted(figures),
-    ours: { ...ours.medians, floodP99Ratio },
+    ours: { ...ours.medians, floodP99Ratio, identifyUs: identify.defaultUs },
   }
 }
 

@@ -9,39 +9,35 @@
 #define SO_PEERGROUPS 59
 #endif
 
-enum { MAX_PEER_GROUPS = 4096 };
-
-static bool peer_groups(napi_env env, int fd, napi_value result) {
-  gid_t groups[MAX_PEER_GROUPS];
-  socklen_t size = sizeof groups;
-  napi_value list;
-  if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0) return false;
-  napi_create_array(env, &list);
-  for (uint32_t i = 0; i < size / sizeof groups[0]; i++) napi_set_element(env, list, i, from_int(env, groups[i]));
-  napi_set_named_property(env, result, "groups", list);
-  return true;
-}
-
 /*
- * peerCredentials(fd): {pid, uid, gid, groups} of the process that connected (or listens). On a TCP socket SO_PEERCRED
- * "succeeds" with uid -1, hence the check of the family.
+ * peerCredentials(fd, into: Uint32Array): pid, uid, gid of the process that connected (or listens), and as many of its
+ * supplementary groups as there are, if there is room for any. Returns how many numbers that makes. On a TCP socket
+ * SO_PEERCRED "succeeds" with uid -1, hence the check of the family.
  */
 napi_value peer_credentials(napi_env env, napi_callback_info info) {
-  napi_value argv[MAX_ARGS], result;
+  napi_value argv[MAX_ARGS];
+  napi_typedarray_type type;
+  uint32_t *into;
+  size_t room;
   int fd, domain = 0;
   struct ucred peer;
   socklen_t size = sizeof domain;
-  if (!arguments(env, info, 1, argv) || !to_int(env, argv[0], "fd must be a number", &fd)) return NULL;
+  if (!arguments(env, info, 2, argv) || !to_int(env, argv[0], "fd must be a number", &fd)) return NULL;
+  if (napi_get_typedarray_info(env, argv[1], &type, &room, (void **)&into, NULL, NULL) != napi_ok ||
+      type != napi_uint32_array || room < 3)
+    return refuse(env, "into must be a Uint32Array of at least 3");
   if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0) return fail(env, "getsockopt", errno);
   if (domain != AF_UNIX) return fail(env, "getsockopt", EAFNOSUPPORT);
   size = sizeof peer;
   if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) return fail(env, "getsockopt", errno);
   if (size != sizeof peer || peer.pid <= 0 || peer.uid == (uid_t)-1) return fail(env, "getsockopt", ENOTCONN);
-  napi_create_object(env, &result);
-  set_int(env, result, "pid", peer.pid);
-  set_int(env, result, "uid", peer.uid);
-  set_int(env, result, "gid", peer.gid);
-  return peer_groups(env, fd, result) ? result : fail(env, "getsockopt", errno);
+  into[0] = (uint32_t)peer.pid;
+  into[1] = peer.uid;
+  into[2] = peer.gid;
+  if (room == 3) return from_int(env, 3);
+  size = (socklen_t)((room - 3) * sizeof(gid_t));
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, into + 3, &size) < 0) return fail(env, "getsockopt", errno);
+  return from_int(env, 3 + size / sizeof(gid_t));
 }
 
 /* sdNotify(path, text): one datagram; a leading '@' means the abstract namespace (sd_notify(3)) */

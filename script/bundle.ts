@@ -11,7 +11,6 @@ const common = {
   target: 'node24',
   minifySyntax: true,
   minifyWhitespace: true,
-  keepNames: true,
   legalComments: 'linked',
   logLevel: 'warning',
 } satisfies BuildOptions

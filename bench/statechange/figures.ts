@@ -60,7 +60,7 @@ export function wanted(peer: ServerFigures): ServerFigures {
     const theirs = peer[key]
     return theirs === undefined ? [] : [[key, rounded(theirs * factor)] as const]
   })
-  return { ...Object.fromEntries(limits), floodP99Ratio: 5 }
+  return { ...Object.fromEntries(limits), floodP99Ratio: 5, identifyUs: 5 }
 }
 
 /** For the person who waits: what a load came to. */

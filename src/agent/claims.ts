@@ -134,7 +134,8 @@ export class Claims implements Listener {
     if (known !== undefined && known.at.monoMs > claim.at.monoMs) return
     this.#unmatched.delete(router)
     this.#unmatched.set(router, claim)
+    if (this.#unmatched.size <= maxUnmatched) return
     const [oldest] = this.#unmatched.keys()
-    if (this.#unmatched.size > maxUnmatched && oldest !== undefined) this.#unmatched.delete(oldest)
+    if (oldest !== undefined) this.#unmatched.delete(oldest)
   }
 }

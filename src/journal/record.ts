@@ -101,16 +101,22 @@ export function recordText(line: Line, origin: Origin, previous: string, late: b
 export const recordHash = (text: string): string => digest('sha256', text, 'hex')
 
 /** RFC 8785 text of a value; throws `request-invalid` for what JSON cannot say. */
-export function canonicalJson(value: JsonValue, depth = 0): string {
+export function canonicalJson(value: JsonValue | undefined, depth = 0): string {
   if (depth > 16) throw new KeepwardError('request-invalid', 'A journal body is nested deeper than 16 levels')
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return JSON.stringify(value)
   if (typeof value === 'number' && Number.isFinite(value)) return JSON.stringify(value)
   if (Array.isArray(value)) return `[${value.map((item: JsonValue) => canonicalJson(item, depth + 1)).join(',')}]`
-  if (typeof value === 'object') {
-    const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
-    return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item, depth + 1)}`).join(',')}}`
-  }
+  if (typeof value === 'object') return canonicalObject(value as JsonObject, depth)
   throw new KeepwardError('request-invalid', `A journal body holds ${String(value)}, which JSON cannot express`)
+}
+
+/** Without a list of parts: it is done for each record. */
+function canonicalObject(value: JsonObject, depth: number): string {
+  let text = ''
+  for (const key of Object.keys(value).sort()) {
+    text += `${text === '' ? '' : ','}${JSON.stringify(key)}:${canonicalJson(value[key], depth + 1)}`
+  }
+  return `{${text}}`
 }
 
 /** Read a stored text back; undefined when it is not a record. */

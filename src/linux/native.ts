@@ -47,7 +47,8 @@ export interface Native {
   offset(fd: number): number
   /** The text of a file of procfs, at most 256 KiB; null when the file or its process is not there. */
   readProc(path: string): string | null
-  peerCredentials(fd: number): { pid: number; uid: number; gid: number; groups: number[] }
+  /** Pid, uid, gid, and supplementary groups where there is room for any; how many numbers that makes. */
+  peerCredentials(fd: number, into: Uint32Array): number
   flock(fd: number): boolean
   mkfifo(path: string, mode: number): void
   /** CLOCK_BOOTTIME in nanoseconds. */

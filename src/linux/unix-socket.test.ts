@@ -38,7 +38,7 @@ describe('peerOf()', () => {
     if (bound === null || typeof bound === 'string') throw new Error('no port')
     const client = connect(bound.port, '127.0.0.1')
     const [accepted] = (await once(tcp, 'connection')) as [Socket]
-    expect(() => peerOf(accepted)).toThrow('The kernel does not say who a connection is from')
+    expect(() => peerOf(accepted, 'with-groups')).toThrow('The kernel does not say who a connection is from')
     client.destroy()
     accepted.destroy()
   })
@@ -49,7 +49,7 @@ describe('peerOf()', () => {
     const client = connect(dir.pathOf('socket'))
     const [accepted] = (await once(unix, 'connection')) as [Socket]
     accepted.destroy()
-    expect(() => peerOf(accepted)).toThrow('no descriptor')
+    expect(() => peerOf(accepted, 'with-groups')).toThrow('no descriptor')
     client.destroy()
   })
 })

@@ -11,20 +11,27 @@ export interface Peer {
   readonly pid: number
   readonly uid: number
   readonly gid: number
-  /** Supplementary groups. */
+  /** Supplementary groups; empty when they were not asked for. */
   readonly groups: readonly number[]
 }
 
+const none: readonly number[] = []
+const without = new Uint32Array(3)
+const withGroups = new Uint32Array(3 + 4096)
+
 /**
  * The peer of a connection, to be asked in its 'connection' event. Throws `permission-denied` whenever the kernel does
- * not say for certain: no answer is no permission.
+ * not say for certain: no answer is no permission. Groups cost as much again; who decides nothing by them leaves them out.
  */
-export function peerOf(socket: Socket): Peer {
+export function peerOf(socket: Socket, groups: 'with-groups' | 'without-groups'): Peer {
   const fd = descriptorOf(socket)
   if (fd === undefined)
     throw new KeepwardError('permission-denied', 'A connection has no descriptor to ask for its peer')
   try {
-    return native().peerCredentials(fd)
+    const into = groups === 'with-groups' ? withGroups : without
+    const count = native().peerCredentials(fd, into)
+    const [pid = 0, uid = 0, gid = 0] = into
+    return { pid, uid, gid, groups: count === 3 ? none : [...into.subarray(3, count)] }
   } catch (cause) {
     throw new KeepwardError('permission-denied', 'The kernel does not say who a connection is from', { cause })
   }
@@ -42,7 +49,7 @@ export async function proveWhoConnects(): Promise<void> {
   const client = connect(path)
   try {
     const [accepted] = (await once(server, 'connection')) as [Socket]
-    const peer = peerOf(accepted)
+    const peer = peerOf(accepted, 'with-groups')
     accepted.destroy()
     if (peer.pid === process.pid && peer.uid === process.geteuid?.() && peer.gid === process.getegid?.()) return
     throw new KeepwardError('permission-denied', `The kernel says that we are pid ${peer.pid}, uid ${peer.uid}`)

@@ -34,10 +34,14 @@ export class Connections {
   /** By uid: all, and those that have not sent a request, oldest first. */
   readonly #open = new Map<number, number>()
   readonly #silent = new Map<number, Set<Socket>>()
+  readonly #othersTogether: number
+  #openOfOthers = 0
 
-  constructor(policy: Policy, limits: ConnectionLimits) {
+  /** `othersTogether`: how many all users but root and our own may have, so that there is room for those two. */
+  constructor(policy: Policy, limits: ConnectionLimits, othersTogether: number) {
     this.#policy = policy
     this.#limits = limits
+    this.#othersTogether = othersTogether
   }
 
   callerOf(socket: Socket): Caller | undefined {
@@ -47,7 +51,9 @@ export class Connections {
   /** False when another connection, or this one, was ended for being one too many. */
   admit(socket: Socket, caller: Caller): boolean {
     const { uid } = caller.sender
+    const isOther = !isTrusted(this.#policy, uid)
     const open = (this.#open.get(uid) ?? 0) + 1
+    if (isOther) this.#openOfOthers += 1
     const silent = this.#silent.get(uid) ?? new Set<Socket>()
     this.#silent.set(uid, silent)
     this.#callers.set(socket, caller)
@@ -56,8 +62,8 @@ export class Connections {
     socket.once('close', () => {
       this.#forget(socket, uid)
     })
-    const limit = isTrusted(this.#policy, uid) ? this.#limits.trusted : this.#limits.others
-    if (open <= limit) return true
+    const limit = isOther ? this.#limits.others : this.#limits.trusted
+    if (open <= limit && (!isOther || this.#openOfOthers <= this.#othersTogether)) return true
     const [oldest = socket] = silent
     oldest.destroy()
     return false
@@ -119,6 +125,7 @@ export class Connections {
   #forget(socket: Socket, uid: number): void {
     this.#callers.delete(socket)
     this.#silent.get(uid)?.delete(socket)
+    if (!isTrusted(this.#policy, uid)) this.#openOfOthers -= 1
     const open = (this.#open.get(uid) ?? 1) - 1
     this.#open.set(uid, open)
     if (open > 0) return

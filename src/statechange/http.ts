@@ -7,7 +7,7 @@ import { peerOf } from '../linux/unix-socket.ts'
 import type { Audit } from './audit.ts'
 import { Connections, type Caller, type ConnectionLimits } from './connections.ts'
 import { readMessage } from './message.ts'
-import type { Policy } from './policy.ts'
+import { namesGroups, type Policy } from './policy.ts'
 import { refusalPauseMs, type Answer, type Receiver } from './receiver.ts'
 import { problemText, refusals, type RefusalCode } from './refusal.ts'
 
@@ -30,7 +30,7 @@ const maxConnections = 16_384
 
 /** An HTTP/1.1 server that is not listening yet. Node.js parses, strictly; what it lets through is judged here. */
 export function makeHttpServer(parts: HttpParts): Server {
-  const connections = new Connections(parts.policy, parts.connections)
+  const connections = new Connections(parts.policy, parts.connections, maxConnections / 2)
   const server = createServer({
     maxHeaderSize: maxHeaderBytes,
     headersTimeout: requestDeadlineMs,
@@ -44,6 +44,8 @@ export function makeHttpServer(parts: HttpParts): Server {
     shouldUpgradeCallback: () => true,
   })
   server.maxConnections = maxConnections
+  // One that has asked may close its half; Node.js would close ours before the answer.
+  Object.assign(server, { httpAllowHalfOpen: true })
   server.on('connection', (socket) => {
     welcome(socket, connections, parts)
   })
@@ -121,9 +123,9 @@ function leave(socket: Socket, connections: Connections, farewell: () => void): 
 }
 
 /** Who it is was decided at connect(2); one whom the kernel does not name is not heard. */
-function welcome(socket: Socket, connections: Connections, { audit }: HttpParts): void {
+function welcome(socket: Socket, connections: Connections, { audit, policy }: HttpParts): void {
   try {
-    const sender = peerOf(socket)
+    const sender = peerOf(socket, namesGroups(policy) ? 'with-groups' : 'without-groups')
     const caller = { sender, controlGroup: controlGroupOf(sender.pid) }
     if (!connections.admit(socket, caller)) audit.limited('connections', sender, caller.controlGroup)
   } catch (error) {

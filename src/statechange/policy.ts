@@ -27,6 +27,9 @@ export interface Policy {
 
 export const isTrusted = (policy: Policy, uid: number): boolean => uid === 0 || uid === policy.ownUid
 
+/** Whether anything depends on the groups of a sender. */
+export const namesGroups = ({ rules }: Policy): boolean => rules.some(({ who }) => who.kind === 'group')
+
 /**
  * Whether this sender may say that. `key` is one whose signature was found right; the router's own key speaks for that router.
  */

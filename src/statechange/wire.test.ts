@@ -19,14 +19,23 @@ test.each(Object.entries(senders))('takes the request of %s and ends the connect
   expect(it.listener.claims[0]?.sender).toMatchObject({ pid: process.pid, uid: process.geteuid?.() })
 })
 
+const kept = { Connection: undefined }
+
 test('takes one after the other on a connection that is kept, also pipelined', async () => {
   await using it = await TestServer.start()
-  const kept = { Connection: undefined }
   const reply = await exchange(it.path, request(kept) + request({ ...kept, 'X-Neutron-State': 'backup' }), {
     forMs: 300,
   })
   expect(reply.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(2)
   expect(it.listener.claims.map(({ state }) => state)).toEqual(['primary', 'backup'])
+})
+
+test('answers one who has closed his own half', async () => {
+  await using it = await TestServer.start()
+  it.listener.durable = () => new Promise((resolve) => setTimeout(resolve, 50))
+  for (const headers of [{}, kept]) {
+    expect(verdict(await exchange(it.path, request(headers), { closesHalf: true }))).toBe('200')
+  }
 })
 
 test('takes a request in pieces of one byte', async () => {
@@ -121,8 +130,6 @@ test('a request behind a refused one on the same connection is not heard', async
   expect(reply.match(/HTTP\/1\.1/g)).toHaveLength(1)
   expect(it.listener.claims).toEqual([])
 })
-
-const kept = { Connection: undefined }
 
 test.each([
   ['what is no request', 'no request\r\n\r\n', '400 request-malformed'],

@@ -44,7 +44,7 @@ describe('peerOf()', () => {
       ] as const) {
         const client = connectAs(uid, gid, [...groups])
         const [accepted] = (await once(server, 'connection')) as [Socket]
-        expect(peerOf(accepted)).toEqual({ pid: process.pid, uid, gid, groups })
+        expect(peerOf(accepted, 'with-groups')).toEqual({ pid: process.pid, uid, gid, groups })
         client.destroy()
         accepted.destroy()
       }
@@ -62,7 +62,7 @@ describe('peerOf()', () => {
       expect(error).toMatchObject({ code: 'EACCES' })
       const member = connectAs(1234, 1234, [5678])
       const [accepted] = (await once(server, 'connection')) as [Socket]
-      expect(peerOf(accepted)).toEqual({ pid: process.pid, uid: 1234, gid: 1234, groups: [5678] })
+      expect(peerOf(accepted, 'with-groups')).toEqual({ pid: process.pid, uid: 1234, gid: 1234, groups: [5678] })
       member.destroy()
       accepted.destroy()
     } finally {

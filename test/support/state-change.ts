@@ -123,11 +123,11 @@ export class TestServer implements AsyncDisposable {
 export function exchange(
   path: string,
   pieces: string | readonly string[],
-  options: { readonly pauseMs?: number; readonly forMs?: number } = {},
+  options: { readonly pauseMs?: number; readonly forMs?: number; readonly closesHalf?: boolean } = {},
 ): Promise<string> {
   const { pauseMs = 5, forMs = 3000 } = options
   const { promise, resolve } = Promise.withResolvers<string>()
-  const socket = connect(path)
+  const socket = connect({ path, allowHalfOpen: true })
   let heard = ''
   const end = () => {
     clearTimeout(timer)
@@ -138,12 +138,14 @@ export function exchange(
   socket.setEncoding('latin1')
   socket.on('data', (text: string) => (heard += text))
   socket.on('error', end)
+  socket.on('end', end)
   socket.on('close', end)
   const send = async () => {
     for (const [index, piece] of [pieces].flat().entries()) {
       if (index > 0) await new Promise((done) => setTimeout(done, pauseMs))
       if (socket.writable) socket.write(Buffer.from(piece, 'latin1'))
     }
+    if (options.closesHalf === true) socket.end()
   }
   socket.on('connect', () => void send())
   return promise

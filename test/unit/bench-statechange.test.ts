@@ -37,6 +37,7 @@ describe('wanted()', () => {
       closeRps64: 18480,
       p99Ms64: 7.2,
       floodP99Ratio: 5,
+      identifyUs: 5,
     })
   })
 })

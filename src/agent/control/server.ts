@@ -130,7 +130,7 @@ const statuses: Readonly<Record<string, number>> = {
 /** Who it is was decided at connect(2); who cannot be named may do nothing. */
 function askPermission(socket: Socket, { policy, log }: ControlParts): Permission {
   try {
-    const peer = peerOf(socket)
+    const peer = peerOf(socket, 'with-groups')
     const permission = permissionOf(peer, policy)
     if (permission === 'none') log.warn({ uid: peer.uid, gid: peer.gid, pid: peer.pid }, 'control connection refused')
     return permission
