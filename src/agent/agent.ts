@@ -11,7 +11,7 @@ import type { Chronicle } from './events.ts'
 import { makeExecutors } from './executors.ts'
 import { refuseOtherIdentity, sectionsForRestart } from './fixed-settings.ts'
 import type { Metrics } from './metrics.ts'
-import { previewConfig, type LoadedConfig } from './preview.ts'
+import { previewConfig, tableOf, type LoadedConfig } from './preview.ts'
 import { startReconciling } from './reconcile.ts'
 import { recordedRole } from './record.ts'
 import { Recorder } from './recorder.ts'
@@ -99,7 +99,7 @@ export class Agent {
     const { config, version } = this.#parts
     const { routers } = config.config
     this.#recorder.agentStarted(version, config)
-    this.host.configure(routers)
+    await this.host.configure(tableOf(config))
     const owned = await this.host.perform({ verb: 'list-owned' })
     const wanted = new Map(routers.map((spec) => [spec.id, spec.namespace]))
     const orphans = owned.filter(({ router, namespace }) => wanted.get(router) !== namespace)
@@ -193,10 +193,10 @@ export class Agent {
       const loaded = await this.#parts.readConfig()
       refuseOtherIdentity(this.config, loaded.config)
       const restartFor = sectionsForRestart(this.#parts.config.config, loaded.config)
+      await this.host.configure(tableOf(loaded))
       this.#config = loaded
       this.#configTrouble = undefined
       this.#reconcile()
-      this.host.configure(loaded.config.routers)
       const change = this.#routers.want(loaded.config.routers)
       this.#recorder.configLoaded(loaded, change)
       this.#recheckAll()
@@ -234,7 +234,7 @@ export class Agent {
   /** Remove everything that was made for any router. Throws `host-failed` when something is left after 60 s. */
   async teardown(): Promise<void> {
     const deadline = this.#parts.clock().monoMs + teardownMs
-    this.host.configure([])
+    await this.host.configure('nothing')
     this.#routers.want([])
     while (this.#routers.queues.some(({ router }) => !isGone(router))) {
       if (this.#parts.clock().monoMs > deadline) {
@@ -246,11 +246,7 @@ export class Agent {
   }
 
   #recheckAll(): void {
-    for (const queue of this.#routers.queues) {
-      queue.attempt(() => {
-        this.host.recheck(queue.id)
-      })
-    }
+    for (const queue of this.#routers.queues) void queue.attempt(() => this.host.recheck(queue.id))
   }
 
   #reconcile(): void {

@@ -1,6 +1,6 @@
 import type { AgentConfig } from '../config/agent-config.ts'
 import type { Instant } from '../base/instant.ts'
-import type { Host } from '../host/operation.ts'
+import type { Host, Table } from '../host/operation.ts'
 import { compareSpecs } from '../router/diff.ts'
 import { plan } from '../router/plan.ts'
 import { newRouter, type Router } from '../router/router.ts'
@@ -14,6 +14,9 @@ export interface LoadedConfig {
   readonly hash: string
 }
 
+/** What the root half needs of it. */
+export const tableOf = ({ config, hash }: LoadedConfig): Table => ({ hash, routers: config.routers })
+
 /** Compare the config file with what runs, router by router, touching nothing. */
 export async function previewConfig(
   loaded: LoadedConfig,
@@ -23,7 +26,7 @@ export async function previewConfig(
 ): Promise<PlanAnswer> {
   const next = new Map(loaded.config.routers.map((spec) => [spec.id, spec]))
   const known = new Map(queues.map((queue) => [queue.id, queue.router]))
-  host.stage(loaded.config.routers)
+  await host.stage(tableOf(loaded))
   const routers: RouterPlan[] = []
   for (const id of new Set([...known.keys(), ...next.keys()])) {
     const router = known.get(id) ?? {

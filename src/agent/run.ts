@@ -5,17 +5,20 @@ import { readConfig } from '../config/read.ts'
 import { describeError, KeepwardError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
 import { versionText } from '../base/version.ts'
+import { lockIdentity } from '../host/identity.ts'
+import type { HostEvent } from '../host/operation.ts'
 import { openRealHost } from '../host/real-host.ts'
+import { WatchedHost } from '../host/watched-host.ts'
 import { openJournal } from '../journal/journal.ts'
 import { accountNumber } from '../linux/account.ts'
-import { lockDirectory, type Lock } from '../linux/lock.ts'
+import { lockDirectory } from '../linux/lock.ts'
 import { bootId } from '../linux/process.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import { directoryMode } from '../statechange/server.ts'
+import { openWatchSocket } from '../linux/watch.ts'
 import { notifyServiceManager } from '../linux/sd-notify.ts'
 import { Agent } from './agent.ts'
 import { startControl } from './control/server.ts'
-import { identitiesDirectory } from './identity.ts'
 import { makeChronicle } from './events.ts'
 import { makeLogger, type Logger } from './log.ts'
 import { makeMetrics } from './metrics.ts'
@@ -81,7 +84,10 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
     retain: { days: retention.retainDays, sizeBytes: retention.maxSizeMb * 1024 * 1024 },
   })
   open.defer(() => journal.close(closeJournalMs))
-  const makeHost = await openRealHost({ agent: identity.id, runDir, clock })
+  const openRoot = await openRealHost({ agent: identity.id, runDir, clock })
+  const watchFd = openWatchSocket()
+  const makeHost = (emit: (event: HostEvent) => void) =>
+    new WatchedHost({ agent: identity.id, clock, watchFd, openRoot }, emit)
   const chronicle = makeChronicle(log, metrics)
   const agent = new Agent({
     config: loaded,
@@ -144,13 +150,4 @@ function listenForSignals(): { readonly toEnd: Promise<unknown>; onHangUp(apply:
       apply = next
     },
   }
-}
-
-/**
- * Namespaces and the marks in them are seen by the whole machine: two agents of one id would each take the other's routers
- * for leftovers of its own, and remove them. Throws `state-in-use`.
- */
-function lockIdentity(id: string): Lock {
-  const directory = SafeDir.open(identitiesDirectory, { create: true })
-  return lockDirectory(directory, `${id}.lock`)
 }

@@ -13,7 +13,7 @@ import {
   startAgent,
   writeHost,
 } from './processes.ts'
-import { identitiesDirectory } from '../agent/identity.ts'
+import { identitiesDirectory } from '../host/identity.ts'
 import {
   agentIdOf,
   checkShape,

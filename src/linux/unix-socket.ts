@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { chmodSync, chownSync, lstatSync, unlinkSync } from 'node:fs'
-import { connect, createServer, type Server, type Socket } from 'node:net'
+import { chmodSync, chownSync, closeSync, lstatSync, unlinkSync } from 'node:fs'
+import { connect, createServer, Socket, type Server } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import { once } from 'node:events'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { native } from './native.ts'
@@ -37,6 +38,57 @@ export function peerOf(socket: Socket, groups: 'with-groups' | 'without-groups')
   }
 }
 
+/** Sends a copy of a descriptor as the first thing on a connection that was just accepted. Throws `file-failed`. */
+export function sendDescriptor(socket: Socket, fd: number): void {
+  try {
+    native().sendDescriptor(descriptorOf(socket) ?? -1, fd)
+  } catch (cause) {
+    throw new KeepwardError('file-failed', 'Cannot send a descriptor', { cause })
+  }
+}
+
+/**
+ * Connects to a socket whose owner sends a descriptor first, and gives both, the connection paused. Rejects with `host-unreachable` when nobody
+ * listens or nothing comes within the deadline, with `permission-denied` when the owner is not of that uid.
+ */
+export async function connectForDescriptor(
+  path: string,
+  ownerUid: number,
+  deadlineMs: number,
+): Promise<{ readonly socket: Socket; readonly fd: number }> {
+  const unreachable = (cause: unknown) =>
+    new KeepwardError('host-unreachable', `Nobody answers at ${path}`, { cause, hint: 'is keepward-host running?' })
+  let connection: number
+  try {
+    connection = native().connectUnix(path)
+  } catch (cause) {
+    throw unreachable(cause)
+  }
+  try {
+    checkOwner(path, connection, ownerUid)
+    const untilMs = performance.now() + deadlineMs
+    for (;;) {
+      const fd = native().receiveDescriptor(connection)
+      if (fd >= 0) return { socket: new Socket({ fd: connection, readable: true, writable: true }), fd }
+      if (performance.now() > untilMs) throw new Error(`it sends nothing within ${deadlineMs} ms`)
+      await pause(pollMs)
+    }
+  } catch (cause) {
+    closeSync(connection)
+    throw cause instanceof KeepwardError ? cause : unreachable(cause)
+  }
+}
+
+const pollMs = 2
+
+/** Whoever listens was there at listen(2): of another user, it is not who it should be. */
+function checkOwner(path: string, fd: number, wanted: number): void {
+  native().peerCredentials(fd, without)
+  const uid = without[1]
+  if (uid === wanted) return
+  throw new KeepwardError('permission-denied', `Uid ${String(uid)} listens at ${path}, not uid ${String(wanted)}`)
+}
+
 /**
  * Connects to ourselves and compares: the descriptor of a socket is found by an undocumented property of Node.js, so it
  * is proven before it is relied upon. Throws `permission-denied`.
@@ -67,7 +119,7 @@ export async function listenAt(
   server: Server,
   dir: SafeDir,
   name: string,
-  options: { readonly mode: number; readonly gid?: number; readonly backlog?: number },
+  options: { readonly mode: number; readonly uid?: number; readonly gid?: number; readonly backlog?: number },
 ): Promise<void> {
   const path = dir.pathOf(name)
   // sun_path holds 107 bytes and a NUL (unix(7)); Node.js would cut a longer one short without a word.
@@ -83,7 +135,7 @@ export async function listenAt(
   }
   try {
     await once(server, 'listening')
-    if (options.gid !== undefined) chownSync(path, -1, options.gid)
+    chownSync(path, options.uid ?? -1, options.gid ?? -1)
     chmodSync(path, options.mode)
   } catch (cause) {
     throw new KeepwardError('file-failed', `Cannot listen at ${path}`, { cause })

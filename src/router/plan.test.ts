@@ -17,9 +17,9 @@ async function world(spec: RouterSpec) {
       if (event.type === 'kernel') kernel = event.evidence
     },
   )
-  host.configure([spec])
+  await host.configure({ hash: '', routers: [spec] })
   const look = async (wanted: RouterSpec | undefined): Promise<Plannable> => {
-    host.recheck(spec.id)
+    await host.recheck(spec.id)
     const inspection = await host.perform({ verb: 'inspect', router: spec.id })
     return {
       wanted,

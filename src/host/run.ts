@@ -1,0 +1,55 @@
+import { once } from 'node:events'
+import { hostname } from 'node:os'
+import { KeepwardError } from '../base/error.ts'
+import { systemClock } from '../base/instant.ts'
+import { readConfig } from '../config/read.ts'
+import { accountNumber } from '../linux/account.ts'
+import { SafeDir } from '../linux/safe-dir.ts'
+import { notifyServiceManager } from '../linux/sd-notify.ts'
+import { lockIdentity } from './identity.ts'
+import { openRealHost } from './real-host.ts'
+import { serveHost, type HostServerParts } from './server.ts'
+
+export interface HostRunOptions {
+  /** Absolute path of the config, which is read anew whenever the agent says that it has. */
+  readonly file: string
+  /** It serves the agent from now on. */
+  readonly onReady: (directory: string) => void
+  readonly onRefused: HostServerParts['onRefused']
+}
+
+/**
+ * Run the root half in the foreground until SIGTERM or SIGINT; keepalived and namespaces stay. Resolves with the exit status. Throws what makes
+ * it impossible; then nothing was touched.
+ */
+export async function runHost({ file, onReady, onRefused }: HostRunOptions): Promise<number> {
+  const toEnd = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
+  if (process.geteuid?.() !== 0) throw new KeepwardError('permission-denied', 'keepward-host must run as root')
+  const read = () => readConfig(file, hostname())
+  const { agent, paths } = (await read()).config
+  const agentUid = await uidOf(agent.user)
+  await using open = new AsyncDisposableStack()
+  open.use(lockIdentity(agent.id))
+  // The agent must pass through it to the socket; everything else in it is closed to all but root.
+  const dir = open.use(SafeDir.open(paths.host, { create: true, mode: 0o711, volatile: true }))
+  const openRoot = await openRealHost({ agent: agent.id, runDir: dir, clock: systemClock })
+  const readTable = async () => {
+    const { config, hash } = await read()
+    return { hash, routers: config.routers }
+  }
+  open.defer(await serveHost({ dir, agentUid, openRoot, readTable, onRefused }))
+  notifyServiceManager('READY=1')
+  onReady(dir.path)
+  await toEnd
+  notifyServiceManager('STOPPING=1')
+  return 0
+}
+
+/** Throws `config-invalid` when this host has no such user. */
+async function uidOf(user: string | number): Promise<number> {
+  const uid = typeof user === 'number' ? user : await accountNumber('passwd', user)
+  if (uid !== undefined) return uid
+  throw new KeepwardError('config-invalid', `agent.user names the user ${user}, which this host does not have`, {
+    hint: `make it: useradd --system --no-create-home --shell /usr/sbin/nologin ${user}`,
+  })
+}
