@@ -4,16 +4,17 @@ import {
   fchmodSync,
   fstatSync,
   openSync,
+  readdirSync,
   readSync,
   renameSync,
-  rmSync,
   type Stats,
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
-import { errnoOf, KeepwardError } from '../base/error.ts'
+import { errnoOf } from '../base/error.ts'
+import { demandFile, isOurs, modeOf, octal, unsafe } from './safe-error.ts'
 
 /** What is done in a directory that {@link SafeDir} holds; `directory` is its path by descriptor, names are checked. */
 export interface FileCalls {
@@ -30,7 +31,7 @@ export const durableCalls: FileCalls = {
   async write(directory, name, data, mode) {
     const temporary = temporaryIn(directory)
     try {
-      await writeNew(temporary, data, mode)
+      await writeNew(temporary, name, data, mode)
       await rename(temporary, `${directory}/${name}`)
     } catch (error) {
       await unlink(temporary).catch(() => undefined)
@@ -64,13 +65,14 @@ export const volatileCalls: FileCalls = {
       try {
         try {
           fchmodSync(fd, mode)
+          demandMade(fstatSync(fd), name, mode)
           writeFileSync(fd, data)
         } finally {
           closeSync(fd)
         }
         renameSync(temporary, `${directory}/${name}`)
       } catch (error) {
-        rmSync(temporary, { force: true })
+        removeNow(temporary)
         throw error
       }
     }),
@@ -87,25 +89,27 @@ export const volatileCalls: FileCalls = {
     }),
   remove: (directory, name) =>
     promised(() => {
-      unlessMissing(() => {
-        unlinkSync(`${directory}/${name}`)
-      })
+      removeNow(`${directory}/${name}`)
     }),
 }
 
-export const unsafe = (message: string): KeepwardError => new KeepwardError('file-unsafe', message)
-
-export const octal = (stats: Stats): string => (stats.mode & 0o7777).toString(8).padStart(4, '0')
+/** Absent is fine. */
+export function removeNow(path: string): void {
+  unlessMissing(() => {
+    unlinkSync(path)
+  })
+}
 
 const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const writeFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 
 const temporaryIn = (directory: string): string => `${directory}/tmp-${randomBytes(8).toString('hex')}`
 
-async function writeNew(path: string, data: string | Uint8Array, mode: number): Promise<void> {
+async function writeNew(path: string, name: string, data: string | Uint8Array, mode: number): Promise<void> {
   const file = await open(path, writeFlags, 0o600)
   try {
     await file.chmod(mode)
+    demandMade(await file.stat(), name, mode)
     await file.writeFile(data)
     await file.sync()
   } finally {
@@ -122,12 +126,32 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
+/** Whether a descriptor of this process, in any of its threads, is of this very file. */
+export function isOpenHere(file: Stats): boolean {
+  return readdirSync('/proc/self/fd').some((fd) => {
+    const found = statsOf(Number(fd))
+    return found?.ino === file.ino && found.dev === file.dev
+  })
+}
+
+/** Undefined when another thread has closed it meanwhile. */
+function statsOf(fd: number): Stats | undefined {
+  try {
+    return fstatSync(fd)
+  } catch {
+    return undefined
+  }
+}
+
+/** There are file systems that give files another owner, or know no modes. */
+function demandMade(stats: Stats, name: string, mode: number): void {
+  if (isOurs(stats) && modeOf(stats) === mode) return
+  throw unsafe(`The new ${name} belongs to uid ${stats.uid} with mode ${octal(stats)}, not to us with the mode wanted`)
+}
+
 /** One byte more than the file holds, to see it grow. Throws when it is not to be read. */
 function bufferFor(stats: Stats, path: string, maxBytes: number): Buffer {
-  if (!stats.isFile()) throw unsafe(`${path} is no regular file`)
-  if (stats.nlink !== 1) throw unsafe(`${path} has ${stats.nlink} names (hard links), wanted one`)
-  if (stats.uid !== 0 && stats.uid !== process.geteuid?.()) throw unsafe(`${path} belongs to uid ${stats.uid}`)
-  if ((stats.mode & 0o022) !== 0) throw unsafe(`Others can write ${path}: mode ${octal(stats)}`)
+  demandFile(stats, path)
   if (stats.size > maxBytes) throw unsafe(`${path} is ${stats.size} bytes, at most ${maxBytes} are read`)
   return Buffer.alloc(stats.size + 1)
 }

@@ -1,4 +1,4 @@
-import { lstatSync, readFileSync, rmSync, type Stats } from 'node:fs'
+import { readFileSync, type Stats } from 'node:fs'
 import type { Server } from 'node:http'
 import { describeError, KeepwardError } from '../base/error.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
@@ -47,7 +47,6 @@ export function proveUidMap(text: string): void {
 
 export class StateChangeServer {
   readonly #parts: ServerParts
-  readonly #path: string
   readonly #timers: readonly NodeJS.Timeout[]
   #server: Server | undefined
   #identity = ''
@@ -56,7 +55,6 @@ export class StateChangeServer {
 
   constructor(parts: ServerParts) {
     this.#parts = parts
-    this.#path = parts.dir.pathOf(socketName)
     this.#timers = [
       setInterval(() => {
         this.#watch()
@@ -72,16 +70,8 @@ export class StateChangeServer {
     const { dir, access } = this.#parts
     this.#retire()
     const server = makeHttpServer(this.#parts)
-    await listenAt(server, dir, socketName, { ...modeOf(access), backlog })
-    const stats = lstatSync(this.#path)
-    const { mode, gid } = modeOf(access)
-    const asWanted = (stats.mode & 0o7777) === mode && stats.uid === process.geteuid?.()
-    if (!asWanted || (gid !== undefined && stats.gid !== gid)) {
-      server.close()
-      throw new KeepwardError('file-unsafe', `${this.#path} has not the owner and mode that it was given`)
-    }
+    this.#identity = identityOf(await listenAt(server, dir, socketName, { ...modeOf(access), backlog }))
     this.#server = server
-    this.#identity = identityOf(stats)
   }
 
   async close(): Promise<void> {
@@ -112,20 +102,20 @@ export class StateChangeServer {
 
   /** Whatever stands in the socket's place in our own directory is not wanted there. */
   #watch(): void {
-    const stats = lstatSync(this.#path, { throwIfNoEntry: false })
-    if (this.#opening !== undefined || (stats !== undefined && identityOf(stats) === this.#identity)) return
-    const what = stats === undefined ? 'removed' : 'replaced or changed'
-    this.#opening = this.#makeAnew(what, stats).finally(() => {
+    this.#opening ??= this.#look().finally(() => {
       this.#opening = undefined
     })
   }
 
-  async #makeAnew(what: string, stats: Stats | undefined): Promise<void> {
+  async #look(): Promise<void> {
     try {
-      if (stats !== undefined) rmSync(this.#path)
-      if (!this.#closed) await this.open()
-      this.#parts.audit.note(`the socket was ${what}`)
-      this.#parts.onTrouble(undefined)
+      const { dir, audit, onTrouble } = this.#parts
+      const stats = dir.look(socketName)
+      if (this.#closed || (stats !== undefined && identityOf(stats) === this.#identity)) return
+      if (stats !== undefined) await dir.remove(socketName)
+      await this.open()
+      audit.note(`the socket was ${stats === undefined ? 'removed' : 'replaced or changed'}`)
+      onTrouble(undefined)
     } catch (error) {
       this.#parts.onTrouble(describeError(error))
     }
