@@ -81,7 +81,8 @@ export class TestAgent implements AsyncDisposable {
     const config = configOf(paths, choices)
     const boot = choices.boot ?? 'boot1'
     const journal = await openJournal({
-      file: join(paths.state, 'journal.sqlite'),
+      dir: SafeDir.open(paths.state),
+      name: 'journal.sqlite',
       agent: config.agent.id,
       boot,
       clock: world.clock,
