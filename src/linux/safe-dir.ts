@@ -14,7 +14,7 @@ import { readdir } from 'node:fs/promises'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { native } from './native.ts'
 import { Entry } from './safe-entry.ts'
-import { demandFile, demandSecret, failed, isOurs, modeOf, unsafe } from './safe-error.ts'
+import { demandFile, demandSecret, failed, unsafe } from './safe-error.ts'
 import { durableCalls, isOpenHere, removeNow, volatileCalls } from './safe-file.ts'
 import { openDirectory, openDirectoryIn, type OpenOptions } from './safe-open.ts'
 import { removeTree } from './safe-remove.ts'
@@ -137,25 +137,40 @@ export class SafeDir {
    */
   makeFifo(name: string): number {
     const path = this.pathOf(name)
+    const at = this.#at(name)
+    const umask = process.umask(0o077)
     try {
-      native().mkfifo(this.#at(name), 0o600)
+      native().mkfifo(at, 0o600)
     } catch (error) {
       if (errnoOf(error) !== 'EEXIST') throw failed(`make the FIFO ${path}`, error)
+    } finally {
+      process.umask(umask)
     }
-    using fifo = this.find(name)
+    using fifo = this.find(name)?.demand('FIFO')
     if (fifo === undefined) throw unsafe(`${path} was removed as soon as it was made`)
-    const { stats } = fifo.demand('FIFO')
-    if (!isOurs(stats) || (stats.mode & 0o077) !== 0)
-      throw unsafe(`${path} is not a FIFO of ours that only we can open`)
-    fifo.give({ mode: 0o600 })
+    // It is not put right: one with another mode is not of our making, and may have been another's a moment ago.
+    fifo.demandAccess({ mode: 0o600 })
     return fifo.open(constants.O_RDWR | constants.O_NONBLOCK)
   }
 
   /**
-   * A descriptor of a regular file by plain open(2) flags; the caller closes it. With O_CREAT it has the mode asked, whatever the
-   * umask and whoever made it. Throws `file-unsafe` when it is a link, has other names, or others own or can write it.
+   * A descriptor of a regular file by plain open(2) flags; the caller closes it. One that O_CREAT makes has the mode asked,
+   * whatever the umask. Throws `file-unsafe` when it is a link, has other names, or others own or can write it.
    */
   openFile(name: string, flags: number, mode = 0o600): number {
+    const { O_CREAT, O_EXCL } = constants
+    if ((flags & O_CREAT) === 0) return this.#openNow(name, flags, mode)
+    // In two steps, since only what we made ourselves is given a mode.
+    try {
+      return this.#openNow(name, flags | O_EXCL, mode)
+    } catch (error) {
+      const isThere = error instanceof KeepwardError && errnoOf(error.cause) === 'EEXIST'
+      if (!isThere || (flags & O_EXCL) !== 0) throw error
+      return this.#openNow(name, flags & ~O_CREAT, mode)
+    }
+  }
+
+  #openNow(name: string, flags: number, mode: number): number {
     const path = this.pathOf(name)
     let fd: number
     try {
@@ -165,13 +180,12 @@ export class SafeDir {
       throw failed(`open ${path}`, error)
     }
     try {
-      const stats = fstatSync(fd)
-      demandFile(stats, path)
-      if ((flags & constants.O_CREAT) !== 0 && modeOf(stats) !== mode) fchmodSync(fd, mode)
+      if ((flags & constants.O_CREAT) !== 0) fchmodSync(fd, mode)
+      demandFile(fstatSync(fd), path)
       return fd
     } catch (error) {
       closeSync(fd)
-      throw error instanceof KeepwardError ? error : failed(`set the mode of ${path}`, error)
+      throw error
     }
   }
 
@@ -195,7 +209,7 @@ export class SafeDir {
     return stats !== undefined && isOpenHere(stats)
   }
 
-  /** {@link remove} at once, on this thread, however long the disk takes. */
+  /** {@link remove} on this thread. */
   drop(name: string): void {
     try {
       removeNow(this.#at(name))
@@ -224,20 +238,16 @@ export class SafeDir {
   }
 
   /**
-   * A path of a file for a call that takes nothing else, bind(2): by the descriptor, so it is in this directory wherever that is
-   * moved. It is good until {@link hold} is released.
+   * A file's path by the descriptor, for a call that takes nothing else, such as bind(2). Good until {@link hold} is released.
    */
   via(name: string): string {
     return this.#at(name)
   }
 
-  /** Keeps the descriptor open after `close`, until what it returns is called. */
+  /** Keeps the descriptor open after `close`, until what it returns is called, once. */
   hold(): () => void {
     this.#pending++
-    let held = true
     return () => {
-      if (!held) return
-      held = false
       this.#pending--
       this.#closeWhenIdle()
     }

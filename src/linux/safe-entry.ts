@@ -61,9 +61,14 @@ export class Entry implements Disposable {
     } catch (error) {
       throw failed(`set the mode of ${this.#says}`, error)
     }
+    return this.demandAccess({ mode, ...(gid === undefined ? {} : { gid }) })
+  }
+
+  /** Throws `file-unsafe` unless it is ours with exactly this mode and group. */
+  demandAccess({ mode, gid }: Access): Stats {
     const { stats } = this
     if (isOurs(stats) && modeOf(stats) === mode && (gid === undefined || stats.gid === gid)) return stats
-    throw unsafe(`${this.#says} has not the owner and mode that it was given: uid ${stats.uid}, mode ${octal(stats)}`)
+    throw unsafe(`${this.#says} has not the owner and mode wanted: uid ${stats.uid}, mode ${octal(stats)}`)
   }
 
   /** A descriptor of the very same thing; the caller closes it. */

@@ -76,11 +76,11 @@ export async function listenAt(
   if (Buffer.byteLength(path) > 107)
     throw new KeepwardError('file-failed', `${path} is longer than a socket's path may be (107 bytes)`)
   await removeStaleSocket(dir, name)
-  await bind(server, dir, name, options.backlog)
+  await bind(server, dir, name, options)
   try {
     using socket = dir.find(name)?.demand('socket')
     if (socket === undefined) throw new KeepwardError('file-unsafe', `${path} was removed as soon as it was made`)
-    return socket.give(options)
+    return options.gid === undefined ? socket.demandAccess(options) : socket.give(options)
   } catch (error) {
     server.close()
     throw error
@@ -91,10 +91,16 @@ export async function listenAt(
  * By the directory's descriptor, wherever its path leads meanwhile. Closing the server unlinks the socket by the same path
  * (uv_pipe_t), so the descriptor must not become another directory's before that.
  */
-async function bind(server: Server, dir: SafeDir, name: string, backlog: number | undefined): Promise<void> {
+async function bind(
+  server: Server,
+  dir: SafeDir,
+  name: string,
+  { mode, gid, backlog }: Parameters<typeof listenAt>[3],
+): Promise<void> {
   const release = dir.hold()
   try {
-    const umask = process.umask(0o177)
+    // A socket is born with what the umask leaves of 0777 (unix(7)); one of a group waits for its group.
+    const umask = process.umask(0o777 & ~(gid === undefined ? mode : 0o600))
     try {
       // Binds before it returns, so the umask is ours alone.
       server.listen({ path: dir.via(name), backlog })
