@@ -71,7 +71,6 @@ export class SafeDir {
     return { path: this.path, fd: this.#fd }
   }
 
-  /** A directory in this one. */
   sub(name: string, options: DirectoryOptions = {}): SafeDir {
     const path = this.pathOf(name)
     return new SafeDir(path, openDirectoryIn(this.#fd, name, path, options), options.volatile ?? this.#volatile)
@@ -196,11 +195,7 @@ export class SafeDir {
 
   /** What bears the name now, a link not followed; undefined when nothing does. */
   look(name: string): Stats | undefined {
-    try {
-      return lstatSync(this.#at(name), { throwIfNoEntry: false })
-    } catch (error) {
-      throw failed(`look at ${this.pathOf(name)}`, error)
-    }
+    return attempt(`look at ${this.pathOf(name)}`, () => lstatSync(this.#at(name), { throwIfNoEntry: false }))
   }
 
   /** Whether this process has the file of that name open: what a library opened by its path is then the same file. */
@@ -211,30 +206,24 @@ export class SafeDir {
 
   /** {@link remove} on this thread. */
   drop(name: string): void {
-    try {
+    attempt(`remove ${this.pathOf(name)}`, () => {
       removeNow(this.#at(name))
-    } catch (error) {
-      throw failed(`remove ${this.pathOf(name)}`, error)
-    }
+    })
   }
 
   /** Gives a file another's name as one step, durably, on this thread. A symlink of that name is replaced, not followed. */
   replace(name: string, by: string): void {
-    try {
+    attempt(`replace ${this.pathOf(name)}`, () => {
       renameSync(this.#at(by), this.#at(name))
-    } catch (error) {
-      throw failed(`replace ${this.pathOf(name)}`, error)
-    }
+    })
     this.flush()
   }
 
   /** Waits until the names in it are on the disk. */
   flush(): void {
-    try {
+    attempt(`sync ${this.path}`, () => {
       fsyncSync(this.#fd)
-    } catch (error) {
-      throw failed(`sync ${this.path}`, error)
-    }
+    })
   }
 
   /**
@@ -296,6 +285,14 @@ export class SafeDir {
 }
 
 const nameForm = /^[A-Za-z0-9_][A-Za-z0-9_.@:-]{0,199}$/
+
+function attempt<T>(says: string, body: () => T): T {
+  try {
+    return body()
+  } catch (error) {
+    throw error instanceof KeepwardError ? error : failed(says, error)
+  }
+}
 
 function checkedName(name: string): string {
   if (nameForm.test(name)) return name

@@ -180,9 +180,10 @@ async function outcomeOf(does: Step): Promise<{ code: string; breach?: string }>
 
 /** What must stay as it is: a file, a directory with one, a FIFO and a socket that nobody serves. */
 function layOut(outside: string): string {
-  mkdirSync(join(outside, 'directory'), { recursive: true })
+  // As ours are, so that nothing but the link tells it from one of ours.
+  mkdirSync(join(outside, 'directory'), { recursive: true, mode: 0o700 })
   writeFileSync(join(outside, 'file'), canary, { mode: 0o644 })
-  writeFileSync(join(outside, 'directory', 'file'), canary, { mode: 0o644 })
+  writeFileSync(join(outside, 'directory', 'file'), canary)
   native().mkfifo(join(outside, 'fifo'), 0o644)
   const server = createServer().listen(join(outside, 'directory', 'bound'))
   // Under another name, so that closing the server leaves the socket.
