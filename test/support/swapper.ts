@@ -16,6 +16,8 @@ import { spawnSync } from 'node:child_process'
 // lies outside, as fast as it can, until it is killed. It says "ready" once it has begun. What fails was not allowed.
 
 const [directory = '', outside = '', ...names] = process.argv.slice(2)
+/** A directory that is swapped itself is moved away with all that it holds, so that who has it goes on in it. */
+const swapsWhole = names.includes('state')
 const store = join(directory, 'swapper-store')
 
 const tricks: readonly ((path: string, turn: number) => void)[] = [
@@ -47,7 +49,7 @@ const tricks: readonly ((path: string, turn: number) => void)[] = [
     linkSync(join(store, 'fifo'), path)
   },
   (path, turn) => {
-    const away = `${path}.away${String(turn % 4)}`
+    const away = `${path}.away${String(swapsWhole ? turn : turn % 4)}`
     renameSync(path, away)
     symlinkSync(join(outside, 'directory'), path)
   },
@@ -82,7 +84,8 @@ function attempt(body: () => void): void {
 function clear(path: string): void {
   try {
     unlinkSync(path)
-  } catch {
+  } catch (error) {
+    if (swapsWhole) throw error
     for (const name of readdirSync(path))
       attempt(() => {
         unlinkSync(join(path, name))
