@@ -3,6 +3,8 @@ import { DatabaseSync } from 'node:sqlite'
 import { randomBytes } from 'node:crypto'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
+import type { Entry } from '../linux/safe-entry.ts'
+import { unsafe } from '../linux/safe-error.ts'
 import { genesis } from './chain.ts'
 import { adoptCopy, copyOf, inMemory, logOf, makeCopy, openAlone, type Place } from './renew.ts'
 
@@ -47,14 +49,15 @@ export function openForWriting(place: Place, mustExist: boolean): DatabaseSync {
   return openWith(file, () => {
     adoptCopy(place)
     if (!mustExist && isEmpty(place)) create(place)
-    secure(place, place.name)
+    demandJournal(place)[Symbol.dispose]()
     const db = openAlone(place)
     try {
       // Before a byte of it is believed, and the log before a byte is written.
-      proveOpened(place, [place.name])
+      secureOpened(place, place.name)
       checkVersion(db, file)
       db.exec('PRAGMA journal_mode = WAL')
-      proveOpened(place, [place.name, logOf(place.name)])
+      secureOpened(place, place.name)
+      secureOpened(place, logOf(place.name))
       db.exec(`
         PRAGMA synchronous = FULL;
         PRAGMA wal_autocheckpoint = 4000;
@@ -80,7 +83,7 @@ export function openForReading(file: string): { readonly db: DatabaseSync; reado
       dir,
       name: dir.look(copyOf(basename(file))) === undefined ? basename(file) : copyOf(basename(file)),
     }
-    demandJournal(place, place.name)[Symbol.dispose]()
+    using journal = demandJournal(place)
     const db = openWith(file, () => {
       const opened = new DatabaseSync(dir.via(place.name), {
         timeout: 1000,
@@ -88,7 +91,7 @@ export function openForReading(file: string): { readonly db: DatabaseSync; reado
         allowExtension: false,
         readOnly: true,
       })
-      proveOpened(place, [place.name])
+      demandOpen(journal, place, place.name)
       checkVersion(opened, file)
       return opened
     })
@@ -145,37 +148,32 @@ const hints: Readonly<Record<number, string>> = {
   26: `the file is no journal or is damaged: ${moveAside}`,
 }
 
-/**
- * Nobody else reads or writes it. It is not opened for that: closing any descriptor that is open for reading or writing drops
- * the POSIX locks that this process holds on a file (fcntl(2), "record locks").
- */
-function secure(place: Place, name: string): void {
-  using file = demandJournal(place, name)
-  file.give({ mode: 0o600 })
+/** Throws `journal-failed` when there is none. */
+function demandJournal({ dir, name }: Place): Entry {
+  const file = dir.find(name, 'regular file')
+  if (file !== undefined) return file
+  throw new KeepwardError('journal-failed', `There is no journal ${dir.pathOf(name)}`)
 }
 
-function demandJournal({ dir, name: journal }: Place, name: string) {
-  const entry = dir.find(name)
-  if (entry === undefined) throw new KeepwardError('journal-failed', `There is no journal ${dir.pathOf(journal)}`)
-  try {
-    return entry.demand('regular file')
-  } catch (error) {
-    entry[Symbol.dispose]()
-    throw error
-  }
+/**
+ * What SQLite has open is what bears the name, and nobody else reads or writes it. It is not opened for that: closing any
+ * descriptor that is open for reading or writing drops the POSIX locks that this process holds on a file (fcntl(2), "record
+ * locks").
+ */
+function secureOpened(place: Place, name: string): void {
+  using file = place.dir.find(name, 'regular file')
+  demandOpen(file, place, name)
+  file?.give({ mode: 0o600 })
 }
 
 /** SQLite opens by path, each component of it anew: what it has must be what lies in the directory that we hold. */
-function proveOpened(place: Place, names: readonly string[]): void {
-  for (const name of names) {
-    secure(place, name)
-    if (place.dir.hasOpen(name)) continue
-    throw new KeepwardError('file-unsafe', `${place.dir.pathOf(name)} was replaced while it was opened`)
-  }
+function demandOpen(file: Entry | undefined, { dir }: Place, name: string): void {
+  if (file?.isOpenHere() === true) return
+  throw unsafe(`${dir.pathOf(name)} was replaced while it was opened`)
 }
 
 function isEmpty({ dir, name }: Place): boolean {
-  using file = dir.find(name)?.demand('regular file')
+  using file = dir.find(name, 'regular file')
   return file === undefined || file.stats.size === 0
 }
 

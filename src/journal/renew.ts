@@ -1,8 +1,8 @@
 import { closeSync, constants, fstatSync, fsyncSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
-import { KeepwardError } from '../base/error.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
+import { unsafe } from '../linux/safe-error.ts'
 
 // After a write that failed, a file must not be trusted again, whatever a later fsync says: the page cache takes the failed
 // blocks for written, and ext4 leaves the extents that it had just allocated marked as unwritten, so that after a power cut
@@ -36,7 +36,7 @@ export function makeCopy({ dir, name }: Place, fill: (path: string, draft: Place
     const { ino, size } = fstatSync(fd)
     // SQLite writes by path: what it wrote must be in the file that was made here.
     if (size === 0 || dir.look(draft)?.ino !== ino)
-      throw new KeepwardError('file-unsafe', `${dir.pathOf(draft)} was replaced while it was written`)
+      throw unsafe(`${dir.pathOf(draft)} was replaced while it was written`)
     fsyncSync(fd)
   } finally {
     closeSync(fd)
@@ -51,7 +51,7 @@ export function makeCopy({ dir, name }: Place, fill: (path: string, draft: Place
 export function adoptCopy(place: Place): void {
   const { dir, name } = place
   dropDraft(place)
-  using copy = dir.find(copyOf(name))?.demand('regular file')
+  using copy = dir.find(copyOf(name), 'regular file')
   if (copy === undefined) return
   dir.drop(logOf(name))
   dir.flush()

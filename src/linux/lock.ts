@@ -2,6 +2,7 @@ import { closeSync, constants, ftruncateSync, readSync, writeSync } from 'node:f
 import { KeepwardError } from '../base/error.ts'
 import { native } from './native.ts'
 import type { SafeDir } from './safe-dir.ts'
+import { unsafe } from './safe-error.ts'
 
 /** An exclusive claim on a directory; the kernel takes it back when the process ends, however that happens. */
 export interface Lock extends Disposable {
@@ -20,7 +21,7 @@ export function lockDirectory(dir: SafeDir, name = 'lock'): Lock {
   }
   if (readText(fd) === undefined) {
     closeSync(fd)
-    throw new KeepwardError('file-unsafe', `${dir.pathOf(name)} holds something else than a pid; it is left alone`)
+    throw unsafe(`${dir.pathOf(name)} holds something else than a pid; it is left alone`)
   }
   // The file stays when the lock goes: a name that is removed and made anew would have two locks.
   ftruncateSync(fd, 0)

@@ -1,22 +1,12 @@
-import {
-  closeSync,
-  constants,
-  fchmodSync,
-  fstatSync,
-  fsyncSync,
-  lstatSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  type Stats,
-} from 'node:fs'
+import { closeSync, constants, fstatSync, fsyncSync, lstatSync, openSync, readFileSync, renameSync } from 'node:fs'
+import type { Stats } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { native } from './native.ts'
-import { Entry } from './safe-entry.ts'
-import { demandFile, demandSecret, failed, unsafe } from './safe-error.ts'
-import { durableCalls, isOpenHere, removeNow, volatileCalls } from './safe-file.ts'
-import { openDirectory, openDirectoryIn, type OpenOptions } from './safe-open.ts'
+import { Entry, type Kind } from './safe-entry.ts'
+import { demandSecret, failed, unsafe } from './safe-error.ts'
+import { durableCalls, removeNow, volatileCalls } from './safe-file.ts'
+import { openDirectory, openDirectoryIn, openFileAt, type OpenOptions } from './safe-open.ts'
 import { removeTree } from './safe-remove.ts'
 
 export interface DirectoryOptions extends OpenOptions {
@@ -68,12 +58,12 @@ export class SafeDir {
   }
 
   get handle(): DirectoryHandle {
-    return { path: this.path, fd: this.#fd }
+    return { path: this.path, fd: this.#held }
   }
 
   sub(name: string, options: DirectoryOptions = {}): SafeDir {
     const path = this.pathOf(name)
-    return new SafeDir(path, openDirectoryIn(this.#fd, name, path, options), options.volatile ?? this.#volatile)
+    return new SafeDir(path, openDirectoryIn(this.#held, name, path, options), options.volatile ?? this.#volatile)
   }
 
   /** The path of a file in it, for the arguments of programs. */
@@ -145,7 +135,7 @@ export class SafeDir {
     } finally {
       process.umask(umask)
     }
-    using fifo = this.find(name)?.demand('FIFO')
+    using fifo = this.find(name, 'FIFO')
     if (fifo === undefined) throw unsafe(`${path} was removed as soon as it was made`)
     // It is not put right: one with another mode is not of our making, and may have been another's a moment ago.
     fifo.demandAccess({ mode: 0o600 })
@@ -157,51 +147,20 @@ export class SafeDir {
    * whatever the umask. Throws `file-unsafe` when it is a link, has other names, or others own or can write it.
    */
   openFile(name: string, flags: number, mode = 0o600): number {
-    const { O_CREAT, O_EXCL } = constants
-    if ((flags & O_CREAT) === 0) return this.#openNow(name, flags, mode)
-    // In two steps, since only what we made ourselves is given a mode.
-    try {
-      return this.#openNow(name, flags | O_EXCL, mode)
-    } catch (error) {
-      const isThere = error instanceof KeepwardError && errnoOf(error.cause) === 'EEXIST'
-      if (!isThere || (flags & O_EXCL) !== 0) throw error
-      return this.#openNow(name, flags & ~O_CREAT, mode)
-    }
+    return openFileAt(this.#at(name), this.pathOf(name), flags, mode)
   }
 
-  #openNow(name: string, flags: number, mode: number): number {
-    const path = this.pathOf(name)
-    let fd: number
-    try {
-      // Without O_NONBLOCK, opening a FIFO would wait for its other end for ever.
-      fd = openSync(this.#at(name), flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, mode)
-    } catch (error) {
-      throw failed(`open ${path}`, error)
-    }
-    try {
-      if ((flags & constants.O_CREAT) !== 0) fchmodSync(fd, mode)
-      demandFile(fstatSync(fd), path)
-      return fd
-    } catch (error) {
-      closeSync(fd)
-      throw error
-    }
-  }
-
-  /** What bears the name now, held; undefined when nothing does. */
-  find(name: string): Entry | undefined {
-    return Entry.find(this.#at(name), this.pathOf(name))
+  /**
+   * What bears the name now, held; undefined when nothing does. Throws `file-unsafe` unless it is of that kind, ours or
+   * root's, with one name.
+   */
+  find(name: string, kind: Kind): Entry | undefined {
+    return Entry.find(this.#at(name), this.pathOf(name), kind)
   }
 
   /** What bears the name now, a link not followed; undefined when nothing does. */
   look(name: string): Stats | undefined {
     return attempt(`look at ${this.pathOf(name)}`, () => lstatSync(this.#at(name), { throwIfNoEntry: false }))
-  }
-
-  /** Whether this process has the file of that name open: what a library opened by its path is then the same file. */
-  hasOpen(name: string): boolean {
-    const stats = this.look(name)
-    return stats !== undefined && isOpenHere(stats)
   }
 
   /** {@link remove} on this thread. */
@@ -222,7 +181,7 @@ export class SafeDir {
   /** Waits until the names in it are on the disk. */
   flush(): void {
     attempt(`sync ${this.path}`, () => {
-      fsyncSync(this.#fd)
+      fsyncSync(this.#held)
     })
   }
 
@@ -235,6 +194,7 @@ export class SafeDir {
 
   /** Keeps the descriptor open after `close`, until what it returns is called, once. */
   hold(): () => void {
+    if (!this.#open) throw new KeepwardError('internal', `${this.path} is closed`)
     this.#pending++
     return () => {
       this.#pending--
@@ -254,15 +214,13 @@ export class SafeDir {
   }
 
   async #attempt<T>(says: string, body: () => Promise<T>): Promise<T> {
-    if (!this.#open) throw new KeepwardError('internal', `${this.path} is closed`)
-    this.#pending++
+    const release = this.hold()
     try {
       return await body()
     } catch (error) {
       throw error instanceof KeepwardError ? error : failed(says, error)
     } finally {
-      this.#pending--
-      this.#closeWhenIdle()
+      release()
     }
   }
 
@@ -278,9 +236,14 @@ export class SafeDir {
     return `/proc/self/fd/${this.#fd}`
   }
 
+  /** The descriptor, which is no longer this directory's once it is closed. */
+  get #held(): number {
+    if (this.#open) return this.#fd
+    throw new KeepwardError('internal', `${this.path} is closed`)
+  }
+
   #at(name: string): string {
-    if (!this.#open) throw new KeepwardError('internal', `${this.path} is closed`)
-    return `${this.#self}/${checkedName(name)}`
+    return `/proc/self/fd/${this.#held}/${checkedName(name)}`
   }
 }
 

@@ -1,4 +1,5 @@
-import { chmodSync, chownSync, closeSync, constants, fstatSync, openSync, type Stats } from 'node:fs'
+import { chmodSync, chownSync, closeSync, constants, fstatSync, lstatSync, openSync, readdirSync } from 'node:fs'
+import type { Stats } from 'node:fs'
 import { errnoOf } from '../base/error.ts'
 import { demandOneName, failed, isOurs, modeOf, octal, unsafe } from './safe-error.ts'
 
@@ -23,13 +24,20 @@ export class Entry implements Disposable {
     this.#says = says
   }
 
-  /** `says`: its path for messages. Undefined when there is nothing. Throws `file-failed`. */
-  static find(path: string, says: string): Entry | undefined {
+  /**
+   * `says`: its path for messages. Undefined when there is nothing. Throws `file-failed`, and `file-unsafe` unless it is of
+   * that kind, ours or root's, with one name.
+   */
+  static find(path: string, says: string, kind: Kind): Entry | undefined {
+    const fd = openPath(path, says)
+    if (fd === undefined) return undefined
+    const entry = new Entry(fd, says)
     try {
-      return new Entry(openSync(path, O_PATH | constants.O_NOFOLLOW), says)
+      entry.#demand(kind, path)
+      return entry
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return undefined
-      throw failed(`look at ${says}`, error)
+      closeSync(fd)
+      throw error
     }
   }
 
@@ -41,16 +49,6 @@ export class Entry implements Disposable {
   /** Leads the kernel to it and nowhere else. */
   get path(): string {
     return `/proc/self/fd/${this.#fd}`
-  }
-
-  /** Throws `file-unsafe` unless it is such a thing of ours, or root's, with one name. */
-  demand(kind: keyof typeof kinds): this {
-    const { stats } = this
-    if (stats.isSymbolicLink()) throw unsafe(`${this.#says} must be a ${kind}: it is a symlink`)
-    if (!kinds[kind](stats) || (stats.uid !== 0 && !isOurs(stats)))
-      throw unsafe(`${this.#says} is not a ${kind} of ours; it is left alone`)
-    demandOneName(stats, this.#says)
-    return this
   }
 
   /** Gives it exactly this mode, whatever the umask was, and looks whether that holds. Throws `file-unsafe`, `file-failed`. */
@@ -80,13 +78,51 @@ export class Entry implements Disposable {
     }
   }
 
+  /** Whether this process has it open in any thread: what a library opened by a path is then this. */
+  isOpenHere(): boolean {
+    const { ino, dev } = this.stats
+    return readdirSync('/proc/self/fd').some((name) => {
+      const fd = Number(name)
+      const found = fd === this.#fd ? undefined : statsOf(fd)
+      return found?.ino === ino && found.dev === dev
+    })
+  }
+
   [Symbol.dispose](): void {
     closeSync(this.#fd)
   }
+
+  #demand(kind: Kind, path: string): void {
+    const { stats } = this
+    if (stats.isSymbolicLink()) throw unsafe(`${this.#says} must be a ${kind}: it is a symlink`)
+    if (!kinds[kind](stats) || (stats.uid !== 0 && !isOurs(stats)))
+      throw unsafe(`${this.#says} is not a ${kind} of ours; it is left alone`)
+    demandOneName(stats, lstatSync(path, { throwIfNoEntry: false }), this.#says)
+  }
 }
+
+export type Kind = keyof typeof kinds
 
 const kinds = {
   'regular file': (stats: Stats) => stats.isFile(),
   FIFO: (stats: Stats) => stats.isFIFO(),
   socket: (stats: Stats) => stats.isSocket(),
+}
+
+function openPath(path: string, says: string): number | undefined {
+  try {
+    return openSync(path, O_PATH | constants.O_NOFOLLOW)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined
+    throw failed(`look at ${says}`, error)
+  }
+}
+
+/** Undefined when another thread has closed it meanwhile. */
+function statsOf(fd: number): Stats | undefined {
+  try {
+    return fstatSync(fd)
+  } catch {
+    return undefined
+  }
 }

@@ -3,15 +3,15 @@ import {
   constants,
   fchmodSync,
   fstatSync,
+  lstatSync,
   openSync,
-  readdirSync,
   readSync,
   renameSync,
   type Stats,
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
+import { type FileHandle, lstat, open, rename, unlink } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
 import { errnoOf } from '../base/error.ts'
 import { demandFile, isOurs, modeOf, octal, unsafe } from './safe-error.ts'
@@ -40,11 +40,12 @@ export const durableCalls: FileCalls = {
     await syncDirectory(directory)
   },
   async read(directory, name, says, maxBytes) {
-    const file = await open(`${directory}/${name}`, readFlags).catch(unlessAbsent)
+    const path = `${directory}/${name}`
+    const file = await open(path, readFlags).catch(unlessAbsent)
     if (file === undefined) return undefined
     try {
-      const stats = await file.stat()
-      const bytes = bufferFor(stats, says, maxBytes)
+      const opened = await file.stat()
+      const bytes = bufferFor(opened, await lstat(path).catch(unlessAbsent), says, maxBytes)
       return checkedPart(bytes, (await file.read(bytes, 0, bytes.length, 0)).bytesRead, says)
     } finally {
       await file.close()
@@ -78,10 +79,12 @@ export const volatileCalls: FileCalls = {
     }),
   read: (directory, name, says, maxBytes) =>
     promised(() => {
-      const fd = unlessMissing(() => openSync(`${directory}/${name}`, readFlags))
+      const path = `${directory}/${name}`
+      const fd = unlessMissing(() => openSync(path, readFlags))
       if (fd === undefined) return undefined
       try {
-        const bytes = bufferFor(fstatSync(fd), says, maxBytes)
+        const opened = fstatSync(fd)
+        const bytes = bufferFor(opened, lstatSync(path, { throwIfNoEntry: false }), says, maxBytes)
         return checkedPart(bytes, readSync(fd, bytes, 0, bytes.length, 0), says)
       } finally {
         closeSync(fd)
@@ -126,23 +129,6 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** Whether a descriptor of this process, in any of its threads, is of this very file. */
-export function isOpenHere(file: Stats): boolean {
-  return readdirSync('/proc/self/fd').some((fd) => {
-    const found = statsOf(Number(fd))
-    return found?.ino === file.ino && found.dev === file.dev
-  })
-}
-
-/** Undefined when another thread has closed it meanwhile. */
-function statsOf(fd: number): Stats | undefined {
-  try {
-    return fstatSync(fd)
-  } catch {
-    return undefined
-  }
-}
-
 /** There are file systems that give files another owner, or know no modes. */
 function demandMade(stats: Stats, name: string, mode: number): void {
   if (isOurs(stats) && modeOf(stats) === mode) return
@@ -150,10 +136,10 @@ function demandMade(stats: Stats, name: string, mode: number): void {
 }
 
 /** One byte more than the file holds, to see it grow. Throws when it is not to be read. */
-function bufferFor(stats: Stats, path: string, maxBytes: number): Buffer {
-  demandFile(stats, path)
-  if (stats.size > maxBytes) throw unsafe(`${path} is ${stats.size} bytes, at most ${maxBytes} are read`)
-  return Buffer.alloc(stats.size + 1)
+function bufferFor(opened: Stats, named: Stats | undefined, path: string, maxBytes: number): Buffer {
+  demandFile(opened, named, path)
+  if (opened.size > maxBytes) throw unsafe(`${path} is ${opened.size} bytes, at most ${maxBytes} are read`)
+  return Buffer.alloc(opened.size + 1)
 }
 
 function checkedPart(bytes: Buffer, bytesRead: number, path: string): Buffer {

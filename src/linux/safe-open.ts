@@ -1,13 +1,13 @@
-import { closeSync, constants, fchmodSync, fstatSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, constants, fchmodSync, fstatSync, fsyncSync, lstatSync, mkdirSync, openSync } from 'node:fs'
 import { errnoOf, KeepwardError } from '../base/error.ts'
-import { failed, isOurs, modeOf, octal } from './safe-error.ts'
+import { demandFile, failed, isOurs, modeOf, octal } from './safe-error.ts'
 
 export interface OpenOptions {
   /** Make what is missing: parents 0755, the directory itself `mode`. */
   readonly create?: boolean
   /**
-   * The exact permission bits that the directory must have; 0700. Whether others may pass through it is set on one of ours. `any`:
-   * others may read it.
+   * The exact permission bits that the directory must have; 0700. Whether others may pass through it is set on one of ours. `any`
+   * is for one that we only read in: others may read it too, and if it is sticky, as /tmp is, they may have files of their own there.
    */
   readonly mode?: number | 'any'
 }
@@ -38,16 +38,31 @@ export function openDirectoryIn(parent: number, name: string, path: string, opti
   const mode = options.mode ?? 0o700
   if (mode === 'any') return enter(parent, name, path)
   const fd = options.create === true ? enterOrMake(parent, name, path, mode) : enter(parent, name, path)
-  const stats = fstatSync(fd)
-  if (isOurs(stats) && modeOf(stats) === mode) return fd
-  if (isOurs(stats) && (modeOf(stats) ^ mode) === passBits) {
-    fchmodSync(fd, mode)
-    return fd
-  }
-  closeSync(fd)
-  throw new KeepwardError('directory-unsafe', `${path} belongs to uid ${stats.uid} with mode ${octal(stats)}`, {
-    hint: `chown it to uid ${process.geteuid?.() ?? 0} and chmod it to ${mode.toString(8).padStart(4, '0')}`,
+  return closedOnError(fd, () => {
+    const stats = fstatSync(fd)
+    if (isOurs(stats) && (modeOf(stats) ^ mode) === passBits) fchmodSync(fd, mode)
+    else if (!isOurs(stats) || modeOf(stats) !== mode)
+      throw new KeepwardError('directory-unsafe', `${path} belongs to uid ${stats.uid} with mode ${octal(stats)}`, {
+        hint: `chown it to uid ${process.geteuid?.() ?? 0} and chmod it to ${mode.toString(8).padStart(4, '0')}`,
+      })
   })
+}
+
+/**
+ * A descriptor of a regular file by open(2) flags: `at` is its path by descriptor, `path` for messages. See
+ * {@link SafeDir.openFile}.
+ */
+export function openFileAt(at: string, path: string, flags: number, mode: number): number {
+  const { O_CREAT, O_EXCL } = constants
+  if ((flags & O_CREAT) === 0) return openFileOnce(at, path, flags, mode)
+  // In two steps, since only what we made ourselves is given a mode.
+  try {
+    return openFileOnce(at, path, flags | O_EXCL, mode)
+  } catch (error) {
+    const isThere = error instanceof KeepwardError && errnoOf(error.cause) === 'EEXIST'
+    if (!isThere || (flags & O_EXCL) !== 0) throw error
+    return openFileOnce(at, path, flags & ~O_CREAT, mode)
+  }
 }
 
 const sticky = 0o1000
@@ -65,17 +80,20 @@ function enter(parent: number | undefined, name: string, path: string): number {
   try {
     fd = openSync(parent === undefined ? '/' : `/proc/self/fd/${parent}/${name}`, flags)
   } catch (cause) {
-    const symlink = ['ENOTDIR', 'ELOOP'].includes(errnoOf(cause) ?? '')
-    if (symlink) throw new KeepwardError('directory-unsafe', `${path} is a symlink or no directory`, { cause })
-    throw failed(`open the directory ${path}`, cause)
+    if (!['ENOTDIR', 'ELOOP'].includes(errnoOf(cause) ?? '')) throw failed(`open the directory ${path}`, cause)
+    throw new KeepwardError('directory-unsafe', `${path} is a symlink or no directory`, {
+      cause,
+      hint: 'give the path of the directory itself, with no link on the way',
+    })
   }
-  const stats = fstatSync(fd)
-  // A sticky directory such as /tmp lets others add names, but not replace those of others (inode(7)).
-  const closed = (stats.mode & 0o022) === 0 || (stats.mode & sticky) !== 0
-  if ((stats.uid === 0 || isOurs(stats)) && closed) return fd
-  closeSync(fd)
-  throw new KeepwardError('directory-unsafe', `Others can change ${path}: owner ${stats.uid}, mode ${octal(stats)}`, {
-    hint: 'it and every directory above it must belong to root, or to us, and be writable by no one else',
+  return closedOnError(fd, () => {
+    const stats = fstatSync(fd)
+    // A sticky directory such as /tmp lets others add names, but not replace those of others (inode(7)).
+    const closed = (stats.mode & 0o022) === 0 || (stats.mode & sticky) !== 0
+    if ((stats.uid === 0 || isOurs(stats)) && closed) return
+    throw new KeepwardError('directory-unsafe', `Others can change ${path}: owner ${stats.uid}, mode ${octal(stats)}`, {
+      hint: 'it and every directory above it must belong to root, or to us, and be writable by no one else',
+    })
   })
 }
 
@@ -93,15 +111,38 @@ function enterOrMake(parent: number, name: string, path: string, mode: number): 
 function make(parent: number, name: string, path: string, mode: number): void {
   try {
     mkdirSync(`/proc/self/fd/${parent}/${name}`, { mode: 0o700 })
+    fsyncSync(parent)
   } catch (error) {
     if (errnoOf(error) === 'EEXIST') return
     throw failed(`make the directory ${path}`, error)
   }
-  const fd = enter(parent, name, path)
-  try {
+  const fd = closedOnError(enter(parent, name, path), (made) => {
     // mkdir's mode passes the umask, fchmod's does not.
-    fchmodSync(fd, mode)
-  } finally {
+    fchmodSync(made, mode)
+  })
+  closeSync(fd)
+}
+
+function openFileOnce(at: string, path: string, flags: number, mode: number): number {
+  let fd: number
+  try {
+    // Without O_NONBLOCK, opening a FIFO would wait for its other end for ever.
+    fd = openSync(at, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, mode)
+  } catch (error) {
+    throw failed(`open ${path}`, error)
+  }
+  return closedOnError(fd, () => {
+    if ((flags & constants.O_CREAT) !== 0) fchmodSync(fd, mode)
+    demandFile(fstatSync(fd), lstatSync(at, { throwIfNoEntry: false }), path)
+  })
+}
+
+function closedOnError(fd: number, check: (fd: number) => void): number {
+  try {
+    check(fd)
+    return fd
+  } catch (error) {
     closeSync(fd)
+    throw error
   }
 }

@@ -6,6 +6,7 @@ import { errnoOf, KeepwardError } from '../base/error.ts'
 import { native } from './native.ts'
 import type { SafeDir } from './safe-dir.ts'
 import type { Entry } from './safe-entry.ts'
+import { unsafe } from './safe-error.ts'
 
 /** Who connected: the process as it was at connect(2) (unix(7), SO_PEERCRED); the numbers are of our namespaces. */
 export interface Peer {
@@ -78,8 +79,8 @@ export async function listenAt(
   await removeStaleSocket(dir, name)
   await bind(server, dir, name, options)
   try {
-    using socket = dir.find(name)?.demand('socket')
-    if (socket === undefined) throw new KeepwardError('file-unsafe', `${path} was removed as soon as it was made`)
+    using socket = dir.find(name, 'socket')
+    if (socket === undefined) throw unsafe(`${path} was removed as soon as it was made`)
     return options.gid === undefined ? socket.demandAccess(options) : socket.give(options)
   } catch (error) {
     server.close()
@@ -117,11 +118,19 @@ async function bind(
 
 /** Removes a socket of ours that nobody answers at. Absent is fine. */
 export async function removeStaleSocket(dir: SafeDir, name: string): Promise<void> {
-  using socket = dir.find(name)?.demand('socket')
+  using socket = dir.find(name, 'socket')
   if (socket === undefined) return
-  if (await answers(socket)) throw new KeepwardError('state-in-use', `Another process listens at ${dir.pathOf(name)}`)
-  await dir.remove(name)
+  if (await answers(socket)) throw inUse(dir.pathOf(name))
+  // The one that was asked is held, so that no other can have its inode number: who took the name meanwhile has just begun.
+  const now = dir.look(name)
+  if (now !== undefined && now.ino !== socket.stats.ino) throw inUse(dir.pathOf(name))
+  dir.drop(name)
 }
+
+const inUse = (path: string): KeepwardError =>
+  new KeepwardError('state-in-use', `Another process listens at ${path}`, {
+    hint: 'stop the other agent, or give this one directories of its own',
+  })
 
 /** Connecting to a Unix socket is decided at once: no deadline is needed, save for a full backlog, which is an answer. */
 async function answers({ path }: Entry): Promise<boolean> {
