@@ -4,17 +4,21 @@ import { once } from 'node:events'
 import {
   closeSync,
   chmodSync,
+  fstatSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { KeepwardError } from '../../src/base/error.ts'
 import { systemClock } from '../../src/base/instant.ts'
 import { openJournal } from '../../src/journal/journal.ts'
@@ -26,14 +30,15 @@ import { listenAt } from '../../src/linux/unix-socket.ts'
 const ours = 'keepward wrote this\n'
 const canary = 'nobody may read or change this\n'
 const names = ['file', 'lock', 'fifo', 'socket', 'sub', 'tree']
-/** What an attack may make us say; the last is an answer at a socket that the attacker linked. */
-const refusals = new Set(['directory-unsafe', 'file-unsafe', 'file-failed', 'state-in-use'])
+const journalNames = ['', '-wal', '.draft', '.copy'].map((end) => `journal.sqlite${end}`)
+/** What an attack may make us say; one may link a socket at which somebody answers, or a file that SQLite cannot use. */
+const refusals = new Set(['directory-unsafe', 'file-unsafe', 'file-failed', 'state-in-use', 'journal-failed'])
 
 /**
- * `inside`: root, in our directory. `above`: root, on the directory itself. `stranger`: another user beside it, in a directory
- * that all may write.
+ * `inside`: root, in our directory. `journal`: the same, on the journal's files, less often, so that one gets made at times.
+ * `above`: root, on the directory itself. `stranger`: another user, in the directory above, which all may write, as /tmp.
  */
-export type Attacker = 'inside' | 'above' | 'stranger'
+export type Attacker = 'inside' | 'journal' | 'above' | 'stranger'
 
 export interface RaceOptions {
   /** One step each: a file written, a socket made, ... */
@@ -51,22 +56,23 @@ export interface RaceFound {
   readonly breaches: readonly string[]
 }
 
-/** Work in a directory while another process swaps what is in it for links to canaries. */
+/** Work in a directory while another process swaps what is in it for links to what lies outside. */
 export async function race({ rounds, limitMs = Infinity, attacker }: RaceOptions): Promise<RaceFound> {
   const home = mkdtempSync('/tmp/kwt-race-')
   chmodSync(home, 0o711)
-  const outside = layOut(join(home, 'outside'))
+  const outside = await layOut(join(home, 'outside'))
   const before = portrait(outside)
   const parent = join(home, 'parent')
   mkdirSync(parent)
   chmodSync(parent, attacker === 'stranger' ? 0o1777 : 0o700)
   const state = join(parent, 'state')
   mkdirSync(state, { mode: 0o700 })
-  const swapper = start(attacker, attacker === 'inside' ? state : parent, outside)
+  const swapper = start(attacker, attacker === 'inside' || attacker === 'journal' ? state : parent, outside)
   const outcomes: Record<string, number> = {}
   const breaches: string[] = []
   const endAt = performance.now() + limitMs
   let done = 0
+  const descriptors = openDescriptors()
   let dir = SafeDir.open(state)
   const takeStep = async (step: string, does: Step) => {
     const outcome = await outcomeOf(does)
@@ -76,7 +82,7 @@ export async function race({ rounds, limitMs = Infinity, attacker }: RaceOptions
     done += 1
   }
   try {
-    if (swapper.stdout !== null) await once(swapper.stdout, 'data')
+    await ready(swapper)
     for (let turn = 0; done < rounds && performance.now() < endAt && breaches.length === 0; turn += 1) {
       if (attacker === 'above')
         await takeStep('open', () =>
@@ -86,8 +92,7 @@ export async function race({ rounds, limitMs = Infinity, attacker }: RaceOptions
             dir = again
           }),
         )
-      // SQLite goes by the path of the directory, so who may replace that can make it open another.
-      const steps = stepsOf(dir, parent, attacker === 'above' ? 1 : turn)
+      const steps = stepsOf[attacker]({ dir, outside, parent, name: names[turn % names.length] ?? '' })
       for (const [step, does] of Object.entries(steps)) await takeStep(step, does)
     }
   } finally {
@@ -97,19 +102,40 @@ export async function race({ rounds, limitMs = Infinity, attacker }: RaceOptions
     await gone
   }
   breaches.push(...differences(before, portrait(outside)))
+  const left = openDescriptors() - descriptors
+  // Sockets end a moment after they are closed.
+  if (left > 10) breaches.push(`${String(left)} descriptors were left open`)
   rmSync(home, { recursive: true, force: true })
   return { rounds: done, outcomes, breaches }
 }
 
 type Step = () => Promise<unknown>
 
-function stepsOf(dir: SafeDir, parent: string, round: number): Record<string, Step> {
+interface Stage {
+  readonly dir: SafeDir
+  readonly outside: string
+  readonly parent: string
+  /** One that the stranger swaps. */
+  readonly name: string
+}
+
+// SQLite goes by the path of the directory, so who may replace that can make it open another: no journal under `above`.
+const stepsOf: Readonly<Record<Attacker, (stage: Stage) => Record<string, Step>>> = {
+  inside: stepsIn,
+  journal: ({ dir }) => ({
+    clear: async () => {
+      for (const name of journalNames) await dir.removeDirectory(name)
+    },
+    journal: () => journalOnce(dir),
+  }),
+  above: stepsIn,
+  stranger: stepsBeside,
+}
+
+function stepsIn({ dir, outside }: Stage): Record<string, Step> {
   return {
     write: () => dir.write('file', ours),
-    read: async () => {
-      const text = await dir.readText('file')
-      if (text !== undefined && text !== ours && text !== '') throw new Error(`read ${text}`)
-    },
+    read: () => readOurs(dir, 'file'),
     remove: () => dir.remove('file'),
     lock: () =>
       now(() => {
@@ -117,7 +143,10 @@ function stepsOf(dir: SafeDir, parent: string, round: number): Record<string, St
       }),
     fifo: () =>
       now(() => {
-        closeSync(dir.makeFifo('fifo'))
+        const fd = dir.makeFifo('fifo')
+        const { ino } = fstatSync(fd)
+        closeSync(fd)
+        if (ino === statSync(join(outside, 'pipe')).ino) throw new Error('it opened a FIFO of others')
       }),
     socket: () => listenOnce(dir),
     sub: async () => {
@@ -128,15 +157,37 @@ function stepsOf(dir: SafeDir, parent: string, round: number): Record<string, St
     tree: async () => {
       using tree = dir.sub('tree', { create: true })
       await tree.write('file', ours)
-      await dir.removeDirectory('tree')
     },
+    clear: () => dir.removeDirectory('tree'),
     list: () => dir.list(),
-    beside: () =>
-      now(() => {
-        SafeDir.open(join(parent, names[round % names.length] ?? ''), { create: true }).close()
-      }),
-    ...(round % 50 === 0 ? { journal: () => journalOnce(dir) } : {}),
   }
+}
+
+function stepsBeside({ parent, name }: Stage): Record<string, Step> {
+  return {
+    directory: async () => {
+      const path = join(parent, name)
+      using dir = SafeDir.open(path, { create: true })
+      await dir.write('file', ours)
+      await readOurs(dir, 'file')
+      await dir.remove('file')
+      // So that the name is free for the next attack: nobody else may remove what is ours.
+      rmdirSync(path)
+    },
+    read: async () => {
+      using above = SafeDir.open(parent, { mode: 'any' })
+      await readOurs(above, name)
+    },
+    remove: async () => {
+      using above = SafeDir.open(parent, { mode: 'any' })
+      await above.removeDirectory(name)
+    },
+  }
+}
+
+async function readOurs(dir: SafeDir, name: string): Promise<void> {
+  const text = await dir.readText(name)
+  if (text !== undefined && text !== ours && text !== '') throw new Error(`read ${text}`)
 }
 
 const now = async (body: () => void): Promise<void> => {
@@ -156,7 +207,13 @@ async function journalOnce(dir: SafeDir): Promise<void> {
   const retain = { days: 1, sizeBytes: 1e6 }
   const journal = await openJournal({ dir, name: 'journal.sqlite', agent: 'a', boot: 'b', clock: systemClock, retain })
   try {
-    await journal.append({ kind: 'transition', router: 'r1', at: systemClock(), body: {} }).durable
+    const { durable } = journal.append({ kind: 'transition', router: 'r1', at: systemClock(), body: {} })
+    // A journal whose file was taken away waits for it to come back, for as long as that takes.
+    const late = delay(500, undefined, { ref: false }).then(() => {
+      throw new KeepwardError('journal-failed', 'nothing is acknowledged')
+    })
+    for (const end of [durable, late]) end.catch(() => undefined)
+    await Promise.race([durable, late])
   } finally {
     await journal.close(2000)
   }
@@ -178,13 +235,19 @@ async function outcomeOf(does: Step): Promise<{ code: string; breach?: string }>
   }
 }
 
-/** What must stay as it is: a file, a directory with one, a FIFO and a socket that nobody serves. */
-function layOut(outside: string): string {
+/** What must stay as it is: files, a directory with one, FIFOs, a journal and a socket that nobody serves. */
+async function layOut(outside: string): Promise<string> {
   // As ours are, so that nothing but the link tells it from one of ours.
-  mkdirSync(join(outside, 'directory'), { recursive: true, mode: 0o700 })
+  mkdirSync(outside, { mode: 0o700 })
+  mkdirSync(join(outside, 'directory'), { mode: 0o700 })
   writeFileSync(join(outside, 'file'), canary, { mode: 0o644 })
   writeFileSync(join(outside, 'directory', 'file'), canary)
+  // What a lock and a FIFO would take for their own, but for the link.
+  writeFileSync(join(outside, 'pid'), '12345\n', { mode: 0o600 })
+  native().mkfifo(join(outside, 'pipe'), 0o600)
   native().mkfifo(join(outside, 'fifo'), 0o644)
+  using dir = SafeDir.open(outside)
+  await journalOnce(dir)
   const server = createServer().listen(join(outside, 'directory', 'bound'))
   // Under another name, so that closing the server leaves the socket.
   renameSync(join(outside, 'directory', 'bound'), join(outside, 'socket'))
@@ -195,11 +258,24 @@ function layOut(outside: string): string {
 
 function start(attacker: Attacker, directory: string, outside: string): ChildProcess {
   const file = new URL('./swapper.ts', import.meta.url).pathname
-  return spawn(process.execPath, [file, directory, outside, ...(attacker === 'above' ? ['state'] : names)], {
+  const swapped = { inside: names, journal: journalNames, above: ['state'], stranger: names }[attacker]
+  return spawn(process.execPath, [file, directory, outside, ...swapped], {
     stdio: ['ignore', 'pipe', 'ignore'],
     ...(attacker === 'stranger' ? { uid: 65_534, gid: 65_534 } : {}),
   })
 }
+
+/** Throws when it ends instead. */
+async function ready(swapper: ChildProcess): Promise<void> {
+  if (swapper.stdout === null) throw new Error('the swapper has no output')
+  const ended = once(swapper, 'exit').then(([status]) => {
+    throw new Error(`the swapper ended with ${String(status)}`)
+  })
+  await Promise.race([once(swapper.stdout, 'data'), ended])
+  ended.catch(() => undefined)
+}
+
+const openDescriptors = (): number => readdirSync('/proc/self/fd').length
 
 function portrait(outside: string): Map<string, string> {
   const paths = ['.', ...readdirSync(outside, { recursive: true, encoding: 'utf8' })].sort()

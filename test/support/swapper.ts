@@ -19,6 +19,9 @@ const [directory = '', outside = '', ...names] = process.argv.slice(2)
 /** A directory that is swapped itself is moved away with all that it holds, so that who has it goes on in it. */
 const swapsWhole = names.includes('state')
 const store = join(directory, 'swapper-store')
+/** Making a journal takes as long as a thousand swaps. */
+const isSlow = names.includes('journal.sqlite')
+const never = new Int32Array(new SharedArrayBuffer(4))
 
 const tricks: readonly ((path: string, turn: number) => void)[] = [
   (path) => {
@@ -26,6 +29,15 @@ const tricks: readonly ((path: string, turn: number) => void)[] = [
   },
   (path) => {
     linkSync(join(outside, 'file'), path)
+  },
+  (path) => {
+    symlinkSync(join(outside, 'pid'), path)
+  },
+  (path) => {
+    symlinkSync(join(outside, 'pipe'), path)
+  },
+  (path) => {
+    symlinkSync(join(outside, 'journal.sqlite'), path)
   },
   (path) => {
     symlinkSync(join(outside, 'directory'), path)
@@ -49,7 +61,10 @@ const tricks: readonly ((path: string, turn: number) => void)[] = [
     linkSync(join(store, 'fifo'), path)
   },
   (path, turn) => {
-    const away = `${path}.away${String(swapsWhole ? turn : turn % 4)}`
+    const away = `${path}.away${swapsWhole ? String(turn) : ''}`
+    attempt(() => {
+      clear(away)
+    })
     renameSync(path, away)
     symlinkSync(join(outside, 'directory'), path)
   },
@@ -64,6 +79,7 @@ for (let turn = 0, seed = process.pid; ; turn += 1) {
   seed = (Math.imul(seed, 1_103_515_245) + 12_345) & 0x7fff_ffff
   const path = join(directory, names[(seed >> 8) % names.length] ?? '')
   const trick = tricks[(seed >> 16) % tricks.length]
+  if (isSlow) Atomics.wait(never, 0, 0, seed % 64)
   // Now and then it stands aside, so that what is attacked gets past its first step.
   if (seed % 3 !== 0)
     attempt(() => {
