@@ -2,7 +2,7 @@ import { closeSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { describeError, KeepwardError } from '../base/error.ts'
 import { lineCutter } from '../base/lines.ts'
-import { connectForDescriptor } from '../linux/unix-socket.ts'
+import { connectForDescriptor } from '../linux/descriptor.ts'
 import type { HostAnswers, HostOperation, RootEvent, RootHalf, Table } from './operation.ts'
 import { errorOf, maxReplyBytes, maxUnderWay, readReply, type Ask, type Reply, type Request } from './wire.ts'
 

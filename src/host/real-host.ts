@@ -19,15 +19,7 @@ import { compareConfig, writeConfig, type RenderPlace } from './keepalived-confi
 import { clearVirtualAddresses } from './leftover.ts'
 import { namespaceBatch } from './namespace-batch.ts'
 import { ensureNamespace, namespaceReady } from './namespace.ts'
-import type {
-  HostAnswers,
-  HostOperation,
-  Inspection,
-  NamespaceLook,
-  RootEvent,
-  RootHalf,
-  Table,
-} from './operation.ts'
+import type { HostAnswers, HostOperation, Inspection, NamespaceLook, RootEvent, RootHalf, Table } from './operation.ts'
 import { listOwned } from './owned.ts'
 import { endKeepalived, removeRouter } from './removal.ts'
 import { RouterTable, unknownRouter } from './router-table.ts'

@@ -19,7 +19,10 @@ export type Request = Ask & { readonly id: number }
 
 export type Reply =
   | { readonly id: number; readonly answer: unknown }
-  | { readonly id: number; readonly error: { readonly code: ErrorCode; readonly message: string; readonly hint?: string } }
+  | {
+      readonly id: number
+      readonly error: { readonly code: ErrorCode; readonly message: string; readonly hint?: string }
+    }
   | { readonly event: RootEvent }
 
 /** Requests are short. */

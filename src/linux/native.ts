@@ -55,6 +55,8 @@ export interface Native {
   sendDescriptor(socket: number, fd: number): void
   /** What came with the next byte, which is read; -1 while nothing has come. */
   receiveDescriptor(socket: number): number
+  /** Bytes that have come to a stream socket and that nobody has read. */
+  unreadBytes(fd: number): number
   flock(fd: number): boolean
   mkfifo(path: string, mode: number): void
   /** CLOCK_BOOTTIME in nanoseconds. */

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { chmodSync, chownSync, closeSync, lstatSync, unlinkSync } from 'node:fs'
-import { connect, createServer, Socket, type Server } from 'node:net'
-import { setTimeout as pause } from 'node:timers/promises'
+import type { Stats } from 'node:fs'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { native } from './native.ts'
 import type { SafeDir } from './safe-dir.ts'
+import type { Access, Entry } from './safe-entry.ts'
+import { unsafe } from './safe-error.ts'
 
 /** Who connected: the process as it was at connect(2) (unix(7), SO_PEERCRED); the numbers are of our namespaces. */
 export interface Peer {
@@ -38,55 +39,10 @@ export function peerOf(socket: Socket, groups: 'with-groups' | 'without-groups')
   }
 }
 
-/** Sends a copy of a descriptor as the first thing on a connection that was just accepted. Throws `file-failed`. */
-export function sendDescriptor(socket: Socket, fd: number): void {
-  try {
-    native().sendDescriptor(descriptorOf(socket) ?? -1, fd)
-  } catch (cause) {
-    throw new KeepwardError('file-failed', 'Cannot send a descriptor', { cause })
-  }
-}
-
-/**
- * Connects to a socket whose owner sends a descriptor first, and gives both, the connection paused. Rejects with `host-unreachable` when nobody
- * listens or nothing comes within the deadline, with `permission-denied` when the owner is not of that uid.
- */
-export async function connectForDescriptor(
-  path: string,
-  ownerUid: number,
-  deadlineMs: number,
-): Promise<{ readonly socket: Socket; readonly fd: number }> {
-  const unreachable = (cause: unknown) =>
-    new KeepwardError('host-unreachable', `Nobody answers at ${path}`, { cause, hint: 'is keepward-host running?' })
-  let connection: number
-  try {
-    connection = native().connectUnix(path)
-  } catch (cause) {
-    throw unreachable(cause)
-  }
-  try {
-    checkOwner(path, connection, ownerUid)
-    const untilMs = performance.now() + deadlineMs
-    for (;;) {
-      const fd = native().receiveDescriptor(connection)
-      if (fd >= 0) return { socket: new Socket({ fd: connection, readable: true, writable: true }), fd }
-      if (performance.now() > untilMs) throw new Error(`it sends nothing within ${deadlineMs} ms`)
-      await pause(pollMs)
-    }
-  } catch (cause) {
-    closeSync(connection)
-    throw cause instanceof KeepwardError ? cause : unreachable(cause)
-  }
-}
-
-const pollMs = 2
-
-/** Whoever listens was there at listen(2): of another user, it is not who it should be. */
-function checkOwner(path: string, fd: number, wanted: number): void {
-  native().peerCredentials(fd, without)
-  const uid = without[1]
-  if (uid === wanted) return
-  throw new KeepwardError('permission-denied', `Uid ${String(uid)} listens at ${path}, not uid ${String(wanted)}`)
+/** Whether the other end has sent something that nobody has read yet; false once the connection is closed. */
+export function hasUnread(socket: Socket): boolean {
+  const fd = descriptorOf(socket)
+  return fd !== undefined && native().unreadBytes(fd) > 0
 }
 
 /**
@@ -111,50 +67,78 @@ export async function proveWhoConnects(): Promise<void> {
   }
 }
 
+export interface SocketOptions extends Access {
+  readonly backlog?: number
+}
+
 /**
- * Listens on a socket in a directory, in the place of a stale one. From its first moment the socket has no more than the
- * permissions `mode`. Throws `state-in-use` when somebody answers there, `file-unsafe` when it is not ours to replace.
+ * Listens on a socket in a directory, in the place of a stale one, until the server is closed. From its first moment the
+ * socket has no more than the permissions `mode`. Returns what it is then, looked at after all was set. Throws
+ * `state-in-use` when somebody answers there, `file-unsafe` when it is not ours to replace.
  */
-export async function listenAt(
+export async function listenAt(server: Server, dir: SafeDir, name: string, options: SocketOptions): Promise<Stats> {
+  const path = dir.pathOf(name)
+  // sun_path holds 107 bytes and a NUL (unix(7)): nobody could connect to a longer one.
+  if (Buffer.byteLength(path) > 107)
+    throw new KeepwardError('file-failed', `${path} is longer than a socket's path may be (107 bytes)`)
+  await removeStaleSocket(dir, name, options.uid)
+  await bind(server, dir, name, options)
+  try {
+    using socket = dir.find(name, 'socket')
+    if (socket === undefined) throw unsafe(`${path} was removed as soon as it was made`)
+    return options.uid === undefined && options.gid === undefined ? socket.demandAccess(options) : socket.give(options)
+  } catch (error) {
+    server.close()
+    throw error
+  }
+}
+
+/**
+ * By the directory's descriptor, wherever its path leads meanwhile. Closing the server unlinks the socket by the same path
+ * (uv_pipe_t), so the descriptor must not become another directory's before that.
+ */
+async function bind(
   server: Server,
   dir: SafeDir,
   name: string,
-  options: { readonly mode: number; readonly uid?: number; readonly gid?: number; readonly backlog?: number },
+  { mode, uid, gid, backlog }: SocketOptions,
 ): Promise<void> {
-  const path = dir.pathOf(name)
-  // sun_path holds 107 bytes and a NUL (unix(7)); Node.js would cut a longer one short without a word.
-  if (Buffer.byteLength(path) > 107)
-    throw new KeepwardError('file-failed', `${path} is longer than a socket's path may be (107 bytes)`)
-  await removeStaleSocket(path)
-  const umask = process.umask(0o177)
+  const release = dir.hold()
   try {
-    // Binds before it returns, so the umask is ours alone.
-    server.listen({ path, backlog: options.backlog })
-  } finally {
-    process.umask(umask)
-  }
-  try {
+    // A socket is born with what the umask leaves of 0777 (unix(7)); one of others waits for them.
+    const umask = process.umask(0o777 & ~(uid === undefined && gid === undefined ? mode : 0o600))
+    try {
+      // Binds before it returns, so the umask is ours alone.
+      server.listen({ path: dir.via(name), backlog })
+    } finally {
+      process.umask(umask)
+    }
     await once(server, 'listening')
-    chownSync(path, options.uid ?? -1, options.gid ?? -1)
-    chmodSync(path, options.mode)
+    server.once('close', release)
   } catch (cause) {
-    throw new KeepwardError('file-failed', `Cannot listen at ${path}`, { cause })
+    release()
+    throw new KeepwardError('file-failed', `Cannot listen at ${dir.pathOf(name)}`, { cause })
   }
 }
 
 /** Removes a socket of ours that nobody answers at. Absent is fine. */
-export async function removeStaleSocket(path: string): Promise<void> {
-  const stats = lstatSync(path, { throwIfNoEntry: false })
-  if (stats === undefined) return
-  if (!stats.isSocket() || (stats.uid !== process.geteuid?.() && stats.uid !== 0)) {
-    throw new KeepwardError('file-unsafe', `${path} is not a socket of ours; it is left alone`)
-  }
-  if (await answers(path)) throw new KeepwardError('state-in-use', `Another process listens at ${path}`)
-  unlinkSync(path)
+export async function removeStaleSocket(dir: SafeDir, name: string, uid?: number): Promise<void> {
+  using socket = dir.find(name, 'socket', uid)
+  if (socket === undefined) return
+  if (await answers(socket)) throw inUse(dir.pathOf(name))
+  // The one that was asked is held, so that no other can have its inode number: who took the name meanwhile has just begun.
+  const now = dir.look(name)
+  if (now !== undefined && now.ino !== socket.stats.ino) throw inUse(dir.pathOf(name))
+  dir.drop(name)
 }
 
+const inUse = (path: string): KeepwardError =>
+  new KeepwardError('state-in-use', `Another process listens at ${path}`, {
+    hint: 'stop the other agent, or give this one directories of its own',
+  })
+
 /** Connecting to a Unix socket is decided at once: no deadline is needed, save for a full backlog, which is an answer. */
-async function answers(path: string): Promise<boolean> {
+async function answers({ path }: Entry): Promise<boolean> {
   const socket = connect(path)
   try {
     await once(socket, 'connect')
@@ -166,7 +150,7 @@ async function answers(path: string): Promise<boolean> {
   }
 }
 
-function descriptorOf(socket: Socket): number | undefined {
+export function descriptorOf(socket: Socket): number | undefined {
   const handle: unknown = '_handle' in socket ? socket._handle : undefined
   const fd: unknown = typeof handle === 'object' && handle !== null && 'fd' in handle ? handle.fd : undefined
   return typeof fd === 'number' && fd >= 0 ? fd : undefined

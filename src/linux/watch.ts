@@ -49,7 +49,9 @@ export interface KernelWatch extends Disposable {
    * comes before snapshot, and nothing in between is lost. `missed`: events had been missed; `onChange` has been called. The namespace is
    * not held. Undefined when `take` found nothing, or the watch was closed. Rejects with what `take` rejects with.
    */
-  look(take: () => Promise<Snapshot | undefined>): Promise<{ readonly nsid: number; readonly missed: boolean } | undefined>
+  look(
+    take: () => Promise<Snapshot | undefined>,
+  ): Promise<{ readonly nsid: number; readonly missed: boolean } | undefined>
   /** As {@link look}, for who can take a snapshot at once. */
   track(take: () => Snapshot): { readonly nsid: number; readonly missed: boolean }
   untrack(nsid: number): void

@@ -1,9 +1,8 @@
-import { lstatSync, readFileSync, rmSync, type Stats } from 'node:fs'
-import type { Server } from 'node:http'
+import { readFileSync, type Stats } from 'node:fs'
 import { describeError, KeepwardError } from '../base/error.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
 import { listenAt, proveWhoConnects } from '../linux/unix-socket.ts'
-import { makeHttpServer, requestDeadlineMs, type HttpParts } from './http.ts'
+import { makeHttpServer, requestDeadlineMs, type HttpParts, type HttpServer } from './http.ts'
 
 /** The name is Neutron's: its monitors look for it in the directory that `--state_path` says. */
 export const socketName = 'keepalived-state-change'
@@ -47,16 +46,14 @@ export function proveUidMap(text: string): void {
 
 export class StateChangeServer {
   readonly #parts: ServerParts
-  readonly #path: string
   readonly #timers: readonly NodeJS.Timeout[]
-  #server: Server | undefined
+  #http: HttpServer | undefined
   #identity = ''
   #opening: Promise<void> | undefined
   #closed = false
 
   constructor(parts: ServerParts) {
     this.#parts = parts
-    this.#path = parts.dir.pathOf(socketName)
     this.#timers = [
       setInterval(() => {
         this.#watch()
@@ -68,30 +65,32 @@ export class StateChangeServer {
     for (const timer of this.#timers) timer.unref()
   }
 
+  /** Messages that wait to be written down together. */
+  get messagesWaiting(): number {
+    return this.#parts.receiver.waiting
+  }
+
+  /** Connections of users that have as many as they may. */
+  get connectionsWaiting(): number {
+    return this.#http?.waiting() ?? 0
+  }
+
   async open(): Promise<void> {
     const { dir, access } = this.#parts
     this.#retire()
-    const server = makeHttpServer(this.#parts)
-    await listenAt(server, dir, socketName, { ...modeOf(access), backlog })
-    const stats = lstatSync(this.#path)
-    const { mode, gid } = modeOf(access)
-    const asWanted = (stats.mode & 0o7777) === mode && stats.uid === process.geteuid?.()
-    if (!asWanted || (gid !== undefined && stats.gid !== gid)) {
-      server.close()
-      throw new KeepwardError('file-unsafe', `${this.#path} has not the owner and mode that it was given`)
-    }
-    this.#server = server
-    this.#identity = identityOf(stats)
+    const http = makeHttpServer(this.#parts)
+    this.#identity = identityOf(await listenAt(http.server, dir, socketName, { ...modeOf(access), backlog }))
+    this.#http = http
   }
 
   async close(): Promise<void> {
     this.#closed = true
     for (const timer of this.#timers) clearInterval(timer)
     await this.#opening
-    const server = this.#server
-    if (server === undefined) return
-    const ended = new Promise((resolve) => server.close(resolve))
-    server.closeAllConnections()
+    const http = this.#http
+    if (http === undefined) return
+    const ended = new Promise((resolve) => http.server.close(resolve))
+    http.endAll()
     await ended
     this.#parts.audit.close()
   }
@@ -101,31 +100,31 @@ export class StateChangeServer {
    * it looks at no deadline any more.
    */
   #retire(): void {
-    const server = this.#server
-    this.#server = undefined
-    if (server === undefined) return
-    server.close()
+    const http = this.#http
+    this.#http = undefined
+    if (http === undefined) return
+    http.server.close()
     setTimeout(() => {
-      server.closeAllConnections()
+      http.endAll()
     }, requestDeadlineMs).unref()
   }
 
   /** Whatever stands in the socket's place in our own directory is not wanted there. */
   #watch(): void {
-    const stats = lstatSync(this.#path, { throwIfNoEntry: false })
-    if (this.#opening !== undefined || (stats !== undefined && identityOf(stats) === this.#identity)) return
-    const what = stats === undefined ? 'removed' : 'replaced or changed'
-    this.#opening = this.#makeAnew(what, stats).finally(() => {
+    this.#opening ??= this.#look().finally(() => {
       this.#opening = undefined
     })
   }
 
-  async #makeAnew(what: string, stats: Stats | undefined): Promise<void> {
+  async #look(): Promise<void> {
     try {
-      if (stats !== undefined) rmSync(this.#path)
-      if (!this.#closed) await this.open()
-      this.#parts.audit.note(`the socket was ${what}`)
-      this.#parts.onTrouble(undefined)
+      const { dir, audit, onTrouble } = this.#parts
+      const stats = dir.look(socketName)
+      if (this.#closed || (stats !== undefined && identityOf(stats) === this.#identity)) return
+      if (stats !== undefined) await dir.remove(socketName)
+      await this.open()
+      audit.note(`the socket was ${stats === undefined ? 'removed' : 'replaced or changed'}`)
+      onTrouble(undefined)
     } catch (error) {
       this.#parts.onTrouble(describeError(error))
     }
