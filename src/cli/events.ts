@@ -1,11 +1,12 @@
 import { resolve } from 'node:path'
+import { ageText } from '../base/age.ts'
 import { KeepwardError } from '../base/error.ts'
 import { verifyFile } from '../journal/verify.ts'
 import type { EventView, VerdictView } from '../agent/api.ts'
 import { call, stream } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
-import { ageText, timeText } from '../text/table.ts'
+import { timeText } from '../text/table.ts'
 
 /** `keepward events`: the journal, oldest first; `--verify` walks its hash chain. */
 export async function events(globals: Globals, options: Record<string, unknown>): Promise<number> {

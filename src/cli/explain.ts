@@ -1,9 +1,10 @@
 import type { Explanation } from '../agent/api.ts'
+import { ageText } from '../base/age.ts'
 import { call } from './client.ts'
 import { renderEvent } from './events.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
-import { ageText, conditionText, roleText, table, timeText } from '../text/table.ts'
+import { conditionText, roleText, table, timeText } from '../text/table.ts'
 
 /** `keepward explain ROUTER`: why the role is what it is. */
 export async function explain(globals: Globals, _options: unknown, router = ''): Promise<number> {

@@ -1,8 +1,9 @@
 import type { AgentStatus } from '../agent/api.ts'
+import { ageText } from '../base/age.ts'
 import { call } from './client.ts'
 import { ExitStatus, statusOf } from './exit-status.ts'
 import type { Globals } from './globals.ts'
-import { ageText, claimText, conditionText, healthText, roleText, table, timeText } from '../text/table.ts'
+import { claimText, conditionText, healthText, roleText, table, timeText } from '../text/table.ts'
 import { describeError } from '../base/error.ts'
 
 /** `keepward status`: exit status 0 healthy, 1 degraded, 2 critical, 3 unknown. */

@@ -1,5 +1,6 @@
+import { ageText } from '../base/age.ts'
 import type { Instant } from '../base/instant.ts'
-import { seconds, settleMs } from './duration.ts'
+import { settleMs } from './duration.ts'
 import type { Role, RoleHeld } from './role.ts'
 import type { Router } from './router.ts'
 
@@ -48,9 +49,9 @@ export function judgeNotifier(router: Router, now: Instant): Judgement {
   if (difference === undefined) return {}
   const { notifier, held, turned } = difference
   const { state, at, uid, pid } = notifier.claim
-  const said = `notifier said ${state} ${seconds(now.monoMs - at.monoMs)} ago (uid ${String(uid)}, pid ${String(pid)})`
+  const said = `notifier said ${state} ${ageText(now.monoMs - at.monoMs)} ago (uid ${String(uid)}, pid ${String(pid)})`
   const witness = held.role === 'fault' ? 'keepalived' : 'kernel'
-  const shown = `${witness} says ${held.role} since ${seconds(now.monoMs - held.since.monoMs)}`
+  const shown = `${witness} says ${held.role} since ${ageText(now.monoMs - held.since.monoMs)}`
   if (notifier.disputedSince !== undefined) {
     const settledMs = notifier.disputedSince.monoMs + settleMs
     if (now.monoMs < settledMs) return { lookAgainInMs: settledMs - now.monoMs }

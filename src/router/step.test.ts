@@ -445,10 +445,19 @@ describe('step() of a claim', () => {
     expect([...woken.router.raised.keys()]).toEqual([])
     const { router } = feed(woken.router, ...looked(21_005, false))
     expect(router.raised.get('notifier-disagrees')?.text).toBe(
-      'notifier said primary 1.0 s ago (uid 0, pid 812), kernel says backup since 21.0 s',
+      'notifier said primary 1.0s ago (uid 0, pid 812), kernel says backup since 21s',
     )
     expect([...feed(router, [30_000, claimed(30_000, 'backup')]).router.raised.keys()]).toEqual([])
     expect([...feed(router, ...looked(30_000, true)).router.raised.keys()]).toEqual([])
+  })
+
+  it('step() tells the age of a claim in the same form as every other age', () => {
+    const day = 86_400_000
+    const spoken = feed(fresh(), ...asBackup, [5000, claimed(5000, 'backup')])
+    const { router } = feed(spoken.router, ...looked(day, true), ...looked(day + 310_000, true))
+    expect(router.raised.get('notifier-silent')?.text).toBe(
+      'notifier said backup 1d00h ago (uid 0, pid 812) and nothing since, kernel says primary since 5m10s',
+    )
   })
 
   it('step() keeps notifier-disagrees while the same claim is repeated', () => {
@@ -464,7 +473,7 @@ describe('step() of a claim', () => {
     expect([...late.router.raised.keys()].filter((code) => code.startsWith('notifier'))).toEqual([])
     expect(late.effects.at(-1)).toEqual({ type: 'wake', afterMs: 1 })
     expect(feed(late.router, [12_000, { type: 'woken' }]).router.raised.get('notifier-silent')?.text).toBe(
-      'notifier said backup 2.8 s ago (uid 0, pid 812) and nothing since, kernel says primary since 3.0 s',
+      'notifier said backup 2.8s ago (uid 0, pid 812) and nothing since, kernel says primary since 3.0s',
     )
   })
 
@@ -518,7 +527,7 @@ describe('step() of a claim', () => {
       [8000, fault],
     )
     expect(router.raised.get('notifier-disagrees')?.text).toBe(
-      'notifier said primary 3.0 s ago (uid 0, pid 812), keepalived says fault since 7.9 s',
+      'notifier said primary 3.0s ago (uid 0, pid 812), keepalived says fault since 7.9s',
     )
   })
 
