@@ -3,7 +3,7 @@ import { describeError, KeepwardError } from '../base/error.ts'
 import type { Clock, Instant } from '../base/instant.ts'
 import type { Host, HostEvent } from '../host/operation.ts'
 import type { Journal } from '../journal/journal.ts'
-import { compareConditions, type ConditionCode, type Raised } from '../router/condition.ts'
+import { compareConditions, type Raised } from '../router/condition.ts'
 import { parseRouterId } from '../router/spec.ts'
 import { Claims } from './claims.ts'
 import type { AgentStatus, ApplyAnswer, Explanation, PlanAnswer } from './api.ts'
@@ -11,6 +11,7 @@ import type { Chronicle } from './events.ts'
 import { makeExecutors } from './executors.ts'
 import { refuseOtherIdentity, sectionsForRestart } from './fixed-settings.ts'
 import type { Metrics } from './metrics.ts'
+import { ownConditions } from './own-conditions.ts'
 import { previewConfig, type LoadedConfig } from './preview.ts'
 import { startReconciling } from './reconcile.ts'
 import { recordedRole } from './record.ts'
@@ -133,7 +134,7 @@ export class Agent {
     const routers = this.#routers.queues.map(({ router }) =>
       viewRouter(router, this.#recorder.isRecorded(router.id), now),
     )
-    const conditions = viewConditions(this.#raised)
+    const conditions = viewConditions(this.#compareConditions(now).raised)
     return {
       agent: {
         id: this.config.agent.id,
@@ -259,15 +260,13 @@ export class Agent {
   }
 
   #reviewConditions(): void {
-    const texts = new Map<ConditionCode, string>()
-    const { status } = this.journal
-    if (status.kind === 'unavailable') {
-      texts.set('journal-unavailable', `${status.reason}; ${String(status.pending)} records wait in memory`)
-    }
-    if (this.#configTrouble !== undefined) texts.set('config-not-applied', this.#configTrouble)
-    if (this.#stateChangeTrouble !== undefined) texts.set('state-change-unavailable', this.#stateChangeTrouble)
-    const { raised, changes } = compareConditions(this.#raised, texts, this.#parts.clock())
+    const { raised, changes } = this.#compareConditions(this.#parts.clock())
     this.#raised = raised
     for (const change of changes) this.#recorder.conditionChanged(undefined, change)
+  }
+
+  #compareConditions(now: Instant): ReturnType<typeof compareConditions> {
+    const troubles = { config: this.#configTrouble, stateChange: this.#stateChangeTrouble }
+    return compareConditions(this.#raised, ownConditions(this.journal.status, troubles), now)
   }
 }

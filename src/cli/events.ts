@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { ageText } from '../base/age.ts'
+import { countText } from '../base/count.ts'
 import { KeepwardError } from '../base/error.ts'
 import { verifyFile } from '../journal/verify.ts'
 import type { EventView, VerdictView } from '../agent/api.ts'
@@ -51,7 +52,7 @@ async function verify(globals: Globals, file: unknown): Promise<number> {
   const verdict =
     typeof file === 'string' ? verifyFile(resolve(file)) : await call<VerdictView>(globals, 'GET', '/v1/verify')
   const text = verdict.ok
-    ? `The chain is whole: ${String(verdict.records)} records, ${String(verdict.fromSeq)} to ${String(verdict.toSeq)}.`
+    ? `The chain is whole: ${countText(verdict.records, 'record')}, ${String(verdict.fromSeq)} to ${String(verdict.toSeq)}.`
     : `The chain is broken at record ${String(verdict.brokenAtSeq)}: ${verdict.reason}`
   process.stdout.write(`${globals.json ? JSON.stringify(verdict) : text}\n`)
   return verdict.ok ? ExitStatus.ok : ExitStatus.critical
@@ -91,7 +92,8 @@ function sender(body: Record<string, unknown>): string {
   return `uid ${String(body['uid'])}, pid ${String(body['pid'])}${key}`
 }
 
-const times = ({ count }: Record<string, unknown>): string => (count === 1 ? '' : ` (${String(count)} messages)`)
+const times = ({ count }: Record<string, unknown>): string =>
+  count === 1 ? '' : ` (${countText(Number(count), 'message')})`
 
 interface Since {
   readonly after: number | undefined

@@ -1,4 +1,5 @@
 import type { PlanAnswer, RouterPlan } from '../agent/api.ts'
+import { countText } from '../base/count.ts'
 import { call } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
@@ -16,7 +17,7 @@ export function renderPlan({ routers }: PlanAnswer): string {
   if (routers.length === 0) return 'Nothing to do: what runs is what the config file wants.'
   const steps = routers.flatMap((router) => [...router.steps, ...router.waiting])
   const moving = steps.filter((step) => step.movesRole).length
-  const summary = `${String(routers.length)} routers, ${String(steps.length)} steps, ${String(moving)} of them can move a role.`
+  const summary = `${countText(routers.length, 'router')}, ${countText(steps.length, 'step')}, ${String(moving)} of them can move a role.`
   return [...routers.map(renderRouter), summary].join('\n\n')
 }
 

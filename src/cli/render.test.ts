@@ -121,6 +121,11 @@ describe('renderStatus()', () => {
     ])
   })
 
+  test('says how many records were lost', () => {
+    const journal = { state: 'ok', durableSeq: 1, pending: 0, lost: 3, retainedFromSeq: 1, sizeBytes: 4096 } as const
+    expect(renderStatus(agentStatus({ journal })).split('\n')[0]).toMatch(/ journal ok, 1 record, 3 lost$/)
+  })
+
   test('says so when there are no routers', () => {
     expect(renderStatus(agentStatus()).split('\n')[1]).toBe('no routers')
   })

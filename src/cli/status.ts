@@ -1,5 +1,6 @@
 import type { AgentStatus } from '../agent/api.ts'
 import { ageText } from '../base/age.ts'
+import { countText } from '../base/count.ts'
 import { call } from './client.ts'
 import { ExitStatus, statusOf } from './exit-status.ts'
 import type { Globals } from './globals.ts'
@@ -21,7 +22,7 @@ export async function status(globals: Globals): Promise<number> {
 
 /** The status as text, each state with since when and as of when. */
 export function renderStatus({ agent, asOfMs, health, journal, routers, claims, conditions }: AgentStatus): string {
-  const head = `agent ${agent.id}  ${healthText(health)}  as of ${timeText(asOfMs)}  journal ${journal.state}, ${String(journal.durableSeq)} records`
+  const head = `agent ${agent.id}  ${healthText(health)}  as of ${timeText(asOfMs)}  journal ${journal.state}, ${countText(journal.durableSeq, 'record')}${journal.lost === 0 ? '' : `, ${String(journal.lost)} lost`}`
   const rows = routers.map((router) => [
     router.id,
     roleText(router.role, router.stale),

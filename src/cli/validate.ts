@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
+import { countText } from '../base/count.ts'
 import { ConfigError } from '../config/problem.ts'
 import { readConfig } from '../config/read.ts'
 import { ExitStatus } from './exit-status.ts'
@@ -11,7 +12,7 @@ export async function validate({ config, json }: Globals): Promise<number> {
     const { config: loaded, hash } = await readConfig(resolve(config), hostname())
     const answer = { ok: true, file: config, digest: hash, routers: loaded.routers.length }
     process.stdout.write(
-      json ? `${JSON.stringify(answer)}\n` : `${config} is valid: ${String(answer.routers)} routers\n`,
+      json ? `${JSON.stringify(answer)}\n` : `${config} is valid: ${countText(answer.routers, 'router')}\n`,
     )
     return ExitStatus.ok
   } catch (error) {
