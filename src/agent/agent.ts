@@ -9,7 +9,7 @@ import { Claims } from './claims.ts'
 import type { AgentStatus, ApplyAnswer, Explanation, PlanAnswer } from './api.ts'
 import type { Chronicle } from './events.ts'
 import { makeExecutors } from './executors.ts'
-import { refuseOtherIdentity, sectionsForRestart } from './fixed-settings.ts'
+import { compareSections, refuseOtherIdentity, type SectionChange } from './fixed-settings.ts'
 import type { Metrics } from './metrics.ts'
 import { ownConditions } from './own-conditions.ts'
 import { previewConfig, type LoadedConfig } from './preview.ts'
@@ -180,9 +180,12 @@ export class Agent {
     return { status, ...explainRouter(queue.router, now), last }
   }
 
-  /** What applying the config file would do now, without doing any of it. */
+  /** What applying the config file would do now, without doing any of it; what apply refuses, it refuses too. */
   async plan(): Promise<PlanAnswer> {
-    return previewConfig(await this.#parts.readConfig(), this.host, this.#routers.queues, this.#parts.clock())
+    const loaded = await this.#parts.readConfig()
+    refuseOtherIdentity(this.config, loaded.config)
+    const preview = await previewConfig(loaded, this.host, this.#routers.queues, this.#parts.clock())
+    return { ...preview, ...this.#compareSections(loaded) }
   }
 
   /**
@@ -193,7 +196,7 @@ export class Agent {
     try {
       const loaded = await this.#parts.readConfig()
       refuseOtherIdentity(this.config, loaded.config)
-      const restartFor = sectionsForRestart(this.#parts.config.config, loaded.config)
+      const sections = this.#compareSections(loaded)
       this.#config = loaded
       this.#configTrouble = undefined
       this.#reconcile()
@@ -201,7 +204,7 @@ export class Agent {
       const change = this.#routers.want(loaded.config.routers)
       this.#recorder.configLoaded(loaded, change)
       this.#recheckAll()
-      return { configDigest: loaded.hash, ...change, restartFor }
+      return { configDigest: loaded.hash, ...change, ...sections }
     } catch (error) {
       const refused =
         error instanceof KeepwardError
@@ -244,6 +247,10 @@ export class Agent {
       }
       await new Promise((resolve) => setTimeout(resolve, lookMs))
     }
+  }
+
+  #compareSections({ config }: LoadedConfig): SectionChange {
+    return compareSections(this.#parts.config.config, this.config, config)
   }
 
   #recheckAll(): void {

@@ -118,12 +118,18 @@ export const routerPlan = z.object({
   waiting: z.array(z.object({ step: z.string(), reason: z.string(), movesRole: z.boolean() })),
 })
 
+const sectionChange = {
+  sections: z.array(z.string()).describe('Sections beside the routers that differ and take effect at once'),
+  restartFor: z.array(z.string()).describe('Sections that take effect when the agent is started again'),
+}
+
 export const planAnswer = z.object({
   configDigest: z.string(),
   routers: z.array(routerPlan),
   movesRole: z
     .boolean()
     .describe('At least one step, a waiting one included, may make an instance gain or lose the primary role'),
+  ...sectionChange,
 })
 
 export const applyAnswer = z.object({
@@ -131,7 +137,7 @@ export const applyAnswer = z.object({
   added: z.number(),
   changed: z.number(),
   removed: z.number(),
-  restartFor: z.array(z.string()).describe('Sections that take effect when the agent is started again'),
+  ...sectionChange,
 })
 
 export const verdict = z.union([

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { plainTerminal } from '../../test/support/terminal.ts'
 import type { AgentStatus, ConditionView, EventView, PlanAnswer, RouterStatus } from '../agent/api.ts'
+import { renderApplied } from './apply.ts'
 import { renderEvent } from './events.ts'
 import { renderExplanation } from './explain.ts'
 import { renderPlan } from './plan.ts'
@@ -132,10 +133,33 @@ describe('renderStatus()', () => {
 })
 
 describe('renderPlan()', () => {
-  const plan = (routers: PlanAnswer['routers']): string => renderPlan({ configDigest: 'd', routers, movesRole: false })
+  const plan = (routers: PlanAnswer['routers'], change: Partial<PlanAnswer> = {}): string =>
+    renderPlan({ configDigest: 'd', routers, movesRole: false, sections: [], restartFor: [], ...change })
 
   test('says so when there is nothing to do', () => {
     expect(plan([])).toBe('Nothing to do: what runs is what the config file wants.')
+  })
+
+  test('names sections of the config in the words of apply', () => {
+    const change = { sections: ['reconcile'], restartFor: ['stateChange', 'logging'] }
+    const words = 'Taken over at once: reconcile. Restart the agent for stateChange, logging; routers run on.'
+    expect(plan([], change)).toBe(`No router changes. ${words}`)
+    const one = {
+      router: 'r1',
+      change: 'none',
+      config: [],
+      steps: [{ text: 'x', movesRole: false }],
+      waiting: [],
+    } as const
+    const routers = [{ ...one, config: [], steps: [...one.steps], waiting: [] }]
+    expect(plan(routers, change).split('\n').at(-1)).toBe(`1 router, 1 step, 0 of them can move a role. ${words}`)
+    const applied = { configDigest: 'd', added: 0, changed: 1, removed: 0 }
+    expect(renderApplied({ ...applied, ...change })).toBe(
+      `Applied: 0 added, 1 changed, 0 removed. ${words} \`keepward status\` shows how far it is.`,
+    )
+    expect(renderApplied({ ...applied, sections: [], restartFor: [] })).toBe(
+      'Applied: 0 added, 1 changed, 0 removed. `keepward status` shows how far it is.',
+    )
   })
 
   test('is a diff that names each step that can move a role', () => {
