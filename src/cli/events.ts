@@ -60,10 +60,10 @@ async function verify(globals: Globals, file: unknown): Promise<number> {
 
 /** One record on one line. */
 export function renderEvent({ seq, at, router, kind, body, late }: EventView): string {
-  return `${String(seq).padStart(6)}  ${timeText(at.wallMs)}  ${(router ?? '-').padEnd(12)}  ${describe(kind, body)}${late ? '  (recorded late)' : ''}`
+  return `${String(seq).padStart(6)}  ${timeText(at.wallMs)}  ${(router ?? '-').padEnd(12)}  ${describe(kind, router, body)}${late ? '  (recorded late)' : ''}`
 }
 
-function describe(kind: string, body: Record<string, unknown>): string {
+function describe(kind: string, router: string | undefined, body: Record<string, unknown>): string {
   const text = (key: string) => (typeof body[key] === 'string' ? body[key] : '')
   switch (kind) {
     case 'transition': {
@@ -78,7 +78,7 @@ function describe(kind: string, body: Record<string, unknown>): string {
       return `${sender(body)} said ${text('state')}${times(body)}${text('decision') === 'unmatched' ? `, of ${text('router')}, which is not known here` : ''}`
     case 'refusal':
       if (text('decision') === 'socket-made-anew') return `state-change socket made anew: ${text('reason')}`
-      return `${sender(body)} ${text('decision')}: ${text('reason')}${times(body)}`
+      return `${sender(body)}${attempt(router, body)} ${text('decision')}: ${text('reason')}${times(body)}`
     default:
       return `${kind} ${Object.entries(body)
         .map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
@@ -89,7 +89,15 @@ function describe(kind: string, body: Record<string, unknown>): string {
 /** Who spoke, of a claim or refusal. */
 function sender(body: Record<string, unknown>): string {
   const key = typeof body['key'] === 'string' ? ` with key ${body['key']}` : ''
-  return `uid ${String(body['uid'])}, pid ${String(body['pid'])}${key}`
+  const who = typeof body['uid'] === 'number' ? `uid ${String(body['uid'])}, pid ${String(body['pid'])}` : 'somebody'
+  return `${who}${key}`
+}
+
+/** What it wanted to say, as far as it was understood; the router where the record is not that router's own. */
+function attempt(router: string | undefined, body: Record<string, unknown>): string {
+  const of = typeof body['router'] === 'string' && body['router'] !== router ? ` of ${body['router']}` : ''
+  if (typeof body['state'] === 'string') return ` said ${body['state']}${of},`
+  return of === '' ? '' : ` spoke${of},`
 }
 
 const times = ({ count }: Record<string, unknown>): string =>

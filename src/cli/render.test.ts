@@ -225,6 +225,39 @@ describe('renderEvent()', () => {
     expect(renderEvent(record({ kind: 'condition', body }))).toBe(`${prefix}config-refused raised: line 3`)
   })
 
+  const refusal = {
+    decision: 'refused',
+    reason: 'sender-refused',
+    router: 'r2',
+    state: 'primary',
+    uid: 1000,
+    gid: 1000,
+    pid: 99,
+    key: null,
+    controlGroup: '/',
+    count: 3,
+  }
+
+  test.each([
+    ['r1', { router: 'r1' }, 'uid 1000, pid 99 said primary, refused: sender-refused (3 messages)'],
+    ['-', {}, 'uid 1000, pid 99 said primary of r2, refused: sender-refused (3 messages)'],
+    [
+      '-',
+      { state: null, key: 'fleet' },
+      'uid 1000, pid 99 with key fleet spoke of r2, refused: sender-refused (3 messages)',
+    ],
+    [
+      '-',
+      { decision: 'limited', reason: 'user-rate', count: 1 },
+      'uid 1000, pid 99 said primary of r2, limited: user-rate',
+    ],
+    ['-', { router: null, state: null, uid: null, pid: null, count: 1 }, 'somebody refused: sender-refused'],
+  ])('tells a refusal in the column of %s of %j as %s', (column, change, says) => {
+    const one = record({ kind: 'refusal', body: { ...refusal, ...change } })
+    if (column === '-') delete one.router
+    expect(renderEvent(one)).toBe(`    41  2026-11-20 12:00:00.000  ${column.padEnd(12)}  ${says}`)
+  })
+
   test('tells what it does not know by its fields, and an agent record without a router', () => {
     const started = record({ kind: 'started', body: { version: '0.1.0', routers: 2 } })
     delete started.router
