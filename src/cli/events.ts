@@ -7,7 +7,7 @@ import type { EventView, VerdictView } from '../agent/api.ts'
 import { call, stream } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
-import { timeText } from '../text/table.ts'
+import { oneLine, timeText } from '../text/table.ts'
 
 /** `keepward events`: the journal, oldest first; `--verify` walks its hash chain. */
 export async function events(globals: Globals, options: Record<string, unknown>): Promise<number> {
@@ -60,7 +60,7 @@ async function verify(globals: Globals, file: unknown): Promise<number> {
 
 /** One record on one line. */
 export function renderEvent({ seq, at, router, kind, body, late }: EventView): string {
-  return `${String(seq).padStart(6)}  ${timeText(at.wallMs)}  ${(router ?? '-').padEnd(12)}  ${describe(kind, router, body)}${late ? '  (recorded late)' : ''}`
+  return `${String(seq).padStart(6)}  ${timeText(at.wallMs)}  ${(router ?? '-').padEnd(12)}  ${oneLine(describe(kind, router, body))}${late ? '  (recorded late)' : ''}`
 }
 
 function describe(kind: string, router: string | undefined, body: Record<string, unknown>): string {

@@ -106,6 +106,21 @@ describe('renderStatus()', () => {
     ])
   })
 
+  test('indents the further lines of a condition', () => {
+    const text = 'agent.yaml:3:7 vrid: is 300\nagent.yaml:9:3 priority: is 0\n'
+    const refused = { ...stalled, code: 'config-not-applied', severity: 'warning', text, hint: 'correct it' } as const
+    expect(
+      renderStatus(agentStatus({ conditions: [refused] }))
+        .split('\n')
+        .slice(2),
+    ).toEqual([
+      '',
+      '▲ config-not-applied agent: agent.yaml:3:7 vrid: is 300',
+      '    agent.yaml:9:3 priority: is 0',
+      '    correct it',
+    ])
+  })
+
   test('lists what others claim of routers that are not known here apart from what is seen', () => {
     const claim = { router: 'r9', state: 'primary', uid: 0, pid: 812, atMs: noon, ageMs: 4000, stale: false } as const
     const stale = { ...claim, router: 'router-10', state: 'backup', ageMs: 400_000, stale: true } as const
@@ -256,6 +271,13 @@ describe('renderEvent()', () => {
     const one = record({ kind: 'refusal', body: { ...refusal, ...change } })
     if (column === '-') delete one.router
     expect(renderEvent(one)).toBe(`    41  2026-11-20 12:00:00.000  ${column.padEnd(12)}  ${says}`)
+  })
+
+  test.each([
+    ['config', { change: 'refused', text: 'a.yaml:3:7 is 300\na.yaml:9:3 is 0' }],
+    ['condition', { code: 'config-not-applied', change: 'raised', text: 'a.yaml:3:7 is 300\r\n  a.yaml:9:3 is 0\n' }],
+  ])('keeps a %s record of several lines on one', (kind, body) => {
+    expect(renderEvent(record({ kind, body }))).toMatch(/a\.yaml:3:7 is 300; a\.yaml:9:3 is 0$/)
   })
 
   test('tells what it does not know by its fields, and an agent record without a router', () => {

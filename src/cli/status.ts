@@ -4,7 +4,7 @@ import { countText } from '../base/count.ts'
 import { call } from './client.ts'
 import { ExitStatus, statusOf } from './exit-status.ts'
 import type { Globals } from './globals.ts'
-import { claimText, conditionText, healthText, roleText, table, timeText } from '../text/table.ts'
+import { claimText, conditionLines, conditionText, healthText, roleText, table, timeText } from '../text/table.ts'
 import { describeError } from '../base/error.ts'
 
 /** `keepward status`: exit status 0 healthy, 1 degraded, 2 critical, 3 unknown. */
@@ -38,7 +38,7 @@ export function renderStatus({ agent, asOfMs, health, journal, routers, claims, 
     ...conditions.map((one) => ({ one, where: 'agent' })),
     ...routers.flatMap((router) => router.conditions.map((one) => ({ one, where: router.id }))),
   ]
-  const details = raised.map(({ one, where }) => `${conditionText(one)} ${where}: ${one.text}\n    ${one.hint}`)
+  const details = raised.map(({ one, where }) => conditionLines(one, where))
   return [head, listing, ...renderClaims(claims), ...(details.length === 0 ? [] : ['', ...details])].join('\n')
 }
 

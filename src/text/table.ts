@@ -61,6 +61,18 @@ export function conditionText({ code, severity }: { readonly code: string; reado
   return stateText(severity === 'critical' ? 'bad' : 'warning', code)
 }
 
+/** Text of several lines as one, for a table or a list with a line for each thing. */
+export const oneLine = (text: string): string => text.trim().replace(/\s*[\r\n]+\s*/g, '; ')
+
+/** What is raised: where and what, each further line of it indented, and what to do. */
+export function conditionLines(
+  condition: { readonly code: string; readonly severity: Severity; readonly text: string; readonly hint: string },
+  where?: string,
+): string {
+  const text = condition.text.trim().replace(/\s*[\r\n]+\s*/g, '\n    ')
+  return `${conditionText(condition)} ${where === undefined ? '' : `${where}: `}${text}\n    ${condition.hint}`
+}
+
 /** Local time with milliseconds: `2026-11-20 10:04:05.123`. */
 export function timeText(wallMs: number): string {
   const at = new Date(wallMs)
