@@ -17,7 +17,7 @@ import { startReconciling } from './reconcile.ts'
 import { recordedRole } from './record.ts'
 import { Recorder } from './recorder.ts'
 import { isGone, RouterSet } from './router-set.ts'
-import { explainRouter, overallHealth, viewConditions, viewRouter } from './view.ts'
+import { explainRouter, overallHealth, viewClaims, viewConditions, viewRouter } from './view.ts'
 
 /** What an agent is made of; tests put a world in memory in the place of the host. */
 export interface AgentParts {
@@ -159,7 +159,12 @@ export class Agent {
         ...(journal.status.kind === 'ok' ? {} : { reason: journal.status.reason }),
       },
       routers,
-      claims: this.claims.view(now),
+      claims: viewClaims(
+        this.claims.view(now),
+        this.#routers.queues.map(({ router }) => router),
+        this.config.stateChange.claimInterval,
+        now,
+      ),
     }
   }
 
@@ -177,7 +182,7 @@ export class Agent {
     const now = this.#parts.clock()
     const last = await this.journal.read({ router: queue.id, limit: 10, newestFirst: true })
     const status = viewRouter(queue.router, this.#recorder.isRecorded(queue.id), now)
-    return { status, ...explainRouter(queue.router, now), last }
+    return { status, ...explainRouter(queue.router, this.config.stateChange.claimInterval, now), last }
   }
 
   /** What applying the config file would do now, without doing any of it; what apply refuses, it refuses too. */

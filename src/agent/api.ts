@@ -44,6 +44,10 @@ export const claim = z.object({
   stale: z.boolean().describe('Not repeated for three of its intervals'),
 })
 
+const unseenClaim = claim.extend({
+  known: z.boolean().describe('The router is in the config, and there is no fresh evidence of it from the kernel'),
+})
+
 export const journalStatus = z.object({
   state: z.enum(['ok', 'unavailable']),
   durableSeq: z.number(),
@@ -70,7 +74,9 @@ export const agentStatus = z.object({
   conditions: z.array(condition),
   journal: journalStatus,
   routers: z.array(routerStatus),
-  claims: z.array(claim).describe('What notifiers say of routers that this agent does not know, the oldest first'),
+  claims: z
+    .array(unseenClaim)
+    .describe('What notifiers say of routers that this agent does not know or cannot see, the oldest first'),
 })
 
 export const evidence = z.object({

@@ -121,9 +121,10 @@ describe('renderStatus()', () => {
     ])
   })
 
-  test('lists what others claim of routers that are not known here apart from what is seen', () => {
-    const claim = { router: 'r9', state: 'primary', uid: 0, pid: 812, atMs: noon, ageMs: 4000, stale: false } as const
-    const stale = { ...claim, router: 'router-10', state: 'backup', ageMs: 400_000, stale: true } as const
+  test('lists what others claim of routers that are not seen here apart from what is seen', () => {
+    const by = { uid: 0, pid: 812, atMs: noon }
+    const claim = { ...by, router: 'r9', state: 'primary', ageMs: 4000, stale: false, known: false } as const
+    const stale = { ...claim, router: 'router-10', state: 'backup', ageMs: 400_000, stale: true, known: true } as const
     expect(
       renderStatus(agentStatus({ routers: [router()], claims: [claim, stale] }))
         .split('\n')
@@ -131,9 +132,9 @@ describe('renderStatus()', () => {
     ).toEqual([
       'r1      ● primary  2026-11-20 11:54:50.000  5m10s  0.4s ago  7',
       '',
-      'NOT KNOWN HERE  CLAIMED           SAID       BY',
-      'r9              ? primary         4.0s ago   uid 0, pid 812',
-      'router-10       ? backup (stale)  6m40s ago  uid 0, pid 812',
+      'NOT SEEN HERE  CLAIMED           SAID       BY              WHY',
+      'r9             ? primary         4.0s ago   uid 0, pid 812  not in the config',
+      'router-10      ? backup (stale)  6m40s ago  uid 0, pid 812  its kernel state cannot be seen',
     ])
   })
 

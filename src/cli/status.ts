@@ -42,14 +42,15 @@ export function renderStatus({ agent, asOfMs, health, journal, routers, claims, 
   return [head, listing, ...renderClaims(claims), ...(details.length === 0 ? [] : ['', ...details])].join('\n')
 }
 
-/** Routers that this agent does not know, by the word of others alone. */
+/** Routers that this agent does not know or cannot see, by the word of others alone. */
 function renderClaims(claims: AgentStatus['claims']): string[] {
   if (claims.length === 0) return []
-  const rows = claims.map(({ router, state, stale, ageMs, uid, pid }) => [
+  const rows = claims.map(({ router, state, stale, ageMs, uid, pid, known }) => [
     router,
     claimText(state, stale),
     `${ageText(ageMs)} ago`,
     `uid ${String(uid)}, pid ${String(pid)}`,
+    known ? 'its kernel state cannot be seen' : 'not in the config',
   ])
-  return ['', table(['NOT KNOWN HERE', 'CLAIMED', 'SAID', 'BY'], rows)]
+  return ['', table(['NOT SEEN HERE', 'CLAIMED', 'SAID', 'BY', 'WHY'], rows)]
 }

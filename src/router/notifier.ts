@@ -24,6 +24,13 @@ export interface Notifier {
   readonly disputedSince: Instant | undefined
 }
 
+/** Without a word for so many of its intervals, or of `intervalMs` where it names none, a claim is stale. */
+const staleAfterIntervals = 3
+
+export function isStale(claim: NotifierClaim, intervalMs: number, now: Instant): boolean {
+  return now.monoMs - claim.at.monoMs > staleAfterIntervals * (claim.intervalMs ?? intervalMs)
+}
+
 /** Neutron's monitors look up to a second after the change, and then need some time to say so. */
 export const silentAfterMs = 3000
 

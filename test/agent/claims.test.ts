@@ -128,8 +128,8 @@ test('a claim of an unknown router is kept apart, shown with its age, and is its
   expect((await ask(test.socket, 'GET', '/v1/status')).json).toMatchObject({ claims: [{ router: 'r2' }] })
   test.want([r1, r2])
   await test.agent.apply()
-  expect(test.agent.status().claims).toEqual([])
   await test.role('backup', 'r2')
+  expect(test.agent.status().claims).toEqual([])
   const { evidence } = await test.agent.explain('r2')
   expect(evidence.find(({ what }) => what === 'notifier: says')?.found).toBe('primary (uid 0, pid 812)')
   // It was said before the role was taken, so that a message is owed since then.
