@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { isAbsolute } from 'node:path'
 import { errnoOf, KeepwardError } from '../base/error.ts'
+import { missingAccounts, type FindAccount } from './account-rules.ts'
 import type { AgentConfig } from './agent-config.ts'
 import { configHash, loadConfig } from './load.ts'
 import { valueAt } from './schema-findings.ts'
@@ -10,11 +11,16 @@ import { maxConfigBytes, readSource } from './source.ts'
 
 /**
  * Read and load the config file at an absolute path. Throws `config-unreadable` when there is no such text to read, and
- * `config-invalid` with every problem when there is.
+ * `config-invalid` with every problem when there is; with `find`, an account that the host does not have is one.
  */
-export async function readConfig(path: string, hostname: string): Promise<{ config: AgentConfig; hash: string }> {
+export async function readConfig(
+  path: string,
+  hostname: string,
+  find?: FindAccount,
+): Promise<{ config: AgentConfig; hash: string }> {
   const text = await readText(path)
-  return { config: loadConfig(text, path, hostname), hash: configHash(text) }
+  const missing = find === undefined ? [] : await missingAccounts(readSource(text).value, find)
+  return { config: loadConfig(text, path, hostname, missing), hash: configHash(text) }
 }
 
 /**
