@@ -112,6 +112,25 @@ test.each([
   expect(heard).toEqual([])
 })
 
+test.each([
+  { what: 'the state directory of the file', words: ['-c', file('agent.yaml')], ends: 0 },
+  { what: '--state before the file', words: ['--config', file('agent.yaml'), ...at(file('empty'))], ends: 4 },
+  { what: 'the file, also where it is none', words: [`--config=${file('none.yaml')}`], ends: 4 },
+])('keepward notify takes $what', async ({ words, ends }) => {
+  heard.length = 0
+  writeFileSync(file('agent.yaml'), `version: 1\npaths: { state: ${state} }\nrouters: [broken\n`)
+  const [status, said] = await keepward('notify', 'r1', 'primary', ...words)
+  expect([status, heard.length]).toEqual([ends, ends === 0 ? 1 : 0])
+  if (ends !== 0) expect(said).toMatch(/none\.yaml does not exist|There is no key file \S*\/empty\//)
+})
+
+test('keepward notify-key takes the state directory of the file that -c names', async () => {
+  writeFileSync(file('agent.yaml'), `version: 1\npaths: { state: ${state} }\nrouters: []\n`)
+  const wanted = await keepward('notify-key', 'r1', ...at())
+  expect(await keepward('-c', file('agent.yaml'), 'notify-key', 'r1')).toEqual(wanted)
+  expect(wanted).toEqual([0, expect.stringMatching(/^[0-9a-f]{64}\n$/)])
+})
+
 test('keepward notify names its key and its interval', async () => {
   heard.length = 0
   await keepward('notify', 'r1', 'backup', ...at(), '--key-file', file('other'), '--key-id', 'fleet', '--interval', '9')

@@ -136,6 +136,8 @@ function readWords(args: readonly string[]): [Globals, NotifyOptions, ...string[
     const [command, ...words] = positionals
     if (command !== 'notify' || words.length !== 2) return undefined
     const { config = '', socket, json = false, state, interval, deadline } = values
+    // What a config file says takes longer to read than all the rest.
+    if (config !== '' && state === undefined) return undefined
     const options = { state, keyFile: values['key-file'], keyId: values['key-id'], interval, deadline }
     return [{ config, socket, json }, options, ...words]
   } catch {

@@ -27,11 +27,16 @@ export async function readConfig(
  * Where the config file puts the control socket's directory. Nothing else of the file is judged: with a config that has an error
  * the agent that runs must still be reachable. Throws `config-unreadable`.
  */
-export async function readRunPath(path: string): Promise<string> {
+export const readRunPath = (path: string): Promise<string> => readPathSetting(path, 'run')
+
+/** As {@link readRunPath}, of the directory with the state-change socket and its key. */
+export const readStatePath = (path: string): Promise<string> => readPathSetting(path, 'state')
+
+async function readPathSetting(path: string, name: 'run' | 'state'): Promise<string> {
   const { value } = readSource(await readText(path))
-  const { run } = pathsSchema.unwrap().shape
-  const found = run.safeParse(valueAt(value, ['paths', 'run']))
-  return found.success ? found.data : run.parse(undefined)
+  const schema = pathsSchema.unwrap().shape[name]
+  const found = schema.safeParse(valueAt(value, ['paths', name]))
+  return found.success ? found.data : schema.parse(undefined)
 }
 
 async function readText(path: string): Promise<string> {
