@@ -89,7 +89,11 @@ test.each([
   },
   { words: ['r1', 'backup', '--key-file', file('none')], ends: 4, says: `There is no key file ${file('none')} (name` },
   { words: ['r1', 'backup', '--key-file', file('empty')], ends: 4, says: 'Cannot read the key file' },
-  { words: ['r1', 'backup', '--key-file', file('broken')], ends: 4, says: 'The key is not 64 hexadecimal digits' },
+  {
+    words: ['r1', 'backup', '--key-file', file('broken')],
+    ends: 4,
+    says: `Cannot use the key file ${file('broken')}: The key is not 64 hexadecimal digits`,
+  },
   { words: ['r1', 'odd', ...at()], ends: 64, says: 'The state is "odd", must be primary, backup, fault or unknown' },
   { words: ['r/1', 'backup', ...at()], ends: 64, says: '"r/1" is no router id' },
   { words: ['r1', 'backup', ...at(), '--key-id', ''], ends: 64, says: '"" is no key id' },
@@ -129,6 +133,10 @@ test('keepward notify-key takes the state directory of the file that -c names', 
   const wanted = await keepward('notify-key', 'r1', ...at())
   expect(await keepward('-c', file('agent.yaml'), 'notify-key', 'r1')).toEqual(wanted)
   expect(wanted).toEqual([0, expect.stringMatching(/^[0-9a-f]{64}\n$/)])
+})
+
+test('keepward notify says nothing of what a broken key file holds', async () => {
+  expect((await keepward('notify', 'r1', 'backup', '--key-file', file('broken')))[1]).not.toContain('secret')
 })
 
 test('keepward notify names its key and its interval', async () => {
