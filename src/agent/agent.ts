@@ -3,20 +3,21 @@ import { describeError, KeepwardError } from '../base/error.ts'
 import type { Clock, Instant } from '../base/instant.ts'
 import type { Host, HostEvent } from '../host/operation.ts'
 import type { Journal } from '../journal/journal.ts'
-import { compareConditions, type ConditionCode, type Raised } from '../router/condition.ts'
+import { compareConditions, type Raised } from '../router/condition.ts'
 import { parseRouterId } from '../router/spec.ts'
 import { Claims } from './claims.ts'
 import type { AgentStatus, ApplyAnswer, Explanation, PlanAnswer } from './api.ts'
 import type { Chronicle } from './events.ts'
 import { makeExecutors } from './executors.ts'
-import { refuseOtherIdentity, sectionsForRestart } from './fixed-settings.ts'
+import { compareSections, refuseOtherIdentity, type SectionChange } from './fixed-settings.ts'
 import type { Metrics } from './metrics.ts'
+import { ownConditions } from './own-conditions.ts'
 import { previewConfig, tableOf, type LoadedConfig } from './preview.ts'
 import { startReconciling } from './reconcile.ts'
 import { recordedRole } from './record.ts'
 import { Recorder } from './recorder.ts'
 import { isGone, RouterSet } from './router-set.ts'
-import { explainRouter, overallHealth, viewConditions, viewRouter } from './view.ts'
+import { explainRouter, overallHealth, viewClaims, viewConditions, viewRouter } from './view.ts'
 
 /** What an agent is made of; tests put a world in memory in the place of the host. */
 export interface AgentParts {
@@ -49,7 +50,10 @@ export class Agent {
   #config: LoadedConfig
   #raised: Raised = new Map()
   #configTrouble: string | undefined
-  #stateChangeTrouble: string | undefined
+  readonly #outside: { stateChange: string | undefined; host: string | undefined } = {
+    stateChange: undefined,
+    host: undefined,
+  }
   #stopped = false
   #stopReconciling: () => void = () => undefined
   readonly #ignoreJournal: () => void
@@ -133,7 +137,7 @@ export class Agent {
     const routers = this.#routers.queues.map(({ router }) =>
       viewRouter(router, this.#recorder.isRecorded(router.id), now),
     )
-    const conditions = viewConditions(this.#raised)
+    const conditions = viewConditions(this.#compareConditions(now).raised)
     return {
       agent: {
         id: this.config.agent.id,
@@ -158,7 +162,12 @@ export class Agent {
         ...(journal.status.kind === 'ok' ? {} : { reason: journal.status.reason }),
       },
       routers,
-      claims: this.claims.view(now),
+      claims: viewClaims(
+        this.claims.view(now),
+        this.#routers.queues.map(({ router }) => router),
+        this.config.stateChange.claimInterval,
+        now,
+      ),
     }
   }
 
@@ -176,12 +185,15 @@ export class Agent {
     const now = this.#parts.clock()
     const last = await this.journal.read({ router: queue.id, limit: 10, newestFirst: true })
     const status = viewRouter(queue.router, this.#recorder.isRecorded(queue.id), now)
-    return { status, ...explainRouter(queue.router, now), last }
+    return { status, ...explainRouter(queue.router, this.config.stateChange.claimInterval, now), last }
   }
 
-  /** What applying the config file would do now, without doing any of it. */
+  /** What applying the config file would do now, without doing any of it; what apply refuses, it refuses too. */
   async plan(): Promise<PlanAnswer> {
-    return previewConfig(await this.#parts.readConfig(), this.host, this.#routers.queues, this.#parts.clock())
+    const loaded = await this.#parts.readConfig()
+    refuseOtherIdentity(this.config, loaded.config)
+    const preview = await previewConfig(loaded, this.host, this.#routers.queues, this.#parts.clock())
+    return { ...preview, ...this.#compareSections(loaded) }
   }
 
   /**
@@ -192,7 +204,7 @@ export class Agent {
     try {
       const loaded = await this.#parts.readConfig()
       refuseOtherIdentity(this.config, loaded.config)
-      const restartFor = sectionsForRestart(this.#parts.config.config, loaded.config)
+      const sections = this.#compareSections(loaded)
       await this.host.configure(tableOf(loaded))
       this.#config = loaded
       this.#configTrouble = undefined
@@ -200,7 +212,7 @@ export class Agent {
       const change = this.#routers.want(loaded.config.routers)
       this.#recorder.configLoaded(loaded, change)
       this.#recheckAll()
-      return { configDigest: loaded.hash, ...change, restartFor }
+      return { configDigest: loaded.hash, ...change, ...sections }
     } catch (error) {
       const refused =
         error instanceof KeepwardError
@@ -214,10 +226,10 @@ export class Agent {
     }
   }
 
-  /** The state-change socket cannot be made now; undefined: it can again. */
-  noteStateChangeTrouble(text: string | undefined): void {
-    this.#stateChangeTrouble = text
-    this.#reviewConditions()
+  /** The state-change socket cannot be made now, or keepward-host not be asked; undefined: it can again. */
+  noteTrouble(where: 'stateChange' | 'host', text: string | undefined): void {
+    this.#outside[where] = text
+    if (!this.#stopped) this.#reviewConditions()
   }
 
   /** Stop looking; keepalived runs on. The journal stays open: it is the caller's. */
@@ -245,6 +257,10 @@ export class Agent {
     }
   }
 
+  #compareSections({ config }: LoadedConfig): SectionChange {
+    return compareSections(this.#parts.config.config, this.config, config)
+  }
+
   #recheckAll(): void {
     for (const queue of this.#routers.queues) void queue.attempt(() => this.host.recheck(queue.id))
   }
@@ -255,15 +271,13 @@ export class Agent {
   }
 
   #reviewConditions(): void {
-    const texts = new Map<ConditionCode, string>()
-    const { status } = this.journal
-    if (status.kind === 'unavailable') {
-      texts.set('journal-unavailable', `${status.reason}; ${String(status.pending)} records wait in memory`)
-    }
-    if (this.#configTrouble !== undefined) texts.set('config-not-applied', this.#configTrouble)
-    if (this.#stateChangeTrouble !== undefined) texts.set('state-change-unavailable', this.#stateChangeTrouble)
-    const { raised, changes } = compareConditions(this.#raised, texts, this.#parts.clock())
+    const { raised, changes } = this.#compareConditions(this.#parts.clock())
     this.#raised = raised
     for (const change of changes) this.#recorder.conditionChanged(undefined, change)
+  }
+
+  #compareConditions(now: Instant): ReturnType<typeof compareConditions> {
+    const troubles = { config: this.#configTrouble, ...this.#outside }
+    return compareConditions(this.#raised, ownConditions(this.journal.status, troubles), now)
   }
 }

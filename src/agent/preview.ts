@@ -6,6 +6,7 @@ import { plan } from '../router/plan.ts'
 import { newRouter, type Router } from '../router/router.ts'
 import type { RouterSpec } from '../router/spec.ts'
 import type { PlanAnswer, RouterPlan } from './api.ts'
+import type { SectionChange } from './fixed-settings.ts'
 import type { RouterQueue } from './router-queue.ts'
 
 /** A config file as it was read, and the SHA-256 of its text. */
@@ -23,7 +24,7 @@ export async function previewConfig(
   host: Host,
   queues: readonly RouterQueue[],
   now: Instant,
-): Promise<PlanAnswer> {
+): Promise<Omit<PlanAnswer, keyof SectionChange>> {
   const next = new Map(loaded.config.routers.map((spec) => [spec.id, spec]))
   const known = new Map(queues.map((queue) => [queue.id, queue.router]))
   await host.stage(tableOf(loaded))

@@ -1,21 +1,16 @@
 import { once } from 'node:events'
-import { statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { readConfig } from '../config/read.ts'
-import { describeError, KeepwardError } from '../base/error.ts'
+import { describeError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
 import { versionText } from '../base/version.ts'
-import { lockIdentity } from '../host/identity.ts'
-import type { HostEvent } from '../host/operation.ts'
-import { openRealHost } from '../host/real-host.ts'
-import { WatchedHost } from '../host/watched-host.ts'
+import { openHost } from '../host/open.ts'
 import { openJournal } from '../journal/journal.ts'
 import { accountNumber } from '../linux/account.ts'
 import { lockDirectory } from '../linux/lock.ts'
 import { bootId } from '../linux/process.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import { directoryMode } from '../statechange/server.ts'
-import { openWatchSocket } from '../linux/watch.ts'
 import { notifyServiceManager } from '../linux/sd-notify.ts'
 import { Agent } from './agent.ts'
 import { startControl } from './control/server.ts'
@@ -23,6 +18,7 @@ import { makeChronicle } from './events.ts'
 import { makeLogger, type Logger } from './log.ts'
 import { makeMetrics } from './metrics.ts'
 import { accessOf, startStateChanges } from './state-change.ts'
+import { journalName, openStateDirectory } from './state-directory.ts'
 import type { LoadedConfig } from './preview.ts'
 
 /**
@@ -67,33 +63,40 @@ interface Opening {
 async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves }: Opening): Promise<Agent> {
   const { agent: identity, paths, control, journal: retention, stateChange } = loaded.config
   const access = await accessOf(stateChange)
-  const state = open.use(openState(paths.state, directoryMode(access)))
+  const state = open.use(openStateDirectory(paths.state, directoryMode(access)))
   open.use(lockDirectory(state))
-  open.use(lockIdentity(identity.id))
   const readerGid = await accountNumber('group', control.group)
   // Readers of the control socket must be able to pass; everything below is closed to them.
   const runDir = open.use(SafeDir.open(paths.run, { create: true, mode: readerGid === undefined ? 0o700 : 0o711 }))
   const metrics = makeMetrics()
   const clock = systemClock
   const boot = bootId()
+  let onHostTrouble: (text: string | undefined) => void = () => undefined
+  const host = open.use(
+    await openHost({
+      agent: identity.id,
+      clock,
+      hostPath: paths.host,
+      runDir,
+      onTrouble: (text) => {
+        onHostTrouble(text)
+      },
+    }),
+  )
   const journal = await openJournal({
     dir: state,
-    name: 'journal.sqlite',
+    name: journalName,
     agent: identity.id,
     boot,
     clock,
     retain: { days: retention.retainDays, sizeBytes: retention.maxSizeMb * 1024 * 1024 },
   })
   open.defer(() => journal.close(closeJournalMs))
-  const openRoot = await openRealHost({ agent: identity.id, runDir, clock })
-  const watchFd = openWatchSocket()
-  const makeHost = (emit: (event: HostEvent) => void) =>
-    new WatchedHost({ agent: identity.id, clock, watchFd, openRoot }, emit)
   const chronicle = makeChronicle(log, metrics)
   const agent = new Agent({
     config: loaded,
     readConfig: read,
-    makeHost,
+    makeHost: host.make,
     journal,
     clock,
     boot,
@@ -102,8 +105,10 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
     metrics,
   })
   open.defer(() => agent.stop())
+  onHostTrouble = (text) => {
+    agent.noteTrouble('host', text)
+  }
   if (serves) {
-    const onTrouble = agent.noteStateChangeTrouble.bind(agent)
     const changes = await startStateChanges({
       settings: stateChange,
       access,
@@ -112,7 +117,9 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
       journal,
       boot,
       clock,
-      onTrouble,
+      onTrouble: (text) => {
+        agent.noteTrouble('stateChange', text)
+      },
     })
     open.defer(() => changes.close())
     const policy = { ownUid: process.geteuid?.() ?? 0, readerGid }
@@ -120,21 +127,6 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
     open.defer(await startControl({ agent, metrics, log, version: versionText, dir: runDir, policy, metricsPort }))
   }
   return agent
-}
-
-/** Throws `directory-unsafe`. */
-function openState(path: string, mode: number): SafeDir {
-  try {
-    return SafeDir.open(path, { create: true, mode })
-  } catch (error) {
-    const owner = statSync(path, { throwIfNoEntry: false })?.uid
-    if (!(error instanceof KeepwardError) || owner === undefined || owner === 0 || owner === process.geteuid?.())
-      throw error
-    throw new KeepwardError(error.code, error.message, {
-      cause: error.cause,
-      hint: 'give Keepward a directory of its own as paths.state, and start Neutron’s monitors with --state_path of that directory',
-    })
-  }
 }
 
 const closeJournalMs = 5000

@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { isAbsolute } from 'node:path'
 import { errnoOf, KeepwardError } from '../base/error.ts'
+import { missingAccounts, type FindAccount } from './account-rules.ts'
 import type { AgentConfig } from './agent-config.ts'
 import { configHash, loadConfig } from './load.ts'
 import { valueAt } from './schema-findings.ts'
@@ -10,22 +11,32 @@ import { maxConfigBytes, readSource } from './source.ts'
 
 /**
  * Read and load the config file at an absolute path. Throws `config-unreadable` when there is no such text to read, and
- * `config-invalid` with every problem when there is.
+ * `config-invalid` with every problem when there is; with `find`, an account that the host does not have is one.
  */
-export async function readConfig(path: string, hostname: string): Promise<{ config: AgentConfig; hash: string }> {
+export async function readConfig(
+  path: string,
+  hostname: string,
+  find?: FindAccount,
+): Promise<{ config: AgentConfig; hash: string }> {
   const text = await readText(path)
-  return { config: loadConfig(text, path, hostname), hash: configHash(text) }
+  const missing = find === undefined ? [] : await missingAccounts(readSource(text).value, find)
+  return { config: loadConfig(text, path, hostname, missing), hash: configHash(text) }
 }
 
 /**
  * Where the config file puts the control socket's directory. Nothing else of the file is judged: with a config that has an error
  * the agent that runs must still be reachable. Throws `config-unreadable`.
  */
-export async function readRunPath(path: string): Promise<string> {
+export const readRunPath = (path: string): Promise<string> => readPathSetting(path, 'run')
+
+/** As {@link readRunPath}, of the directory with the state-change socket and its key. */
+export const readStatePath = (path: string): Promise<string> => readPathSetting(path, 'state')
+
+async function readPathSetting(path: string, name: 'run' | 'state'): Promise<string> {
   const { value } = readSource(await readText(path))
-  const { run } = pathsSchema.unwrap().shape
-  const found = run.safeParse(valueAt(value, ['paths', 'run']))
-  return found.success ? found.data : run.parse(undefined)
+  const schema = pathsSchema.unwrap().shape[name]
+  const found = schema.safeParse(valueAt(value, ['paths', name]))
+  return found.success ? found.data : schema.parse(undefined)
 }
 
 async function readText(path: string): Promise<string> {

@@ -1,3 +1,4 @@
+import { countText } from '../base/count.ts'
 import { failed, ok, unknown, type Answer, type Check } from './check.ts'
 import { diskChecks } from './disk.ts'
 import { kernelChecks } from './kernel.ts'
@@ -21,7 +22,7 @@ export const allChecks: readonly Check[] = [
 function config({ config: { file, state, routers } }: Subject): Answer {
   switch (state.kind) {
     case 'loaded':
-      return ok(`${file} is valid: ${String(routers.length)} routers`)
+      return ok(`${file} is valid: ${countText(routers.length, 'router')}`)
     case 'absent':
       return ok(`there is no ${file} yet; defaults are used`)
     case 'hidden':

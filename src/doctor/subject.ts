@@ -1,9 +1,8 @@
-import { hostname } from 'node:os'
 import { describeError, errnoOf } from '../base/error.ts'
 import type { AgentConfig } from '../config/agent-config.ts'
 import { loadConfig } from '../config/load.ts'
-import { readConfig } from '../config/read.ts'
 import type { RouterSpec } from '../router/spec.ts'
+import { readConfigForHost } from './host-config.ts'
 import type { ScratchOutcome } from './scratch.ts'
 
 /** The host as far as the checks need to know of it. */
@@ -27,7 +26,7 @@ export interface ConfigFound {
 /** Reads the config file at an absolute path; that it is absent or broken is an answer, not an error. */
 export async function findConfig(file: string): Promise<ConfigFound> {
   try {
-    const { config } = await readConfig(file, hostname())
+    const { config } = await readConfigForHost(file)
     return { file, state: { kind: 'loaded' }, ...facts(config) }
   } catch (error) {
     const state = stateOf(error)

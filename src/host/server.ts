@@ -77,16 +77,10 @@ class HostServer {
   }
 
   async #answer(request: Request): Promise<unknown> {
-    switch (request.verb) {
-      case 'configure':
-        return this.#root.configure(await this.#table(request.hash))
-      case 'configure-nothing':
-        return this.#root.configure('nothing')
-      case 'stage':
-        return this.#root.stage(await this.#table(request.hash))
-      default:
-        return this.#root.perform(request)
-    }
+    if (request.verb === 'configure') return this.#root.configure(await this.#table(request.hash))
+    if (request.verb === 'configure-nothing') return this.#root.configure('nothing')
+    if (request.verb === 'stage') return this.#root.stage(await this.#table(request.hash))
+    return this.#root.perform(request)
   }
 
   async #table(hash: string): Promise<Table> {

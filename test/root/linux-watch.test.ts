@@ -209,7 +209,10 @@ describe('watchKernel()', () => {
     giveWhenFree(nsid, successor.namespace.fd)
     await expect.poll(() => watch.overruns).toBeGreaterThan(0)
     await expect.poll(() => watch.view(nsid)).toBe(undefined)
-    successor.socket.apply([removeAddress(successor.ifindex, v4('10.6.6.6')), addAddress(successor.ifindex, v4('10.6.6.6'))])
+    successor.socket.apply([
+      removeAddress(successor.ifindex, v4('10.6.6.6')),
+      addAddress(successor.ifindex, v4('10.6.6.6')),
+    ])
     flooded.socket.apply([addAddress(flooded.ifindex, v4('10.0.0.2'))])
     watch.take(flooded.namespace)
     expect(told.filter((line) => line.includes('10.6.6.6'))).toEqual([])

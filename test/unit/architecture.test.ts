@@ -132,7 +132,7 @@ const rules: Record<string, Rule> = {
       'src/linux/raw-socket.ts': 'the kernel’s files: /proc',
       'src/linux/sysctl.ts': 'the kernel’s files: /proc/sys',
       'src/statechange/server.ts': 'the kernel’s files: reads /proc/self/uid_map',
-      'src/agent/run.ts': 'looks whose a refused directory is, for the hint alone',
+      'src/agent/state-directory.ts': 'looks whose a refused directory is, for the hint alone',
       'src/config/read.ts': 'reads the config file, which the operator owns',
       'src/config/write-docs.ts': 'a tool of the build, writes docs/',
       'src/cli/notify.ts': 'reads a key file that its caller names, with the caller’s rights',

@@ -1,0 +1,25 @@
+import { countText } from '../base/count.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { ConditionCode } from '../router/condition.ts'
+
+/** What can be wrong with the agent itself; undefined: nothing. */
+export interface Troubles {
+  readonly config: string | undefined
+  readonly stateChange: string | undefined
+  readonly host: string | undefined
+}
+
+/** What is so of the agent now, by condition code; the counts in a text are those of this moment. */
+export function ownConditions(journal: Journal['status'], troubles: Troubles): ReadonlyMap<ConditionCode, string> {
+  const texts = new Map<ConditionCode, string>()
+  if (journal.kind === 'unavailable') texts.set('journal-unavailable', `${journal.reason}; ${waitingText(journal)}`)
+  if (troubles.config !== undefined) texts.set('config-not-applied', troubles.config)
+  if (troubles.stateChange !== undefined) texts.set('state-change-unavailable', troubles.stateChange)
+  if (troubles.host !== undefined) texts.set('host-unreachable', troubles.host)
+  return texts
+}
+
+function waitingText({ pending, lost }: Journal['status']): string {
+  const waiting = `${countText(pending, 'record')} ${pending === 1 ? 'waits' : 'wait'} in memory`
+  return lost === 0 ? waiting : `${waiting}, ${countText(lost, 'older one')} given up`
+}
