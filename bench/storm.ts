@@ -114,7 +114,7 @@ function watchMarkers(
 ): KernelWatch {
   const byId = new Map<number, number>()
   const watch = watchKernel({
-      fd: openWatchSocket(),
+    fd: openWatchSocket(),
     onChange: (nsid, _view, cause) => {
       const atMs = monotonicMs()
       const n = byId.get(nsid)
