@@ -1,5 +1,6 @@
 import { closeSync } from 'node:fs'
 import type { Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import { describeError, KeepwardError } from '../base/error.ts'
 import { lineCutter } from '../base/lines.ts'
 import { connectForDescriptor } from '../linux/descriptor.ts'
@@ -23,6 +24,7 @@ interface Waiting {
 }
 
 const connectDeadlineMs = 5000
+const startDeadlineMs = 10_000
 /** Longer than any operation has by itself. */
 const askDeadlineMs = 90_000
 const minRetryMs = 50
@@ -50,7 +52,16 @@ export class HostLink implements RootHalf {
   /** Connect, and give the link with a socket for the kernel watch. Rejects as {@link connectForDescriptor}. */
   static async open(options: LinkOptions): Promise<{ readonly link: HostLink; readonly watchFd: number }> {
     const link = new HostLink(options)
-    return { link, watchFd: await link.#connect() }
+    // Both halves are started together: it may need a moment longer.
+    for (const untilMs = performance.now() + startDeadlineMs; ;) {
+      try {
+        return { link, watchFd: await link.#connect() }
+      } catch (error) {
+        const isAbsent = error instanceof KeepwardError && error.code === 'host-unreachable'
+        if (!isAbsent || performance.now() > untilMs) throw error
+        await pause(minRetryMs)
+      }
+    }
   }
 
   async configure(table: Table | 'nothing'): Promise<void> {

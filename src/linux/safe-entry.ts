@@ -11,7 +11,7 @@ export interface Access {
 }
 
 /** A FIFO would be read from and a device set going by opening it: this opens nothing (O_PATH, open(2)). Not in Node.js. */
-const O_PATH = 0o10000000
+export const O_PATH = 0o10000000
 
 /**
  * What bears a name at this moment, a link too, held by a descriptor: whatever takes the name afterwards, this is looked at,

@@ -13,7 +13,7 @@ import { until } from './until.ts'
 
 export const program = new URL('../../bin/keepward', import.meta.url).pathname
 
-type Change = Partial<Pick<LabShape, 'hosts' | 'routers' | 'advertisementInterval' | 'vrrpVersion'>> & {
+type Change = Partial<Pick<LabShape, 'hosts' | 'routers' | 'advertisementInterval' | 'vrrpVersion' | 'agentUid'>> & {
   /** Rewrites a host's config before its agent starts. */
   readonly config?: (text: string, host: LabHost) => string
   /** Called once all configs are written and no agent runs yet. */

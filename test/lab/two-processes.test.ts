@@ -1,0 +1,70 @@
+import { readFileSync } from 'node:fs'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { signalAll } from '../../src/lab/processes.ts'
+import { labFor, type LabUnderTest } from '../support/lab.ts'
+import { until } from '../support/until.ts'
+
+const uid = 60_990
+let it: LabUnderTest
+
+beforeAll(async () => {
+  it = await labFor('twoproc', { agentUid: uid })
+})
+afterAll(async () => {
+  await it.down()
+})
+
+/** A line of /proc/PID/status, without its name. */
+const statusOf = (pid: number, name: string): string =>
+  new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(readFileSync(`/proc/${String(pid)}/status`, 'utf8'))?.[1] ?? ''
+
+test('the agent has neither root nor a capability, and its routers have a primary', async () => {
+  await it.settled()
+  for (const host of ['h1', 'h2']) {
+    const pid = it.lab.agentPid(host)
+    expect(statusOf(pid, 'Uid')).toBe(Array(4).fill(String(uid)).join('\t'))
+    for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapAmb'])
+      expect(`${set} ${statusOf(pid, set)}`).toBe(`${set} 0000000000000000`)
+    expect(statusOf(it.lab.rootHalfPid(host), 'Uid')).toBe(Array(4).fill('0').join('\t'))
+  }
+})
+
+test('a role that moves is shown by the kernel watch while keepward-host is stopped', async () => {
+  const primary = await it.settled()
+  const other = primary === 'h1' ? 'h2' : 'h1'
+  const roots = [primary, other].map((host) => it.lab.rootHalfPid(host))
+  await signalAll(roots, 'SIGSTOP')
+  try {
+    it.lab.cut(primary)
+    await until('the other is primary', async () => (await it.router(other)).role === 'primary')
+  } finally {
+    await signalAll(roots, 'SIGCONT')
+    it.lab.heal()
+  }
+  await it.settled()
+})
+
+test('when keepward-host dies the roles stay, the agent says so, and goes on once it is back', async () => {
+  const primary = await it.settled()
+  const pids = it.lab.keepalivedPids(primary, 'r1')
+  await signalAll([it.lab.rootHalfPid(primary)], 'SIGKILL')
+  await until('it is said', async () =>
+    (await it.status(primary)).conditions.some(({ code }) => code === 'host-unreachable'),
+  )
+  expect((await it.router(primary)).role).toBe('primary')
+  expect(it.lab.keepalivedPids(primary, 'r1')).toEqual(pids)
+  it.lab.startRootHalf(primary)
+  await until('it is over', async () => (await it.status(primary)).conditions.length === 0)
+  expect(it.lab.keepalivedPids(primary, 'r1')).toEqual(pids)
+  await it.lab.killKeepalived(primary, 'r1')
+  await it.settled()
+})
+
+test('when the agent dies and comes back, keepalived and its namespace have stayed', async () => {
+  const primary = await it.settled()
+  const pids = it.lab.keepalivedPids(primary, 'r1')
+  await it.lab.killAgent(primary)
+  it.lab.startAgent(primary)
+  await until('the agent answers', async () => (await it.router(primary)).role === 'primary', 20_000)
+  expect(it.lab.keepalivedPids(primary, 'r1')).toEqual(pids)
+})
