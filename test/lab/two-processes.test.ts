@@ -62,6 +62,7 @@ test('when keepward-host dies the roles stay, the agent says so, and goes on onc
 
 test('when the agent dies and comes back, keepalived and its namespace have stayed', async () => {
   const primary = await it.settled()
+  await it.noCondition(primary)
   const pids = it.lab.keepalivedPids(primary, 'r1')
   await it.lab.killAgent(primary)
   it.lab.startAgent(primary)
