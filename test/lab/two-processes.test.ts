@@ -57,6 +57,7 @@ test('when keepward-host dies the roles stay, the agent says so, and goes on onc
   await until('it is over', async () => (await it.status(primary)).conditions.length === 0)
   expect(it.lab.keepalivedPids(primary, 'r1')).toEqual(pids)
   await it.lab.killKeepalived(primary, 'r1')
+  await until('it is started again', () => it.lab.keepalivedPids(primary, 'r1')[0] !== pids[0])
   await it.settled()
 })
 
