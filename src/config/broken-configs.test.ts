@@ -454,7 +454,7 @@ const brokenConfigs: readonly BrokenConfig[] = [
   {
     when: 'multicast is false',
     text: edited(oneRouter, ['unicast: { source: 169.254.192.1, peers: [169.254.192.2] }', 'multicast: false']),
-    says: ['agent.yaml:9:18 routers[0].ha.multicast: is false, must be true or left out'],
+    says: ['agent.yaml:9:18 routers[0].ha.multicast: is false, must be true or a map with the key peers'],
   },
   {
     when: 'unicast has no peer',
@@ -547,6 +547,67 @@ const brokenConfigs: readonly BrokenConfig[] = [
     ),
     says: [
       'agent.yaml:6:18 routers[0].vrrpVersion: is 2, must be 3: its virtual addresses are IPv6 only, and VRRPv2 speaks IPv4 only',
+    ],
+  },
+  {
+    when: 'a peer is beyond a router and no minTtl is declared',
+    text: edited(oneRouter, ['peers: [169.254.192.2]', 'peers: [169.254.192.2, 192.0.2.7]']),
+    says: [
+      'agent.yaml:9:64 routers[0].ha.unicast.peers[1]: is 192.0.2.7, outside the subnets of ha0 (169.254.192.1/18), must come with ha.unicast.minTtl',
+    ],
+  },
+  {
+    when: 'minTtl is more than a packet can have',
+    text: edited(oneRouter, ['peers: [169.254.192.2] }', 'peers: [169.254.192.2], minTtl: 256 }']),
+    says: ['agent.yaml:9:73 routers[0].ha.unicast.minTtl: is 256, must be a whole number from 1 to 255'],
+  },
+  {
+    when: 'minTtl is none',
+    text: edited(oneRouter, ['peers: [169.254.192.2] }', 'peers: [169.254.192.2], minTtl: 0 }']),
+    says: ['agent.yaml:9:73 routers[0].ha.unicast.minTtl: is 0, must be a whole number from 1 to 255'],
+  },
+  {
+    when: 'minTtl stands beside multicast',
+    text: edited(oneRouter, [
+      'unicast: { source: 169.254.192.1, peers: [169.254.192.2] }',
+      'multicast: { peers: [169.254.192.2], minTtl: 254 }',
+    ]),
+    says: ['agent.yaml:9:44 routers[0].ha.multicast: unknown key `minTtl`; must be one of peers'],
+  },
+  {
+    when: 'the peers of multicast are no list',
+    text: edited(oneRouter, [
+      'unicast: { source: 169.254.192.1, peers: [169.254.192.2] }',
+      'multicast: { peers: 169.254.192.2 }',
+    ]),
+    says: ['agent.yaml:9:27 routers[0].ha.multicast.peers: is "169.254.192.2", must be a list of IP addresses'],
+  },
+  {
+    when: 'a peer of multicast is the router itself, repeated, elsewhere or of the other family',
+    text: edited(oneRouter, [
+      'unicast: { source: 169.254.192.1, peers: [169.254.192.2] }',
+      `multicast: { peers: [169.254.192.1, 169.254.192.2, 169.254.192.2, 192.0.2.7, 'fe80::2'] }`,
+    ]),
+    says: [
+      `agent.yaml:9:28 routers[0].ha.multicast.peers[0]: is 169.254.192.1, an address of the router's own ha0, must be another host's address`,
+      'agent.yaml:9:58 routers[0].ha.multicast.peers[2]: is 169.254.192.2, must differ from routers[0].ha.multicast.peers[1] on line 9',
+      'agent.yaml:9:73 routers[0].ha.multicast.peers[3]: is 192.0.2.7, must lie in a subnet of ha0 (169.254.192.1/18): multicast does not leave the link',
+      'agent.yaml:9:84 routers[0].ha.multicast.peers[4]: is fe80::2, must be IPv4 as the advertisements of this router',
+    ],
+  },
+  {
+    when: 'multicast over IPv6 has peers, and no source that they could declare',
+    text: edited(
+      oneRouter,
+      [
+        'unicast: { source: 169.254.192.1, peers: [169.254.192.2] }',
+        `multicast: { peers: ['fe80::2', 'fd00::2'] }\n    marker: fe80::7/64`,
+      ],
+      ['169.254.192.1/18', `'fd00::1/64'`],
+    ),
+    says: [
+      'agent.yaml:9:39 routers[0].ha.multicast.peers[1]: is fd00::2, must be a link-local address such as fe80::2: IPv6 advertisements come from one',
+      'agent.yaml:12:9 routers[0].interfaces[0]: has no link-local IPv6 address, must have one: multicast advertisements leave from ha0',
     ],
   },
   {

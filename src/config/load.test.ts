@@ -156,7 +156,7 @@ routers:
             metric: undefined,
           },
         ],
-        advertise: { kind: 'multicast' },
+        advertise: { kind: 'multicast', peers: undefined },
         authentication: { kind: 'pass', passwordFile: '/etc/keepward/secrets/r1' },
         trackedInterfaces: ['ha-1', 'ext0'],
       },

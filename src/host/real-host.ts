@@ -12,6 +12,7 @@ import type { ProcessHandle } from '../linux/process.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
 import type { Says, SettingsEvidence } from '../router/evidence.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
+import { FilterKeeper } from './filter-keeper.ts'
 import { Hints } from './hints.ts'
 import { ensureInterface, misattached, removeInterface } from './interface.ts'
 import { compareConfig, writeConfig, type RenderPlace } from './keepalived-config.ts'
@@ -54,6 +55,7 @@ class RealHost implements Host {
   readonly #table = new RouterTable()
   readonly #lanes = new Map<RouterId, LimitFunction>()
   readonly #createNamespace = namespaceBatch()
+  readonly #filters: FilterKeeper
 
   constructor(options: RealHostOptions, features: RenderPlace['features'], emit: (event: HostEvent) => void) {
     this.#options = options
@@ -62,6 +64,7 @@ class RealHost implements Host {
     this.#tracking = new Tracking(options.agent, options.clock, emit)
     this.#homes = options.runDir.sub(homesName, { create: true, volatile: true })
     this.#hints = new Hints(options.runDir, emit)
+    this.#filters = new FilterKeeper(options.clock)
     this.#place = { features, fifoPath: this.#hints.fifoPath }
   }
 
@@ -124,6 +127,9 @@ class RealHost implements Host {
       case 'remove-interface':
         removeInterface(this.#table.wanted(operation.router), operation.interface, this.#options.agent)
         return undefined
+      case 'ensure-filter':
+        await this.#filters.ensure(this.#table.wanted(operation.router))
+        return undefined
       case 'write-config':
         return this.#writeConfig(this.#table.wanted(operation.router))
       case 'start-keepalived':
@@ -168,6 +174,7 @@ class RealHost implements Host {
         namespaceReady: namespaceReady(spec),
         ...(await compareConfig(spec, home, this.#place)),
         misattached: misattached(spec, links, this.#options.agent, this.#socket),
+        filter: this.#filters.look(spec),
         asOf,
       },
     }
@@ -231,6 +238,7 @@ class RealHost implements Host {
     this.#supervised.get(router)?.release()
     this.#supervised.delete(router)
     this.#lanes.delete(router)
+    this.#filters.forget(router)
     this.#table.removed(router)
     this.#tracking.forget(router)
   }
@@ -271,6 +279,7 @@ function nothingLeft(asOf: Instant): Extract<SettingsEvidence, { kind: 'seen' }>
     writtenDigest: undefined,
     change: 'none',
     misattached: [],
+    filter: { kind: 'missing', failure: undefined },
   } as const
   return { kind: 'seen', ...none, asOf }
 }

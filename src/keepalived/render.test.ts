@@ -41,7 +41,7 @@ const small: RouterSpec = {
   marker: prefix('169.254.0.7/24'),
   virtualAddresses: [],
   virtualRoutes: [],
-  advertise: { kind: 'multicast' },
+  advertise: { kind: 'multicast', peers: undefined },
   authentication: { kind: 'none' },
   trackedInterfaces: ['ha0'],
 }
@@ -59,7 +59,7 @@ const full: RouterSpec = {
     { destination: prefix('0.0.0.0/0'), via: '192.0.2.254', interface: 'qr0', metric: 50 },
     { destination: prefix('::/0'), via: '2001:db8::ff', interface: undefined, metric: undefined },
   ],
-  advertise: { kind: 'unicast', source: '10.9.0.1', peers: ['172.16.0.3', '10.9.0.2'] },
+  advertise: { kind: 'unicast', source: '10.9.0.1', peers: ['172.16.0.3', '10.9.0.2'], minTtl: undefined },
   trackedInterfaces: ['up0', 'ha0'],
 }
 
@@ -136,7 +136,12 @@ test('renderConfig() is the same text when only the order of lists without an or
   const reordered: RouterSpec = {
     ...full,
     virtualAddresses: [3, 1, 2, 0].flatMap((at) => full.virtualAddresses[at] ?? []),
-    advertise: { kind: 'unicast', source: '10.9.0.1', peers: ['10.9.0.2', '172.16.0.3', '10.9.0.2'] },
+    advertise: {
+      kind: 'unicast',
+      source: '10.9.0.1',
+      peers: ['10.9.0.2', '172.16.0.3', '10.9.0.2'],
+      minTtl: undefined,
+    },
     trackedInterfaces: ['ha0', 'up0'],
   }
   expect(renderConfig(reordered, features, context)).toBe(renderConfig(full, features, context))
@@ -162,7 +167,7 @@ test('renderConfig() asks no hop limit of IPv6 peers, of whom keepalived 2.2.7 w
     interfaces: small.interfaces.map((one) =>
       one.name === small.haInterface ? { ...one, addresses: [prefix('fe80::1/64')] } : one,
     ),
-    advertise: { kind: 'unicast', source: 'fe80::1', peers: ['fe80::2'] },
+    advertise: { kind: 'unicast', source: 'fe80::1', peers: ['fe80::2'], minTtl: undefined },
   }
   expect(renderConfig(six, features, context)).toContain('    unicast_peer {\n        fe80::2\n    }\n')
 })
@@ -213,8 +218,8 @@ test.each(hostile)('renderConfig() lets nothing like %j through', (text) => {
     { virtualAddresses: [{ ...prefix('192.0.2.1/24'), interface: text }] },
     { virtualRoutes: [{ destination: prefix('0.0.0.0/0'), via: text, interface: 'qr0', metric: undefined }] },
     { virtualRoutes: [{ destination: prefix('0.0.0.0/0'), via: undefined, interface: text, metric: undefined }] },
-    { advertise: { kind: 'unicast', source: text, peers: ['10.9.0.2'] } },
-    { advertise: { kind: 'unicast', source: '10.9.0.1', peers: [text] } },
+    { advertise: { kind: 'unicast', source: text, peers: ['10.9.0.2'], minTtl: undefined } },
+    { advertise: { kind: 'unicast', source: '10.9.0.1', peers: [text], minTtl: undefined } },
   ]
   for (const spec of specs) expect(() => renderConfig({ ...small, ...spec }, features, context)).toThrow('may not be')
   const fifo = { fifoPath: `/run/${text}` }

@@ -3,7 +3,7 @@ import { KeepwardError } from '../base/error.ts'
 import { keepwardProtocol } from '../linux/address.ts'
 import type { RouterSpec, VirtualAddress, VirtualRoute } from '../router/spec.ts'
 import type { KeepalivedFeatures } from './features.ts'
-import { isOnLink } from './on-link.ts'
+import { isLinkLocal, isOnLink } from './on-link.ts'
 import { addressToken, integerToken, nameToken, passwordToken, pathToken, prefixToken, secondsToken } from './token.ts'
 
 export interface RenderContext {
@@ -113,7 +113,7 @@ function advertLines(spec: RouterSpec, context: RenderContext): string[] {
 }
 
 function peerLines(spec: RouterSpec): string[] {
-  if (spec.advertise.kind === 'multicast') return []
+  if (spec.advertise.kind === 'multicast') return groupSourceLines(spec)
   const peers = [...new Set(spec.advertise.peers.map((peer) => addressToken('unicast peer', peer)))].sort()
   return [
     `unicast_src_ip ${addressToken('unicast source', spec.advertise.source)}`,
@@ -125,6 +125,14 @@ function peerLines(spec: RouterSpec): string[] {
       peers.map((peer) => (spec.marker.family === 4 && isOnLink(spec, peer) ? `${peer} min_ttl 255` : peer)),
     ),
   ]
+}
+
+/** keepalived takes the newest link-local address, which may be one that the kernel made up: no peer could declare it. */
+function groupSourceLines({ advertise, marker, haInterface, interfaces }: RouterSpec): string[] {
+  if (advertise.kind !== 'multicast' || advertise.peers === undefined) return []
+  const own = interfaces.find(({ name }) => name === haInterface)?.addresses ?? []
+  const source = own.find(({ family, address }) => family === marker.family && (family === 4 || isLinkLocal(address)))
+  return source === undefined ? [] : [`mcast_src_ip ${addressToken('multicast source', source.address)}`]
 }
 
 function authenticationLines(spec: RouterSpec, context: RenderContext): string[] {

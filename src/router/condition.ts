@@ -76,6 +76,21 @@ export const conditions = {
     title: 'The role has changed, and the notifier that spoke before has said nothing of it',
     hint: 'The role shown is the right one; restart the notifier: a monitor of Neutron that once was not answered stays silent for ever',
   },
+  'vrrp-stranger': {
+    severity: 'warning',
+    title: 'VRRP adverts came from somebody who is no declared peer, and were dropped',
+    hint: 'The text names source and interface: a host that agent.yaml should list as a peer, or somebody who forges adverts',
+  },
+  'vrrp-unfiltered': {
+    severity: 'warning',
+    title: 'The VRRP filter cannot be put in force: whoever reaches the router can take its role away',
+    hint: 'Install nftables and a kernel with nf_tables (`keepward doctor` tries both); it is tried again every 30 s',
+  },
+  'vrrp-peers-undeclared': {
+    severity: 'info',
+    title: 'The router advertises to a multicast group and declares no peers: whoever is on the HA link is heard',
+    hint: 'List the addresses that the other hosts advertise from: `multicast: { peers: [...] }`',
+  },
   'operation-failed': {
     severity: 'warning',
     title: 'A step towards the wanted state failed and is tried again',

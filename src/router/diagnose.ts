@@ -6,6 +6,7 @@ import { seconds, settleMs } from './duration.ts'
 import { judgeNotifier } from './notifier.ts'
 import type { Router } from './router.ts'
 import type { RouterSpec, VirtualAddress } from './spec.ts'
+import { judgeFilter } from './vrrp-filter.ts'
 
 /** Answers and the kernel's view older than this are missing evidence. */
 export const evidenceMaxAgeMs = 30_000
@@ -34,6 +35,7 @@ export function diagnose(router: Router, now: Instant): Diagnosis {
   const notifier = judgeNotifier(router, now)
   say('notifier-disagrees', notifier.disagrees)
   say('notifier-silent', notifier.silent)
+  for (const [code, text] of judgeFilter(router, wanted, now)) say(code, text)
   say('config-refused', failed(router, true))
   say('operation-failed', failed(router, false))
   // keepalived moves several addresses and writes its lines one after the other: not yet settled is no condition.

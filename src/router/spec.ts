@@ -77,8 +77,18 @@ export interface VirtualRoute {
 }
 
 export type Advertise =
-  | { readonly kind: 'multicast' }
-  | { readonly kind: 'unicast'; readonly source: string; readonly peers: readonly string[] }
+  | {
+      readonly kind: 'multicast'
+      /** Source addresses of the other hosts' adverts; undefined: nobody has said. */
+      readonly peers: readonly string[] | undefined
+    }
+  | {
+      readonly kind: 'unicast'
+      readonly source: string
+      readonly peers: readonly string[]
+      /** Least TTL or hop limit of adverts from peers that are not on the HA link, 1 to 255. */
+      readonly minTtl: number | undefined
+    }
 
 export type Authentication =
   | { readonly kind: 'none' }

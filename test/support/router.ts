@@ -47,7 +47,7 @@ export function routerSpec(change: Partial<RouterSpec> = {}): RouterSpec {
     marker: prefix('169.254.0.7/24'),
     virtualAddresses: [{ ...prefix('203.0.113.10/24'), interface: 'ext0' }],
     virtualRoutes: [],
-    advertise: { kind: 'unicast', source: '169.254.192.1', peers: ['169.254.192.2'] },
+    advertise: { kind: 'unicast', source: '169.254.192.1', peers: ['169.254.192.2'], minTtl: undefined },
     authentication: { kind: 'none' },
     trackedInterfaces: ['ha0'],
     ...change,
