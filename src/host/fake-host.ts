@@ -1,7 +1,7 @@
 import type { Clock } from '../base/instant.ts'
 import { KeepwardError } from '../base/error.ts'
 import { formatPrefix } from '../base/address.ts'
-import type { ObservedAddress, ObservedInterface, Says, Stranger } from '../router/evidence.ts'
+import type { ObservedAddress, ObservedInterface, Says } from '../router/evidence.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
 import { ensureFilter, filterOf, reload, removeInterface, type FakeInterface, type FakeRouter } from './fake-router.ts'
 import type { Host, HostAnswers, HostCounters, HostEvent, HostOperation, Inspection } from './operation.ts'
@@ -102,11 +102,6 @@ export class FakeHost implements Host {
     this.#known(router).filter = undefined
   }
 
-  /** A stranger's adverts are dropped by the filter. */
-  addStranger(router: RouterId, stranger: Stranger): void {
-    this.#known(router).strangers.push(stranger)
-  }
-
   /** The world as `ip` would tell it. */
   print(): string {
     const lines: string[] = []
@@ -179,7 +174,6 @@ export class FakeHost implements Host {
       interfaces,
       written: undefined,
       filter: undefined,
-      strangers: [],
       keepalived: undefined,
     })
   }

@@ -1,5 +1,5 @@
 import { KeepwardError } from '../base/error.ts'
-import type { FilterEvidence, ObservedAddress, Says, Stranger } from '../router/evidence.ts'
+import type { FilterEvidence, ObservedAddress, Says } from '../router/evidence.ts'
 import type { RouterSpec } from '../router/spec.ts'
 
 /** One router's namespace and keepalived, in memory. */
@@ -9,7 +9,6 @@ export interface FakeRouter {
   written: string | undefined
   /** The peers that may speak; undefined: whoever wants. */
   filter: string | undefined
-  strangers: Stranger[]
   keepalived: FakeKeepalived | undefined
 }
 
@@ -34,14 +33,12 @@ export interface FakeInterface {
 const heard = ({ advertise, haInterface }: RouterSpec): string => JSON.stringify([haInterface, advertise])
 
 export function ensureFilter(it: FakeRouter, spec: RouterSpec): void {
-  if (it.filter === heard(spec)) return
   it.filter = heard(spec)
-  it.strangers = []
 }
 
 export function filterOf(it: FakeRouter | undefined, spec: RouterSpec | undefined): FilterEvidence {
   const ready = it !== undefined && spec !== undefined && it.filter === heard(spec)
-  return ready ? { kind: 'ready', strangers: [...it.strangers] } : { kind: 'missing', failure: undefined }
+  return ready ? { kind: 'ready', strangers: [] } : { kind: 'missing', failure: undefined }
 }
 
 export function reload({ namespace, keepalived, written }: FakeRouter): void {
