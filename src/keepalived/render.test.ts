@@ -160,7 +160,7 @@ test('renderConfig() makes an IPv6 marker a native IPv6 instance of VRRPv3', () 
   )
 })
 
-test('renderConfig() asks no hop limit of IPv6 peers, of whom keepalived 2.2.7 would refuse every advert', () => {
+test('renderConfig() asks no hop limit of IPv6 peers, of whom keepalived 2.2.7 would refuse every advert, and sends 255', () => {
   const six: RouterSpec = {
     ...small,
     marker: prefix('fe80::a9fe:7/64'),
@@ -169,7 +169,30 @@ test('renderConfig() asks no hop limit of IPv6 peers, of whom keepalived 2.2.7 w
     ),
     advertise: { kind: 'unicast', source: 'fe80::1', peers: ['fe80::2'], minTtl: undefined },
   }
-  expect(renderConfig(six, features, context)).toContain('    unicast_peer {\n        fe80::2\n    }\n')
+  expect(renderConfig(six, features, context)).toContain(
+    '    unicast_ttl 255\n    unicast_peer {\n        fe80::2\n    }\n',
+  )
+})
+
+test('renderConfig() advertises from an address that peers can declare, where multicast has declared peers', () => {
+  const six = { marker: prefix('fe80::a9fe:7/64') }
+  const own = (addresses: readonly string[], change: Partial<RouterSpec>) =>
+    renderConfig(
+      {
+        ...small,
+        ...change,
+        interfaces: small.interfaces.map((one) => ({ ...one, addresses: addresses.map(prefix) })),
+      },
+      features,
+      context,
+    )
+  const declared: Partial<RouterSpec> = { advertise: { kind: 'multicast', peers: [] } }
+  expect(own(['fd00::1/64', 'fe80::1/64', '10.9.0.1/24'], { ...declared, ...six })).toContain(
+    '    mcast_src_ip fe80::1\n',
+  )
+  expect(own(['fe80::1/64', '10.9.0.1/24', '10.8.0.1/24'], declared)).toContain('    mcast_src_ip 10.9.0.1\n')
+  expect(own([], declared)).not.toContain('mcast_src_ip')
+  expect(own(['10.9.0.1/24'], {})).not.toContain('mcast_src_ip')
 })
 
 test('renderConfig() writes intervals as keepalived reads them', () => {

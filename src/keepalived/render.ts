@@ -118,6 +118,8 @@ function peerLines(spec: RouterSpec): string[] {
   return [
     `unicast_src_ip ${addressToken('unicast source', spec.advertise.source)}`,
     'check_unicast_src',
+    // IPv6 adverts of keepalived 2.2.7 leave with 64 otherwise, and no filter lets them in.
+    ...(spec.marker.family === 6 ? ['unicast_ttl 255'] : []),
     // RFC 9568, 5.1.1.3: a hop limit of 255 proves a sender on the link. A routed peer cannot have it, and of IPv6 peers
     // keepalived 2.2.7 refuses every advert then (ip_ttl_err): all hosts would be primary.
     ...block(
