@@ -79,7 +79,7 @@ export const conditions = {
   'vrrp-stranger': {
     severity: 'warning',
     title: 'VRRP adverts came from somebody who is no declared peer, and were dropped',
-    hint: 'The text names source and interface: a host that agent.yaml should list as a peer, or somebody who forges adverts',
+    hint: 'The text names source and interface: a host that agent.yaml should list as a peer (with minTtl when a router is between), or somebody who forges adverts',
   },
   'vrrp-unfiltered': {
     severity: 'warning',
@@ -87,7 +87,7 @@ export const conditions = {
     hint: 'Install nftables and a kernel with nf_tables (`keepward doctor` tries both); it is tried again every 30 s',
   },
   'vrrp-peers-undeclared': {
-    severity: 'info',
+    severity: 'warning',
     title: 'The router advertises to a multicast group and declares no peers: whoever is on the HA link is heard',
     hint: 'List the addresses that the other hosts advertise from: `multicast: { peers: [...] }`',
   },

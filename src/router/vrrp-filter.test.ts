@@ -20,9 +20,9 @@ function judge(filter: FilterEvidence, spec: RouterSpec = routerSpec()) {
   return judgeFilter(router, spec, at(10_000)).filter(([, text]) => text !== undefined)
 }
 
-const stranger = (source: string, lastMs: number): Stranger => ({
+const stranger = (source: string, lastMs: number, device = 'ha0'): Stranger => ({
   source,
-  interface: 'ha0',
+  interface: device,
   packets: 3,
   lastSeen: at(lastMs),
 })
@@ -33,6 +33,16 @@ test('judgeFilter() names the latest strangers, where they came in, how many pac
     [
       'vrrp-stranger',
       '10.0.0.2 on ha0: 3 dropped, the last 1.0 s ago; 10.0.0.0 on ha0: 3 dropped, the last 3.0 s ago; 10.0.0.5 on ha0: 3 dropped, the last 6.0 s ago; 10.0.0.4 on ha0: 3 dropped, the last 7.0 s ago; 10.0.0.3 on ha0: 3 dropped, the last 8.0 s ago; and 1 more',
+    ],
+  ])
+})
+
+test('judgeFilter() says what is wrong with the adverts of a declared peer', () => {
+  const strangers = [stranger('169.254.192.2', 9000), stranger('169.254.192.2', 8000, 'ext0')]
+  expect(judge({ kind: 'ready', strangers })).toEqual([
+    [
+      'vrrp-stranger',
+      '169.254.192.2 on ha0 (a declared peer, but with too low a hop limit): 3 dropped, the last 1.0 s ago; 169.254.192.2 on ext0 (a declared peer, but not on ha0): 3 dropped, the last 2.0 s ago',
     ],
   ])
 })

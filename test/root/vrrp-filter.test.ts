@@ -3,7 +3,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createNamespace, openNamespace } from '../../src/linux/netns.ts'
 import { run } from '../../src/linux/run.ts'
 import type { FilterEvidence } from '../../src/router/evidence.ts'
-import { RealHostUnderTest } from '../support/real-host.ts'
+import type { RouterSpec } from '../../src/router/spec.ts'
+import { ip, RealHostUnderTest } from '../support/real-host.ts'
 import { until } from '../support/until.ts'
 import { forge, type Forgery } from '../support/vrrp-forger.ts'
 
@@ -96,6 +97,38 @@ test('a stranger is shown by source, interface and number, also on the loopback,
   const full = await filter()
   expect(full.kind === 'ready' && full.strangers.length).toBe(64)
   expect(await heard.stop()).toBe(0)
+})
+
+test('of a declared peer a raw socket hears what has the hop limit, near or routed, and of a link without declared peers all with 255', async () => {
+  await make()
+  const outside = `${it.spec.namespace}x`
+  await createNamespace(outside)
+  ip('link', 'add', 'ha-x', 'netns', outside, 'type', 'veth', 'peer', 'name', `kwx${it.number}`)
+  ip('link', 'set', `kwx${it.number}`, 'master', `kwh${it.number}`, 'up')
+  ip('-n', outside, 'link', 'set', 'ha-x', 'up')
+  const [link] = JSON.parse(ip('-n', it.spec.namespace, '-j', 'link', 'show', 'dev', 'ha0')) as { address: string }[]
+  const sent = (source: string, ttl: number): Forgery => ({
+    ...byLoopback,
+    source,
+    ttl,
+    destinationMac: link?.address ?? '',
+  })
+  const hears = async (advertise: RouterSpec['advertise'], ...forgeries: readonly Forgery[]) => {
+    it.host.configure([{ ...it.spec, advertise }])
+    await perform('ensure-filter')
+    const heard = listen()
+    await heard.ready
+    await forge(outside, 'ha-x', 1, forgeries)
+    return heard.stop()
+  }
+  const source = '169.254.192.1'
+  const unicast = { kind: 'unicast', source, peers: ['169.254.192.2', '10.1.1.1'], minTtl: 250 } as const
+  expect(await hears(unicast, sent('169.254.192.2', 255))).toBe(1)
+  expect(await hears(unicast, sent('169.254.192.2', 254), sent('169.254.192.3', 255))).toBe(0)
+  expect(await hears(unicast, sent('10.1.1.1', 250), sent('10.1.1.1', 249), sent('10.1.1.2', 250))).toBe(1)
+  const multicast = { kind: 'multicast', peers: undefined } as const
+  expect(await hears(multicast, sent('169.254.192.3', 255))).toBe(1)
+  expect(await hears(multicast, sent('169.254.192.3', 254), sent('10.1.1.1', 255))).toBe(0)
 })
 
 test('a raw socket hears no stranger while filters are put in place of each other, and hears him without', async () => {
