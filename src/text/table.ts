@@ -29,6 +29,7 @@ const looks = {
   bad: ['red', '✗'],
   unknown: ['yellow', '?'],
   unseen: ['gray', '?'],
+  note: ['gray', '·'],
 } as const satisfies Record<string, readonly [Style, string]>
 
 export type Look = keyof typeof looks
@@ -58,8 +59,10 @@ export function healthText(health: keyof typeof healthLooks): string {
 }
 
 export function conditionText({ code, severity }: { readonly code: string; readonly severity: Severity }): string {
-  return stateText(severity === 'critical' ? 'bad' : 'warning', code)
+  return stateText(severityLooks[severity], code)
 }
+
+const severityLooks: Readonly<Record<Severity, Look>> = { critical: 'bad', warning: 'warning', info: 'note' }
 
 /** Age for a person: `0.4s`, `12s`, `5m10s`, `3h02m`, `2d04h`. */
 export function ageText(ms: number): string {
