@@ -418,16 +418,13 @@ const brokenConfigs: readonly BrokenConfig[] = [
     when: 'a password stands in the file',
     text: edited(oneRouter, ['vrrpVersion: 3', 'vrrpVersion: 2\n    authentication: hunter2']),
     says: [
-      'agent.yaml:7:21 routers[0].authentication: is a text of 7 characters (not shown), must be none or a map with the key passFile',
+      'agent.yaml:7:21 routers[0].authentication: is a text of 7 characters (not shown), must be none or a map with the key hmac or passFile',
     ],
   },
   {
     when: 'a password stands under a key of its own',
     text: edited(oneRouter, ['vrrpVersion: 3', 'vrrpVersion: 2\n    authentication: { password: hunter2 }']),
-    says: [
-      'agent.yaml:7:21 routers[0].authentication.passFile: is missing, must be an absolute path of at most 200 letters, digits, ".", "_", "-" and "/", without ".", ".." or a "/" at the end',
-      'agent.yaml:7:23 routers[0].authentication: unknown key `password`; must be one of passFile',
-    ],
+    says: ['agent.yaml:7:23 routers[0].authentication: unknown key `password`; must be one of hmac, passFile'],
   },
   {
     when: 'a password stands where its file belongs',
@@ -439,7 +436,67 @@ const brokenConfigs: readonly BrokenConfig[] = [
   {
     when: 'VRRPv3 has a password',
     text: edited(oneRouter, ['vrid: 7', 'vrid: 7\n    authentication: { passFile: /etc/keepward/secrets/r1 }']),
-    says: ['agent.yaml:6:21 routers[0].authentication: names a passFile, must be none: VRRPv3 has no authentication'],
+    says: ['agent.yaml:6:21 routers[0].authentication: names a passFile, must be none or hmac: VRRPv3 has no password'],
+  },
+  {
+    when: 'AH is asked for',
+    text: edited(oneRouter, ['vrid: 7', 'vrid: 7\n    authentication: AH']),
+    says: [
+      'agent.yaml:6:21 routers[0].authentication: is a text of 2 characters (not shown), must be none or a map with the key hmac or passFile; AH is not offered: use hmac, or put WireGuard or IPsec under the HA link (docs/operations.md)',
+    ],
+  },
+  {
+    when: 'AH is asked for by a key of its own',
+    text: edited(oneRouter, ['vrid: 7', 'vrid: 7\n    authentication: { ah: /etc/keepward/secrets/r1 }']),
+    says: [
+      'agent.yaml:6:23 routers[0].authentication: unknown key `ah`; must be one of hmac, passFile; AH is not offered: use hmac, or put WireGuard or IPsec under the HA link (docs/operations.md)',
+    ],
+  },
+  {
+    when: 'authentication names nothing',
+    text: edited(oneRouter, ['vrid: 7', 'vrid: 7\n    authentication: {}']),
+    says: ['agent.yaml:6:21 routers[0].authentication: names neither hmac nor passFile, must name one of them'],
+  },
+  {
+    when: 'authentication names both of its kinds',
+    text: edited(oneRouter, [
+      'vrid: 7',
+      'vrid: 7\n    authentication: { hmac: { keys: [{ id: 1, file: /etc/k1 }], activeKey: 1 }, passFile: /etc/p }',
+    ]),
+    says: ['agent.yaml:6:21 routers[0].authentication: names both hmac and passFile, must name one of them'],
+  },
+  {
+    when: 'the active key of hmac is none of its keys, and two have one id',
+    text: edited(oneRouter, [
+      'vrid: 7',
+      'vrid: 7\n    authentication: { hmac: { keys: [{ id: 1, file: /etc/k1 }, { id: 1, file: /etc/k2 }], activeKey: 2 } }',
+    ]),
+    says: [
+      'agent.yaml:6:70 routers[0].authentication.hmac.keys[1].id: is 1, must differ from routers[0].authentication.hmac.keys[0].id on line 6',
+      'agent.yaml:6:102 routers[0].authentication.hmac.activeKey: is 2, must be the id of one of the keys: 1, 1',
+    ],
+  },
+  {
+    when: 'hmac has no keys, an id out of range and no such mode',
+    text: edited(oneRouter, [
+      'vrid: 7',
+      'vrid: 7\n    authentication: { hmac: { keys: [], activeKey: 256, mode: receive } }',
+    ]),
+    says: [
+      'agent.yaml:6:37 routers[0].authentication.hmac.keys: is an empty list, must be a list of at least one key',
+      'agent.yaml:6:52 routers[0].authentication.hmac.activeKey: is 256, must be a whole number from 1 to 255',
+      'agent.yaml:6:63 routers[0].authentication.hmac.mode: is a text of 7 characters (not shown), must be enforce or permissive',
+    ],
+  },
+  {
+    when: 'a key of hmac stands where its file belongs',
+    text: edited(oneRouter, [
+      'vrid: 7',
+      "vrid: 7\n    authentication: { hmac: { keys: [{ id: 1, file: 'hex:001122' }], activeKey: 1 } }",
+    ]),
+    says: [
+      'agent.yaml:6:53 routers[0].authentication.hmac.keys[0].file: is a text of 10 characters (not shown), must be an absolute path of at most 200 letters, digits, ".", "_", "-" and "/", without ".", ".." or a "/" at the end',
+    ],
   },
   {
     when: 'ha has neither unicast nor multicast',

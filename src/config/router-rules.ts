@@ -1,4 +1,5 @@
 import { formatPrefix } from '../base/address.ts'
+import { checkAuthentication } from './authentication-rules.ts'
 import { showDuration } from './form.ts'
 import { heldAddresses, type HeldAddress } from './held-address.ts'
 import type { Path } from './problem.ts'
@@ -18,7 +19,7 @@ const rules = [
   interfacesAreOurs,
   mtuCarriesIpv6,
   intervalFitsVersion,
-  authenticationFitsVersion,
+  checkAuthentication,
   familyFitsVersion,
   checkPeers,
   markerFitsFamily,
@@ -92,12 +93,6 @@ function intervalFitsVersion(router: RouterDraft, review: Review): void {
   if (router.vrrpVersion === 3 && (ms % 10 !== 0 || ms > 40_950)) {
     review.tell(path, `is ${showDuration(ms)}, must be 10ms to 40.95s in steps of 10ms in VRRPv3`)
   }
-}
-
-/** RFC 5798, section 9: VRRPv3 has no authentication, and keepalived ignores what is set. */
-function authenticationFitsVersion(router: RouterDraft, review: Review): void {
-  if (router.vrrpVersion !== 3 || router.authentication?.kind !== 'pass') return
-  review.tell([...router.path, 'authentication'], 'names a passFile, must be none: VRRPv3 has no authentication')
 }
 
 function familyFitsVersion(router: RouterDraft, review: Review): void {

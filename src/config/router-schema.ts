@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import type { Advertise, Authentication, Preempt } from '../router/spec.ts'
+import type { Advertise, Preempt } from '../router/spec.ts'
+import { authenticationSchema } from './authentication-schema.ts'
 import {
-  absolutePath,
   duration,
   hostAddress,
   hostPrefix,
@@ -168,28 +168,7 @@ export const routerShape = {
         'Whether a host that comes back takes the role from a primary of lower priority: a second interruption.',
       examples: [false, { delay: '30s' }],
     }),
-  authentication: z
-    .union(
-      [
-        z.literal('none'),
-        z.strictObject({
-          passFile: absolutePath(200).meta({
-            description: 'File with the password, 1 to 8 bytes.',
-            examples: ['/etc/keepward/secrets/r1'],
-          }),
-        }),
-      ],
-      'must be none or a map with the key passFile',
-    )
-    .transform((value): Authentication =>
-      value === 'none' ? { kind: 'none' } : { kind: 'pass', passwordFile: value.passFile },
-    )
-    .prefault('none')
-    .meta({
-      description:
-        'VRRPv2 alone has a password, in clear text on the wire: it guards against a mistake, not against an attack. It never stands in this file.',
-      examples: ['none', { passFile: '/etc/keepward/secrets/r1' }],
-    }),
+  authentication: authenticationSchema,
   marker: hostPrefix.optional().meta({
     description:
       'Address on the HA interface that only the primary holds, the same on every host and fixed for life. Unset, 169.254.0.<vrid>/24, or fe80::5652:<vrid in hexadecimal>/64 for a router with IPv6 only.',

@@ -225,9 +225,76 @@ test('renderConfig() renders the password of VRRPv2 and refuses what cannot carr
   expect(() => renderConfig(pass, features, context)).toThrow('its password was not read')
   const secret = { ...context, password: 'a"\nx' }
   expect(() => renderConfig(pass, features, secret)).toThrow(/^Cannot render the keepalived config: the password holds/)
-  expect(() => renderConfig({ ...pass, vrrpVersion: 3 }, features, secret)).toThrow('no authentication')
+  expect(() => renderConfig({ ...pass, vrrpVersion: 3 }, features, secret)).toThrow('VRRP version 3 has no password')
   expect(() => renderConfig(pass, { ...features, options: new Set() }, secret)).toThrow('built without')
 })
+
+test('renderConfig() refuses a password that keepalived would cut off, and does not repeat it', () => {
+  const pass: RouterSpec = {
+    ...small,
+    vrrpVersion: 2,
+    advertisementIntervalMs: 1000,
+    authentication: { kind: 'pass', passwordFile: '/etc/keepward/r1.pass' },
+  }
+  expect(() => renderConfig(pass, features, { ...context, password: 'correcthorse' })).toThrow(
+    expect.objectContaining({
+      message: 'Cannot render the keepalived config of router r1: its password has 12 characters, must have 1 to 8',
+      hint: 'VRRPv2 carries 8, in clear text: shorten it on all hosts at one time; for a secret, use hmac',
+    }),
+  )
+})
+
+const hmac: RouterSpec = {
+  ...small,
+  authentication: {
+    kind: 'hmac',
+    keys: [
+      { id: 2, file: '/etc/keepward/secrets/r1-2' },
+      { id: 1, file: '/etc/keepward/secrets/r1-1' },
+    ],
+    activeKey: 2,
+    mode: 'permissive',
+  },
+}
+const modern: KeepalivedFeatures = { ...features, version: { major: 2, minor: 4, patch: 3 } }
+
+// What the manual of keepalived 2.4 says of auth_hmac; no such version has tested this text.
+test('renderConfig() renders hmac as keepalived 2.4.3 reads it, with the keys in their files', () => {
+  expect(renderConfig(hmac, modern, context)).toContain(`    advert_int 0.1
+    nopreempt
+    garp_master_delay 5
+    garp_lower_prio_delay 5
+    auth_hmac {
+        key 1 file:/etc/keepward/secrets/r1-1
+        key 2 file:/etc/keepward/secrets/r1-2
+        active_key 2
+        anti_replay time
+        mode permissive
+    }
+`)
+})
+
+test.each([
+  [{ major: 2, minor: 4, patch: 2 }, ['VRRP_AUTH'], 'keepalived is version 2.4.2, and hmac needs 2.4.3 or newer'],
+  [{ major: 2, minor: 2, patch: 7 }, ['VRRP_AUTH'], 'keepalived is version 2.2.7, and hmac needs 2.4.3 or newer'],
+  [{ major: 2, minor: 5, patch: 0 }, [], 'keepalived is version 2.5.0, built without VRRP_AUTH, and hmac needs'],
+])('renderConfig() refuses hmac of keepalived %j with %j, with a hint', (version, options, says) => {
+  expect(() => renderConfig(hmac, { ...features, version, options: new Set(options) }, context)).toThrow(
+    expect.objectContaining({
+      code: 'config-invalid',
+      message: expect.stringContaining(says) as string,
+      hint: expect.stringContaining('install keepalived 2.4.3 or newer') as string,
+    }),
+  )
+})
+
+test.each(['/etc/k y', '/etc/../k', 'k', '/etc/k}', '/etc/k\nmode permissive'])(
+  'renderConfig() refuses %j as a key file',
+  (file) => {
+    const authentication = { kind: 'hmac', keys: [{ id: 1, file }], activeKey: 1, mode: 'enforce' } as const
+    expect(() => renderConfig({ ...small, authentication }, modern, context)).toThrow('the key file holds')
+  },
+)
 
 const hostile = ['a b', 'a\nscript', 'a"', 'a{', 'a}', '$A', '@a', 'a!', 'a#', '~a', 'a\\', "a'", 'a;', '', '-a', 'é']
 

@@ -94,3 +94,12 @@ export type Authentication =
   | { readonly kind: 'none' }
   /** VRRPv2 simple password, 1 to 8 bytes, clear text on the wire (RFC 2338, 5.3.6.1): no security. */
   | { readonly kind: 'pass'; readonly passwordFile: string }
+  /** Adverts signed with HMAC-SHA256 (draft-cassen-vrrp-auth-hmac). Files hold the keys. */
+  | {
+      readonly kind: 'hmac'
+      readonly keys: readonly { readonly id: number; readonly file: string }[]
+      /** Of the key that signs own adverts. */
+      readonly activeKey: number
+      /** `permissive`: adverts that are not signed are heard too. */
+      readonly mode: 'enforce' | 'permissive'
+    }

@@ -53,3 +53,11 @@ export function routerSpec(change: Partial<RouterSpec> = {}): RouterSpec {
     ...change,
   }
 }
+
+/** Nothing to say against it, where a test looks at what is raised. */
+export const signed: RouterSpec['authentication'] = {
+  kind: 'hmac',
+  keys: [{ id: 1, file: '/etc/keepward/secrets/r1-1' }],
+  activeKey: 1,
+  mode: 'enforce',
+}
