@@ -56,6 +56,7 @@ class RealHost implements Host {
   readonly #lanes = new Map<RouterId, LimitFunction>()
   readonly #createNamespace = namespaceBatch()
   readonly #filters: FilterKeeper
+  #closed = false
 
   constructor(options: RealHostOptions, features: RenderPlace['features'], emit: (event: HostEvent) => void) {
     this.#options = options
@@ -82,7 +83,12 @@ class RealHost implements Host {
     const answer = () => this.#answer(operation)
     // A question is put beside whatever else is done; anything else to one router is done one at a time.
     const alone = 'router' in operation && operation.verb !== 'ask-keepalived'
-    return (await (alone ? this.#oneAtATime(operation.router)(answer) : answer())) as HostAnswers[O['verb']]
+    try {
+      return (await (alone ? this.#oneAtATime(operation.router)(answer) : answer())) as HostAnswers[O['verb']]
+    } finally {
+      // One that was under way at the close may have taken hold of a keepalived since: its pidfd would keep us alive.
+      if (this.#closed) this.#release()
+    }
   }
 
   recheck(router: RouterId): void {
@@ -102,8 +108,13 @@ class RealHost implements Host {
     this.#hints.close()
     this.#tracking.close()
     this.#socket.close()
-    for (const one of this.#supervised.values()) one.release()
+    this.#closed = true
+    this.#release()
     return Promise.resolve()
+  }
+
+  #release(): void {
+    for (const one of this.#supervised.values()) one.release()
   }
 
   async #answer(operation: HostOperation): Promise<HostAnswers[HostOperation['verb']]> {
