@@ -37,7 +37,7 @@ export const errorMeanings = {
   'keepalived-refused-config': 'keepalived -t refuses the rendered config; the one before stays in force.',
   'keepalived-silent': 'keepalived does not run, is stopped, or does not answer within 3 s.',
   'keepalived-too-old': 'The installed keepalived is older than 2.2.0, or was built without VRRP or JSON.',
-  'key-invalid': 'A key file holds something else than 64 hexadecimal digits and a newline.',
+  'key-invalid': 'A key file holds something else than a key of the form that the message names.',
   'lab-failed': 'A lab cannot be made, found or changed as asked.',
   'namespace-failed': 'A network namespace cannot be opened, made or listed.',
   'namespace-missing': 'There is no network namespace of that name.',

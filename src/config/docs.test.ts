@@ -27,7 +27,8 @@ test('loadConfig() loads docs/agent.example.yaml when each key that is commented
     '# socketGroup: neutron',
     '# openToAll: true',
     '# namespace: keepward-r1',
-    '# multicast: true',
+    '# minTtl: 254',
+    '# multicast: { peers: [ 169.254.192.2, 169.254.192.3 ] }',
     '# marker: 169.254.0.7/24',
     '# track: [ ha0 ]',
     '# mtu: 1500',
@@ -47,7 +48,7 @@ test('loadConfig() loads docs/agent.example.yaml with each other way to write a 
     all.findIndex((line) => line.startsWith('  - id: ')),
   )
   const others = lines.flatMap((line, index) => (line.includes('#   or  ') ? [index] : []))
-  expect(others).toHaveLength(9)
+  expect(others).toHaveLength(10)
   for (const at of others) {
     const other = lines[at]?.replace('#   or  ', '') ?? ''
     const key = other.slice(0, other.indexOf(':') + 1)

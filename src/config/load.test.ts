@@ -156,7 +156,7 @@ routers:
             metric: undefined,
           },
         ],
-        advertise: { kind: 'multicast' },
+        advertise: { kind: 'multicast', peers: undefined },
         authentication: { kind: 'pass', passwordFile: '/etc/keepward/secrets/r1' },
         trackedInterfaces: ['ha-1', 'ext0'],
       },
@@ -325,3 +325,20 @@ function problemsOf(text: string, hostname = 'host-a'): unknown {
     throw error
   }
 }
+
+test('loadConfig() takes hmac with two keys, for VRRPv2 and VRRPv3', () => {
+  const hmac = '{ keys: [{ id: 2, file: /etc/keepward/k2 }, { id: 1, file: /etc/keepward/k1 }], activeKey: 1 }'
+  for (const version of [2, 3]) {
+    const interval = version === 2 ? '1s' : '100ms'
+    const text = `${minimal}    vrrpVersion: ${String(version)}\n    advertisementInterval: ${interval}\n    authentication: { hmac: ${hmac} }\n`
+    expect(loadConfig(text, 'agent.yaml', 'h1').routers[0]?.authentication).toEqual({
+      kind: 'hmac',
+      keys: [
+        { id: 2, file: '/etc/keepward/k2' },
+        { id: 1, file: '/etc/keepward/k1' },
+      ],
+      activeKey: 1,
+      mode: 'enforce',
+    })
+  }
+})

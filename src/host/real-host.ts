@@ -12,6 +12,7 @@ import type { ProcessHandle } from '../linux/process.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
 import type { Says, SettingsEvidence } from '../router/evidence.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
+import { FilterKeeper } from './filter-keeper.ts'
 import { Hints } from './hints.ts'
 import { ensureInterface, misattached, removeInterface } from './interface.ts'
 import { compareConfig, writeConfig, type RenderPlace } from './keepalived-config.ts'
@@ -54,6 +55,8 @@ class RealHost implements Host {
   readonly #table = new RouterTable()
   readonly #lanes = new Map<RouterId, LimitFunction>()
   readonly #createNamespace = namespaceBatch()
+  readonly #filters: FilterKeeper
+  #closed = false
 
   constructor(options: RealHostOptions, features: RenderPlace['features'], emit: (event: HostEvent) => void) {
     this.#options = options
@@ -62,6 +65,7 @@ class RealHost implements Host {
     this.#tracking = new Tracking(options.agent, options.clock, emit)
     this.#homes = options.runDir.sub(homesName, { create: true, volatile: true })
     this.#hints = new Hints(options.runDir, emit)
+    this.#filters = new FilterKeeper(options.clock)
     this.#place = { features, fifoPath: this.#hints.fifoPath }
   }
 
@@ -79,7 +83,12 @@ class RealHost implements Host {
     const answer = () => this.#answer(operation)
     // A question is put beside whatever else is done; anything else to one router is done one at a time.
     const alone = 'router' in operation && operation.verb !== 'ask-keepalived'
-    return (await (alone ? this.#oneAtATime(operation.router)(answer) : answer())) as HostAnswers[O['verb']]
+    try {
+      return (await (alone ? this.#oneAtATime(operation.router)(answer) : answer())) as HostAnswers[O['verb']]
+    } finally {
+      // One that was under way at the close may have taken hold of a keepalived since: its pidfd would keep us alive.
+      if (this.#closed) this.#release()
+    }
   }
 
   recheck(router: RouterId): void {
@@ -99,8 +108,13 @@ class RealHost implements Host {
     this.#hints.close()
     this.#tracking.close()
     this.#socket.close()
-    for (const one of this.#supervised.values()) one.release()
+    this.#closed = true
+    this.#release()
     return Promise.resolve()
+  }
+
+  #release(): void {
+    for (const one of this.#supervised.values()) one.release()
   }
 
   async #answer(operation: HostOperation): Promise<HostAnswers[HostOperation['verb']]> {
@@ -123,6 +137,9 @@ class RealHost implements Host {
         return undefined
       case 'remove-interface':
         removeInterface(this.#table.wanted(operation.router), operation.interface, this.#options.agent)
+        return undefined
+      case 'ensure-filter':
+        await this.#filters.ensure(this.#table.wanted(operation.router))
         return undefined
       case 'write-config':
         return this.#writeConfig(this.#table.wanted(operation.router))
@@ -168,6 +185,7 @@ class RealHost implements Host {
         namespaceReady: namespaceReady(spec),
         ...(await compareConfig(spec, home, this.#place)),
         misattached: misattached(spec, links, this.#options.agent, this.#socket),
+        filter: this.#filters.look(spec),
         asOf,
       },
     }
@@ -231,6 +249,7 @@ class RealHost implements Host {
     this.#supervised.get(router)?.release()
     this.#supervised.delete(router)
     this.#lanes.delete(router)
+    this.#filters.forget(router)
     this.#table.removed(router)
     this.#tracking.forget(router)
   }
@@ -271,6 +290,7 @@ function nothingLeft(asOf: Instant): Extract<SettingsEvidence, { kind: 'seen' }>
     writtenDigest: undefined,
     change: 'none',
     misattached: [],
+    filter: { kind: 'missing', failure: undefined },
   } as const
   return { kind: 'seen', ...none, asOf }
 }

@@ -102,6 +102,7 @@ test('apply() with another namespace removes the router there, then makes it her
     'ensure-namespace r1',
     'ensure-interface r1 ha0',
     'ensure-interface r1 ext0',
+    'ensure-filter r1',
     'write-config r1',
     'start-keepalived r1',
   ])
@@ -151,6 +152,7 @@ test('plan() names every step and what moves a role, and touches nothing', async
     'make namespace keepward-r2 and its settings',
     'create interface ha0 on bridge br-ha',
     'create interface ext0 on bridge br-ext',
+    'let only declared peers speak VRRP to it',
     'test and write the keepalived config of r2',
   ])
   expect(answer.routers[1]?.waiting).toEqual([

@@ -52,6 +52,7 @@ test('start() makes namespace and interfaces, writes the config, then starts kee
     'ensure-namespace r1',
     'ensure-interface r1 ha0',
     'ensure-interface r1 ext0',
+    'ensure-filter r1',
     'write-config r1',
     'start-keepalived r1',
   ])

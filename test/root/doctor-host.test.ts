@@ -86,6 +86,7 @@ describe('keepward doctor', () => {
       'vxlan',
       'IPv6',
       'address protocol',
+      'nftables',
       'rp_filter',
       'journal disk',
     ])
