@@ -1,4 +1,5 @@
 import type { AgentConfig } from '../config/agent-config.ts'
+import type { ConfigFile, LoadedConfig } from '../config/read.ts'
 import { describeError, KeepwardError } from '../base/error.ts'
 import type { Clock, Instant } from '../base/instant.ts'
 import type { Host, HostEvent } from '../host/operation.ts'
@@ -11,7 +12,7 @@ import type { Chronicle } from './events.ts'
 import { makeExecutors } from './executors.ts'
 import { refuseOtherIdentity, sectionsForRestart } from './fixed-settings.ts'
 import type { Metrics } from './metrics.ts'
-import { previewConfig, type LoadedConfig } from './preview.ts'
+import { previewConfig } from './preview.ts'
 import { startReconciling } from './reconcile.ts'
 import { recordedRole } from './record.ts'
 import { Recorder } from './recorder.ts'
@@ -21,8 +22,8 @@ import { explainRouter, overallHealth, viewConditions, viewRouter } from './view
 /** What an agent is made of; tests put a world in memory in the place of the host. */
 export interface AgentParts {
   readonly config: LoadedConfig
-  /** Read the config file again. Throws `config-invalid` or `config-unreadable`. */
-  readonly readConfig: () => Promise<LoadedConfig>
+  /** Read the config file again. Throws `config-unsafe` or `config-unreadable`. */
+  readonly readConfig: () => Promise<ConfigFile>
   readonly makeHost: (emit: (event: HostEvent) => void) => Host
   readonly journal: Journal
   readonly clock: Clock
@@ -181,7 +182,8 @@ export class Agent {
 
   /** What applying the config file would do now, without doing any of it. */
   async plan(): Promise<PlanAnswer> {
-    return previewConfig(await this.#parts.readConfig(), this.host, this.#routers.queues, this.#parts.clock())
+    const file = await this.#parts.readConfig()
+    return previewConfig(file.load(), this.host, this.#routers.queues, this.#parts.clock())
   }
 
   /**
@@ -190,7 +192,7 @@ export class Agent {
    */
   async apply(): Promise<ApplyAnswer> {
     try {
-      const loaded = await this.#parts.readConfig()
+      const loaded = (await this.#parts.readConfig()).load()
       refuseOtherIdentity(this.config, loaded.config)
       const restartFor = sectionsForRestart(this.#parts.config.config, loaded.config)
       this.#config = loaded

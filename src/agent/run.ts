@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { statSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { readConfig } from '../config/read.ts'
+import { readTrustedConfig, type ConfigFile, type LoadedConfig } from '../config/read.ts'
 import { describeError, KeepwardError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
 import { versionText } from '../base/version.ts'
@@ -20,7 +20,6 @@ import { makeChronicle } from './events.ts'
 import { makeLogger, type Logger } from './log.ts'
 import { makeMetrics } from './metrics.ts'
 import { accessOf, startStateChanges } from './state-change.ts'
-import type { LoadedConfig } from './preview.ts'
 
 /**
  * Run an agent in the foreground until SIGTERM or SIGINT; SIGHUP applies the config file again. Resolves with the exit
@@ -28,8 +27,8 @@ import type { LoadedConfig } from './preview.ts'
  */
 export async function runAgent(file: string, options: { readonly teardown: boolean }): Promise<number> {
   const told = listenForSignals()
-  const read = () => readConfig(file, hostname())
-  const loaded = await read()
+  const read = () => readTrustedConfig(file, hostname())
+  const loaded = (await read()).load()
   const log = makeLogger(loaded.config.logging.level, loaded.config.agent.id)
   await using open = new AsyncDisposableStack()
   const agent = await openAgent(open, { loaded, read, log, serves: !options.teardown })
@@ -54,7 +53,7 @@ export async function runAgent(file: string, options: { readonly teardown: boole
 
 interface Opening {
   readonly loaded: LoadedConfig
-  readonly read: () => Promise<LoadedConfig>
+  readonly read: () => Promise<ConfigFile>
   readonly log: Logger
   /** Answer on the control socket. */
   readonly serves: boolean

@@ -313,7 +313,9 @@ test('loadConfig() reads words of YAML 1.1 as plain text', () => {
 })
 
 test('configHash() gives SHA-256 in hexadecimal', () => {
-  expect(configHash('version: 1\n')).toBe('09bfcc6a14b83e2192b8673677725c84883ee9cd0c70e45c9ec09daa8f2b2847')
+  expect(configHash(Buffer.from('version: 1\n'))).toBe(
+    '09bfcc6a14b83e2192b8673677725c84883ee9cd0c70e45c9ec09daa8f2b2847',
+  )
 })
 
 function problemsOf(text: string, hostname = 'host-a'): unknown {

@@ -1,20 +1,47 @@
-import { constants } from 'node:fs'
-import { open, type FileHandle } from 'node:fs/promises'
+import { close, constants, fstatSync, read } from 'node:fs'
+import { lstat, open, type FileHandle } from 'node:fs/promises'
 import { isAbsolute } from 'node:path'
+import { promisify } from 'node:util'
 import { errnoOf, KeepwardError } from '../base/error.ts'
+import { openRootFile } from '../linux/root-file.ts'
 import type { AgentConfig } from './agent-config.ts'
 import { configHash, loadConfig } from './load.ts'
 import { valueAt } from './schema-findings.ts'
 import { pathsSchema } from './schema.ts'
 import { maxConfigBytes, readSource } from './source.ts'
 
+/** A config that was read and found good, and the SHA-256 of the file's bytes, in hexadecimal. */
+export interface LoadedConfig {
+  readonly config: AgentConfig
+  readonly hash: string
+}
+
+/** A config file as it was read, before its text is judged. */
+export interface ConfigFile {
+  /** SHA-256 of its bytes, in hexadecimal. */
+  readonly hash: string
+  /** Throws `config-unreadable` when it is no text, `config-invalid` with every problem. */
+  load(): LoadedConfig
+}
+
 /**
- * Read and load the config file at an absolute path. Throws `config-unreadable` when there is no such text to read, and
- * `config-invalid` with every problem when there is.
+ * Read the config file at an absolute path for whoever acts on it: root alone can have written it (see
+ * {@link openRootFile}). `hostname` is the host identity where the file names none. Throws `config-unsafe` or
+ * `config-unreadable`.
  */
-export async function readConfig(path: string, hostname: string): Promise<{ config: AgentConfig; hash: string }> {
-  const text = await readText(path)
-  return { config: loadConfig(text, path, hostname), hash: configHash(text) }
+export async function readTrustedConfig(path: string, hostname: string): Promise<ConfigFile> {
+  const bytes = await readTrusted(path)
+  const hash = configHash(bytes)
+  return { hash, load: () => ({ config: loadConfig(decode(path, bytes), path, hostname), hash }) }
+}
+
+/**
+ * Read and load the config file at an absolute path for a person, whoever owns it. Throws `config-unreadable` when there is
+ * no such text to read, and `config-invalid` with every problem when there is.
+ */
+export async function readConfig(path: string, hostname: string): Promise<LoadedConfig> {
+  const bytes = await readPlain(path)
+  return { config: loadConfig(decode(path, bytes), path, hostname), hash: configHash(bytes) }
 }
 
 /**
@@ -22,39 +49,69 @@ export async function readConfig(path: string, hostname: string): Promise<{ conf
  * the agent that runs must still be reachable. Throws `config-unreadable`.
  */
 export async function readRunPath(path: string): Promise<string> {
-  const { value } = readSource(await readText(path))
+  const { value } = readSource(decode(path, await readPlain(path)))
   const { run } = pathsSchema.unwrap().shape
   const found = run.safeParse(valueAt(value, ['paths', 'run']))
   return found.success ? found.data : run.parse(undefined)
 }
 
-async function readText(path: string): Promise<string> {
+async function readTrusted(path: string): Promise<Buffer> {
+  return readAs(path, async () => {
+    // Asked in another thread first: a disk that does not answer must not hold up this one.
+    await lstat(path)
+    const fd = openRootFile(path)
+    try {
+      return await readBounded(path, fd)
+    } finally {
+      await promisify(close)(fd)
+    }
+  })
+}
+
+function readPlain(path: string): Promise<Buffer> {
+  return readAs(path, async () => {
+    let file: FileHandle | undefined
+    try {
+      // Without O_NONBLOCK, opening a FIFO would wait for its writer for ever.
+      file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+      return await readBounded(path, file.fd)
+    } finally {
+      await file?.close()
+    }
+  })
+}
+
+async function readAs(path: string, body: () => Promise<Buffer>): Promise<Buffer> {
   if (!isAbsolute(path)) throw unreadable(path, 'is a relative path, must be an absolute one')
-  let file: FileHandle | undefined
   try {
-    // Without O_NONBLOCK, opening a FIFO would wait for its writer for ever.
-    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
-    return decode(path, await readBounded(path, file))
+    return await body()
   } catch (error) {
-    if (error instanceof KeepwardError) throw error
-    throw unreadable(path, reasons[errnoOf(error) ?? ''] ?? 'cannot be read', error)
-  } finally {
-    await file?.close()
+    if (!(error instanceof KeepwardError)) throw unreadable(path, wordsFor(error), error)
+    if (error.code === 'file-failed') throw unreadable(path, wordsFor(error.cause), error.cause)
+    if (error.code !== 'file-unsafe' && error.code !== 'directory-unsafe') throw error
+    const hint = error.hint === undefined ? {} : { hint: error.hint }
+    throw new KeepwardError('config-unsafe', `The configuration is not root’s alone: ${error.message}`, hint)
   }
 }
 
-/** One byte more than allowed is read, since a file can grow after its size was asked. */
-async function readBounded(path: string, file: FileHandle): Promise<Buffer> {
-  if (!(await file.stat()).isFile()) throw unreadable(path, 'is no regular file, must be one')
-  const buffer = Buffer.alloc(maxConfigBytes + 1)
+/** One byte more than the file holds is asked for, since it can grow after its size was asked. */
+async function readBounded(path: string, fd: number): Promise<Buffer> {
+  const stats = fstatSync(fd)
+  if (!stats.isFile()) throw unreadable(path, 'is no regular file, must be one')
+  if (stats.size > maxConfigBytes) {
+    throw unreadable(path, `is longer than ${maxConfigBytes} bytes, must be at most that`)
+  }
+  const buffer = Buffer.alloc(stats.size + 1)
   let length = 0
-  for (;;) {
-    const { bytesRead } = await file.read(buffer, length, buffer.length - length, length)
+  while (length < buffer.length) {
+    const { bytesRead } = await readSome(fd, buffer, length, buffer.length - length, length)
     if (bytesRead === 0) return buffer.subarray(0, length)
     length += bytesRead
-    if (length > maxConfigBytes) throw unreadable(path, `is longer than ${maxConfigBytes} bytes, must be at most that`)
   }
+  throw unreadable(path, 'grew while it was read')
 }
+
+const readSome = promisify(read)
 
 function decode(path: string, bytes: Buffer): string {
   try {
@@ -63,6 +120,8 @@ function decode(path: string, bytes: Buffer): string {
     throw unreadable(path, 'is not UTF-8 text, must be', error)
   }
 }
+
+const wordsFor = (error: unknown): string => reasons[errnoOf(error) ?? ''] ?? 'cannot be read'
 
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: 'does not exist',

@@ -12,6 +12,8 @@ export interface DirectoryOptions {
    * others may read it.
    */
   readonly mode?: number | 'any'
+  /** Not even we may own it or a directory above it: what it holds is root's word to us. With `any`, and without `create`. */
+  readonly owner?: 'root'
   /**
    * It lives for one boot, on a tmpfs: nothing in it is synced, and small calls are made on the event loop, which memory
    * does not block. A directory in it inherits this; false.
@@ -201,12 +203,12 @@ function walk(names: readonly string[], options: DirectoryOptions): number {
 }
 
 function enterParent(parent: number, name: string, path: string, options: DirectoryOptions): number {
-  return options.create === true ? enterOrMake(parent, name, path, 0o755) : enter(parent, name, path)
+  return options.create === true ? enterOrMake(parent, name, path, 0o755) : enter(parent, name, path, options.owner)
 }
 
 function enterLast(parent: number, name: string, path: string, options: DirectoryOptions): number {
   const mode = options.mode ?? 0o700
-  if (mode === 'any') return enter(parent, name, path)
+  if (mode === 'any') return enter(parent, name, path, options.owner)
   const fd = options.create === true ? enterOrMake(parent, name, path, mode) : enter(parent, name, path)
   const stats = fstatSync(fd)
   const ours = stats.uid === process.geteuid?.()
@@ -225,7 +227,7 @@ function enterLast(parent: number, name: string, path: string, options: Director
 const passBits = 0o011
 
 /** Opens one directory without following a symlink; its owner is root or we, and nobody else can put names into it. */
-function enter(parent: number | undefined, name: string, path: string): number {
+function enter(parent: number | undefined, name: string, path: string, owner?: 'root'): number {
   const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
   let fd: number
   try {
@@ -236,13 +238,13 @@ function enter(parent: number | undefined, name: string, path: string): number {
     throw failed(`open the directory ${path}`, cause)
   }
   const stats = fstatSync(fd)
-  const trusted = stats.uid === 0 || stats.uid === process.geteuid?.()
+  const trusted = stats.uid === 0 || (owner === undefined && stats.uid === process.geteuid?.())
   // A sticky directory such as /tmp lets others add names, but not replace those of others (inode(7)).
   const closed = (stats.mode & 0o022) === 0 || (stats.mode & sticky) !== 0
   if (trusted && closed) return fd
   closeSync(fd)
   throw new KeepwardError('directory-unsafe', `Others can change ${path}: owner ${stats.uid}, mode ${octal(stats)}`, {
-    hint: 'it and every directory above it must belong to root, or to us, and be writable by no one else',
+    hint: `it and every directory above it must belong to root${owner === undefined ? ', or to us,' : ''} and be writable by no one else`,
   })
 }
 

@@ -8,8 +8,8 @@ import type { Policy } from '../../src/agent/control/permission.ts'
 import type { Chronicle } from '../../src/agent/events.ts'
 import { makeLogger } from '../../src/agent/log.ts'
 import { makeMetrics } from '../../src/agent/metrics.ts'
-import type { LoadedConfig } from '../../src/agent/preview.ts'
 import type { AgentConfig } from '../../src/config/agent-config.ts'
+import type { ConfigFile, LoadedConfig } from '../../src/config/read.ts'
 import { stateChangeSchema } from '../../src/config/state-change-schema.ts'
 import { openJournal, type Journal } from '../../src/journal/journal.ts'
 import type { JournalRecord, JsonValue } from '../../src/journal/record.ts'
@@ -48,7 +48,7 @@ export class TestAgent implements AsyncDisposable {
   readonly agent: Agent
   readonly journal: Journal
   readonly told: Told[]
-  /** What reading the config file gives next; an error is thrown. */
+  /** What the config file holds from now on; an error is thrown by what reads it. */
   file: LoadedConfig | Error
   readonly #stopControl: () => Promise<void>
   #stopped = false
@@ -94,8 +94,8 @@ export class TestAgent implements AsyncDisposable {
     const agent = new Agent({
       config: { config, hash: 'first' },
       readConfig: () => {
-        const file = self.test?.file
-        return file instanceof Error ? Promise.reject(file) : Promise.resolve(file ?? { config, hash: 'first' })
+        const file = self.test?.file ?? { config, hash: 'first' }
+        return file instanceof Error ? Promise.reject(file) : Promise.resolve(fileWith(file))
       },
       makeHost: (emit) => world.attach(emit),
       journal,
@@ -228,6 +228,8 @@ export class TestAgent implements AsyncDisposable {
 /** A value of a record's body, for a sentence. */
 export const textOf = (value: JsonValue | undefined): string =>
   typeof value === 'string' ? value : JSON.stringify(value)
+
+const fileWith = (loaded: LoadedConfig): ConfigFile => ({ hash: loaded.hash, load: () => loaded })
 
 function configOf(paths: AgentConfig['paths'], { routers = [], intervalMs = 200 }: AgentChoices): AgentConfig {
   return {
