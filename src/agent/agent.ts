@@ -7,6 +7,7 @@ import type { Journal } from '../journal/journal.ts'
 import { compareConditions, type ConditionCode, type Raised } from '../router/condition.ts'
 import { parseRouterId } from '../router/spec.ts'
 import { Claims } from './claims.ts'
+import type { Applicant } from './applicant.ts'
 import type { AgentStatus, ApplyAnswer, Explanation, PlanAnswer } from './api.ts'
 import type { Chronicle } from './events.ts'
 import { makeExecutors } from './executors.ts'
@@ -190,9 +191,12 @@ export class Agent {
    * Read the config file again and take it over; what it wants is reached in the background, shown by `status`. A config
    * with an error changes nothing and stays a condition until one is accepted.
    */
-  async apply(): Promise<ApplyAnswer> {
+  async apply(applicant?: Applicant): Promise<ApplyAnswer> {
+    let digest: string | undefined
     try {
-      const loaded = (await this.#parts.readConfig()).load()
+      const file = await this.#parts.readConfig()
+      digest = file.hash
+      const loaded = file.load()
       refuseOtherIdentity(this.config, loaded.config)
       const restartFor = sectionsForRestart(this.#parts.config.config, loaded.config)
       this.#config = loaded
@@ -200,7 +204,7 @@ export class Agent {
       this.#reconcile()
       this.host.configure(loaded.config.routers)
       const change = this.#routers.want(loaded.config.routers)
-      this.#recorder.configLoaded(loaded, change)
+      this.#recorder.configLoaded(loaded, applicant, change)
       this.#recheckAll()
       return { configDigest: loaded.hash, ...change, restartFor }
     } catch (error) {
@@ -209,7 +213,7 @@ export class Agent {
           ? error
           : new KeepwardError('internal', 'The config cannot be applied', { cause: error })
       this.#configTrouble = describeError(refused)
-      this.#recorder.configRefused(refused)
+      this.#recorder.configRefused(refused, applicant, digest)
       throw refused
     } finally {
       this.#reviewConditions()

@@ -8,6 +8,7 @@ import type { Transition } from '../router/effect.ts'
 import type { RouterId } from '../router/spec.ts'
 import type { AuditEntry } from '../statechange/audit.ts'
 import type { Claim } from '../statechange/receiver.ts'
+import { applicantBody, type Applicant } from './applicant.ts'
 import { claimBody, refusalBody, type ClaimDecision } from './claim-record.ts'
 import type { Chronicle } from './events.ts'
 import { durableOrLate, maxGateMs } from './gate.ts'
@@ -42,14 +43,26 @@ export class Recorder {
     void this.#append('agent', undefined, { change: 'stopped' })
   }
 
-  configLoaded({ hash, config }: LoadedConfig, change: SetChange): void {
-    void this.#append('config', undefined, { change: 'loaded', digest: hash, ...change })
+  configLoaded({ hash, config }: LoadedConfig, applicant: Applicant | undefined, change: SetChange): void {
+    void this.#append('config', undefined, {
+      change: 'loaded',
+      digest: hash,
+      ...applicantBody(applicant),
+      ...change,
+    })
     this.#place.chronicle.configLoaded(hash, config.routers.length)
   }
 
-  configRefused(error: KeepwardError): void {
-    void this.#append('config', undefined, { change: 'refused', text: describeError(error).slice(0, 4000) })
-    this.#place.chronicle.configRefused(error)
+  /** `digest`: undefined when the file could not be read. */
+  configRefused(error: KeepwardError, applicant: Applicant | undefined, digest: string | undefined): void {
+    void this.#append('config', undefined, {
+      change: 'refused',
+      digest: digest ?? null,
+      ...applicantBody(applicant),
+      code: error.code,
+      text: describeError(error).slice(0, 4000),
+    })
+    this.#place.chronicle.configRefused(error, digest)
   }
 
   /** `router`: undefined for a condition of the agent itself. */

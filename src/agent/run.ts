@@ -41,7 +41,7 @@ export async function runAgent(file: string, options: { readonly teardown: boole
   notifyServiceManager('READY=1')
   log.info({ version: versionText, config: file, routers: loaded.config.routers.length }, 'agent ready')
   told.onHangUp(() => {
-    agent.apply().catch((error: unknown) => {
+    agent.apply({ by: 'signal' }).catch((error: unknown) => {
       log.error({ text: describeError(error) }, 'SIGHUP: config not applied')
     })
   })

@@ -33,7 +33,8 @@ test('apply() says and does what is added, changed and removed, and touches no o
   expect(done.filter((one) => one.includes('r1'))).toEqual(['write-config r1', 'reload-keepalived r1'])
   expect(done.filter((one) => one.includes('r2'))).toEqual(['remove-router r2'])
   const [loaded] = (await test.records({ after: seq })).filter(({ kind }) => kind === 'config')
-  expect(loaded?.body).toEqual({ change: 'loaded', digest: '2 routers', added: 1, changed: 1, removed: 1 })
+  const nobody = { by: null, uid: null, gid: null, pid: null }
+  expect(loaded?.body).toEqual({ change: 'loaded', digest: '2 routers', ...nobody, added: 1, changed: 1, removed: 1 })
 })
 
 test('apply() of the same config changes nothing', async () => {

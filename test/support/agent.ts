@@ -49,7 +49,7 @@ export class TestAgent implements AsyncDisposable {
   readonly journal: Journal
   readonly told: Told[]
   /** What the config file holds from now on; an error is thrown by what reads it. */
-  file: LoadedConfig | Error
+  file: LoadedConfig | ConfigFile | Error
   readonly #stopControl: () => Promise<void>
   #stopped = false
 
@@ -229,7 +229,8 @@ export class TestAgent implements AsyncDisposable {
 export const textOf = (value: JsonValue | undefined): string =>
   typeof value === 'string' ? value : JSON.stringify(value)
 
-const fileWith = (loaded: LoadedConfig): ConfigFile => ({ hash: loaded.hash, load: () => loaded })
+const fileWith = (file: LoadedConfig | ConfigFile): ConfigFile =>
+  'load' in file ? file : { hash: file.hash, load: () => file }
 
 function configOf(paths: AgentConfig['paths'], { routers = [], intervalMs = 200 }: AgentChoices): AgentConfig {
   return {
