@@ -1,6 +1,8 @@
+import pLimit from 'p-limit'
 import type { AgentConfig } from '../config/agent-config.ts'
 import type { ConfigFile, LoadedConfig } from '../config/read.ts'
-import { describeError, KeepwardError } from '../base/error.ts'
+import { ConfigInForce, hashOf, lookAtFile, type FileSeen } from './config-in-force.ts'
+import { KeepwardError } from '../base/error.ts'
 import type { Clock, Instant } from '../base/instant.ts'
 import type { Host, HostEvent } from '../host/operation.ts'
 import type { Journal } from '../journal/journal.ts'
@@ -37,6 +39,8 @@ export interface AgentParts {
 /** How long `--teardown` may take in all. */
 const teardownMs = 60_000
 const lookMs = 20
+/** So many wait for the one before them, as long as the disk does not give the file. */
+const maxApplies = 16
 
 /** The daemon: every router's queue, the journal and the host, wired together. */
 export class Agent {
@@ -48,10 +52,10 @@ export class Agent {
   readonly #recorder: Recorder
   readonly #routers: RouterSet
   readonly #started: Instant
-  #config: LoadedConfig
+  readonly #config: ConfigInForce
   #raised: Raised = new Map()
-  #configTrouble: string | undefined
   #stateChangeTrouble: string | undefined
+  readonly #applying = pLimit(1)
   #stopped = false
   #stopReconciling: () => void = () => undefined
   readonly #ignoreJournal: () => void
@@ -59,7 +63,7 @@ export class Agent {
   constructor(parts: AgentParts) {
     this.#parts = parts
     this.#recorder = new Recorder(parts)
-    this.#config = parts.config
+    this.#config = new ConfigInForce(parts.config)
     this.journal = parts.journal
     this.#started = parts.clock()
     this.host = parts.makeHost((event) => {
@@ -121,7 +125,7 @@ export class Agent {
   }
 
   get config(): AgentConfig {
-    return this.#config.config
+    return this.#config.loaded.config
   }
 
   get queued(): number {
@@ -145,7 +149,7 @@ export class Agent {
         boot,
         journal: journal.epoch.journal,
         start: journal.epoch.start,
-        configDigest: this.#config.hash,
+        configDigest: this.#config.loaded.hash,
       },
       asOfMs: now.wallMs,
       health: overallHealth(conditions, routers),
@@ -189,18 +193,41 @@ export class Agent {
 
   /**
    * Read the config file again and take it over; what it wants is reached in the background, shown by `status`. A config
-   * with an error changes nothing and stays a condition until one is accepted.
+   * with an error changes nothing and stays a condition until one is accepted, or the file is what runs again.
    */
-  async apply(applicant?: Applicant): Promise<ApplyAnswer> {
-    let digest: string | undefined
+  apply(applicant?: Applicant): Promise<ApplyAnswer> {
+    // One after the other, so that none puts an older reading over a newer one.
+    if (this.#applying.pendingCount < maxApplies) return this.#applying(() => this.#apply(applicant))
+    return Promise.reject(new KeepwardError('request-invalid', 'Too many wait for the config file to be applied'))
+  }
+
+  /** What the config file is now. Answers whether it is another one than at the last look, and not what runs. */
+  noteConfigFile(file: FileSeen): boolean {
+    const news = this.#config.see(file)
+    this.#reviewConditions()
+    return news && this.#config.differs
+  }
+
+  /** The config file is not what runs, as far as was seen. */
+  get configDiffers(): boolean {
+    return this.#config.differs
+  }
+
+  /** The state-change socket cannot be made now; undefined: it can again. */
+  noteStateChangeTrouble(text: string | undefined): void {
+    this.#stateChangeTrouble = text
+    this.#reviewConditions()
+  }
+
+  async #apply(applicant: Applicant | undefined): Promise<ApplyAnswer> {
+    const file = await lookAtFile(this.#parts.readConfig)
+    this.#config.see(file)
     try {
-      const file = await this.#parts.readConfig()
-      digest = file.hash
-      const loaded = file.load()
+      if (file.kind === 'unreadable') throw file.error
+      const loaded = file.file.load()
       refuseOtherIdentity(this.config, loaded.config)
       const restartFor = sectionsForRestart(this.#parts.config.config, loaded.config)
-      this.#config = loaded
-      this.#configTrouble = undefined
+      this.#config.take(loaded)
       this.#reconcile()
       this.host.configure(loaded.config.routers)
       const change = this.#routers.want(loaded.config.routers)
@@ -212,18 +239,12 @@ export class Agent {
         error instanceof KeepwardError
           ? error
           : new KeepwardError('internal', 'The config cannot be applied', { cause: error })
-      this.#configTrouble = describeError(refused)
-      this.#recorder.configRefused(refused, applicant, digest)
+      this.#config.refuse(refused)
+      this.#recorder.configRefused(refused, applicant, hashOf(file))
       throw refused
     } finally {
       this.#reviewConditions()
     }
-  }
-
-  /** The state-change socket cannot be made now; undefined: it can again. */
-  noteStateChangeTrouble(text: string | undefined): void {
-    this.#stateChangeTrouble = text
-    this.#reviewConditions()
   }
 
   /** Stop looking; keepalived runs on. The journal stays open: it is the caller's. */
@@ -270,7 +291,7 @@ export class Agent {
     if (status.kind === 'unavailable') {
       texts.set('journal-unavailable', `${status.reason}; ${String(status.pending)} records wait in memory`)
     }
-    if (this.#configTrouble !== undefined) texts.set('config-not-applied', this.#configTrouble)
+    for (const [code, text] of this.#config.conditions()) texts.set(code, text)
     if (this.#stateChangeTrouble !== undefined) texts.set('state-change-unavailable', this.#stateChangeTrouble)
     const { raised, changes } = compareConditions(this.#raised, texts, this.#parts.clock())
     this.#raised = raised

@@ -14,6 +14,7 @@ import { SafeDir } from '../linux/safe-dir.ts'
 import { directoryMode } from '../statechange/server.ts'
 import { notifyServiceManager } from '../linux/sd-notify.ts'
 import { Agent } from './agent.ts'
+import { watchConfigFile } from './config-watch.ts'
 import { startControl } from './control/server.ts'
 import { identitiesDirectory } from './identity.ts'
 import { makeChronicle } from './events.ts'
@@ -40,6 +41,7 @@ export async function runAgent(file: string, options: { readonly teardown: boole
   }
   notifyServiceManager('READY=1')
   log.info({ version: versionText, config: file, routers: loaded.config.routers.length }, 'agent ready')
+  open.defer(watchConfigFile({ agent, file, read }))
   told.onHangUp(() => {
     agent.apply({ by: 'signal' }).catch((error: unknown) => {
       log.error({ text: describeError(error) }, 'SIGHUP: config not applied')

@@ -49,7 +49,7 @@ export class TestAgent implements AsyncDisposable {
   readonly journal: Journal
   readonly told: Told[]
   /** What the config file holds from now on; an error is thrown by what reads it. */
-  file: LoadedConfig | ConfigFile | Error
+  file: LoadedConfig | ConfigFile | (() => ConfigFile) | Error
   readonly #stopControl: () => Promise<void>
   #stopped = false
 
@@ -95,7 +95,7 @@ export class TestAgent implements AsyncDisposable {
       config: { config, hash: 'first' },
       readConfig: () => {
         const file = self.test?.file ?? { config, hash: 'first' }
-        return file instanceof Error ? Promise.reject(file) : Promise.resolve(fileWith(file))
+        return file instanceof Error ? Promise.reject(file) : Promise.resolve(file).then(fileWith)
       },
       makeHost: (emit) => world.attach(emit),
       journal,
@@ -229,8 +229,10 @@ export class TestAgent implements AsyncDisposable {
 export const textOf = (value: JsonValue | undefined): string =>
   typeof value === 'string' ? value : JSON.stringify(value)
 
-const fileWith = (file: LoadedConfig | ConfigFile): ConfigFile =>
-  'load' in file ? file : { hash: file.hash, load: () => file }
+function fileWith(file: LoadedConfig | ConfigFile | (() => ConfigFile)): ConfigFile {
+  if (typeof file === 'function') return file()
+  return 'load' in file ? file : { hash: file.hash, load: () => file }
+}
 
 function configOf(paths: AgentConfig['paths'], { routers = [], intervalMs = 200 }: AgentChoices): AgentConfig {
   return {
@@ -238,6 +240,7 @@ function configOf(paths: AgentConfig['paths'], { routers = [], intervalMs = 200 
     paths,
     control: { group: 'keepward', metricsPort: undefined },
     journal: { retainDays: 30, maxSizeMb: 64 },
+    config: { applyChanges: false },
     reconcile: { intervalMs },
     stateChange: stateChangeSchema.parse(undefined),
     logging: { level: 'error' },

@@ -1,0 +1,75 @@
+import { describeError, type KeepwardError } from '../base/error.ts'
+import type { ConfigFile, LoadedConfig } from '../config/read.ts'
+import type { ConditionCode } from '../router/condition.ts'
+
+/** The config file as it was found. */
+export type FileSeen =
+  { readonly kind: 'read'; readonly file: ConfigFile } | { readonly kind: 'unreadable'; readonly error: unknown }
+
+/** Look at the file; that it cannot be read is an answer, not an error. */
+export async function lookAtFile(read: () => Promise<ConfigFile>): Promise<FileSeen> {
+  try {
+    return { kind: 'read', file: await read() }
+  } catch (error) {
+    return { kind: 'unreadable', error }
+  }
+}
+
+export const hashOf = (seen: FileSeen): string | undefined => (seen.kind === 'read' ? seen.file.hash : undefined)
+
+/** The config that runs, the file as it was last seen, and what is wrong between the two. */
+export class ConfigInForce {
+  #loaded: LoadedConfig
+  #seen: { readonly hash: string | undefined; readonly reason: string } | undefined
+  #trouble: string | undefined
+
+  constructor(loaded: LoadedConfig) {
+    this.#loaded = loaded
+  }
+
+  get loaded(): LoadedConfig {
+    return this.#loaded
+  }
+
+  /** The file, as far as was seen, is not what runs. */
+  get differs(): boolean {
+    return this.#seen !== undefined && this.#seen.hash !== this.#loaded.hash
+  }
+
+  /**
+   * Answers whether it is another file than at the last look. A trouble with the file ends when the file is changed back to
+   * what runs.
+   */
+  see(seen: FileSeen): boolean {
+    const before = this.#seen
+    this.#seen = { hash: hashOf(seen), reason: seen.kind === 'read' ? '' : describeError(seen.error) }
+    if (before?.hash === this.#seen.hash && before?.reason === this.#seen.reason) return false
+    if (before !== undefined && !this.differs) this.#trouble = undefined
+    return true
+  }
+
+  take(loaded: LoadedConfig): void {
+    this.#loaded = loaded
+    this.#trouble = undefined
+  }
+
+  refuse(error: KeepwardError): void {
+    this.#trouble = describeError(error)
+  }
+
+  conditions(): [ConditionCode, string][] {
+    const found: [ConditionCode, string][] = []
+    if (this.#trouble !== undefined) found.push(['config-not-applied', this.#trouble])
+    if (this.#seen === undefined || !this.differs) return found
+    const { hash, reason } = this.#seen
+    const is = hash === undefined ? reason : `The file has the digest ${short(hash)}`
+    found.push([
+      'config-changed-on-disk',
+      `${is}; what runs has ${short(this.#loaded.hash)} (\`keepward plan\` compares)`,
+    ])
+    return found
+  }
+}
+
+/** Enough of a digest to tell two apart. */
+const short = (hash: string): string => hash.slice(0, 12)

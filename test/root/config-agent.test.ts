@@ -1,0 +1,118 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, chownSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { AgentStatus, ApplyAnswer, EventView } from '../../src/agent/api.ts'
+import { callAt } from '../../src/cli/client.ts'
+import { program } from '../support/lab.ts'
+import { until } from '../support/until.ts'
+
+/** The program as it is shipped, on a config of its own without routers. */
+let home: string
+let file: string
+let running: ChildProcess[]
+
+beforeEach(() => {
+  home = mkdtempSync('/tmp/kwt-cfg-')
+  file = `${home}/agent.yaml`
+  running = []
+  write()
+})
+afterEach(async () => {
+  for (const child of running) {
+    if (child.exitCode !== null || child.signalCode !== null) continue
+    const ended = once(child, 'exit')
+    child.kill('SIGTERM')
+    await ended
+  }
+  rmSync(home, { recursive: true, force: true })
+})
+
+function textWith(more = ''): string {
+  const paths = `paths: { state: ${home}/state, run: ${home}/run }`
+  return `version: 1\nagent: { id: kwt-${String(process.pid)} }\n${paths}\nlogging: { level: error }\n${more}routers: []\n`
+}
+
+/** Replaced as one step. */
+function write(more = ''): void {
+  writeFileSync(`${file}.new`, textWith(more), { mode: 0o644 })
+  renameSync(`${file}.new`, file)
+}
+
+interface Started {
+  readonly child: ChildProcess
+  /** What it says on standard error. */
+  readonly said: () => string
+}
+
+function start(...words: readonly string[]): Started {
+  const child = spawn(program, ['-c', file, ...words], { stdio: ['ignore', 'ignore', 'pipe'], timeout: 50_000 })
+  running.push(child)
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+  })
+  return { child, said: () => said }
+}
+
+/** Exit status and standard error of a command that ends by itself. */
+async function ended(...words: readonly string[]): Promise<readonly [number | null, string]> {
+  const { child, said } = start(...words)
+  await once(child, 'close')
+  return [child.exitCode, said()]
+}
+
+const ask = <T>(method: 'GET' | 'POST', path: string): Promise<T> => callAt<T>(`${home}/run/control.sock`, method, path)
+const status = () => ask<AgentStatus>('GET', '/v1/status')
+const conditions = async () => (await status()).conditions.map(({ code }) => code)
+
+async function startAgent(): Promise<void> {
+  start('agent')
+  await until('the agent answers', status)
+}
+
+test('an agent does not start with a config that others can write, and `validate` still reads it', async () => {
+  chmodSync(file, 0o666)
+  const [code, said] = await ended('agent')
+  expect([code, said]).toEqual([
+    4,
+    `keepward: The configuration is not root’s alone: ${file} has mode 0666, must be writable by root alone (chmod go-w ${file})\n`,
+  ])
+  expect(await ended('validate')).toEqual([0, ''])
+})
+
+test('a running agent refuses to plan and to apply a config that is another user’s, says so, and runs on', async () => {
+  await startAgent()
+  const before = (await status()).agent.configDigest
+  write('control: { metricsPort: 9899 }\n')
+  chownSync(file, 65_534, 65_534)
+  await until('the change shows', async () => (await conditions()).includes('config-changed-on-disk'), 1500)
+  for (const verb of ['plan', 'apply']) {
+    const [code, said] = await ended(verb)
+    expect([code, said]).toEqual([4, expect.stringContaining(`${file} belongs to uid 65534, must belong to root`)])
+  }
+  expect((await status()).agent.configDigest).toBe(before)
+  expect(await conditions()).toEqual(['config-not-applied', 'config-changed-on-disk'])
+  chownSync(file, 0, 0)
+  const answer = await ask<ApplyAnswer>('POST', '/v1/apply')
+  expect(answer.restartFor).toEqual(['control'])
+  expect(await conditions()).toEqual([])
+  const events = await ask<EventView[]>('GET', '/v1/events?limit=1000')
+  const self = { by: 'request', uid: 0, gid: 0 }
+  expect(events.filter(({ kind }) => kind === 'config').map(({ body }) => body)).toMatchObject([
+    { change: 'refused', code: 'config-unsafe', digest: null, ...self, pid: expect.any(Number) as number },
+    { change: 'loaded', digest: answer.configDigest, ...self, pid: process.pid },
+  ])
+})
+
+test('a change on disk shows within a second, and is applied by itself only where the running config says so', async () => {
+  await startAgent()
+  write('config: { applyChanges: true }\n')
+  const from = performance.now()
+  await until('the change shows', async () => (await conditions()).includes('config-changed-on-disk'))
+  expect(performance.now() - from).toBeLessThan(1000)
+  const { configDigest } = await ask<ApplyAnswer>('POST', '/v1/apply')
+  write('config: { applyChanges: true }\nreconcile: { intervalMs: 5000 }\n')
+  await until('it is applied', async () => (await status()).agent.configDigest !== configDigest)
+  await until('all is well', async () => (await conditions()).length === 0)
+})
