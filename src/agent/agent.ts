@@ -1,6 +1,6 @@
 import pLimit from 'p-limit'
 import type { AgentConfig } from '../config/agent-config.ts'
-import type { ConfigFile, LoadedConfig } from '../config/read.ts'
+import type { ConfigFile, TrustedConfig } from '../config/trusted.ts'
 import { ConfigInForce, hashOf, lookAtFile, type FileSeen } from './config-in-force.ts'
 import { KeepwardError } from '../base/error.ts'
 import type { Clock, Instant } from '../base/instant.ts'
@@ -24,7 +24,7 @@ import { explainRouter, overallHealth, viewConditions, viewRouter } from './view
 
 /** What an agent is made of; tests put a world in memory in the place of the host. */
 export interface AgentParts {
-  readonly config: LoadedConfig
+  readonly config: TrustedConfig
   /** Read the config file again. Throws `config-unsafe` or `config-unreadable`. */
   readonly readConfig: () => Promise<ConfigFile>
   readonly makeHost: (emit: (event: HostEvent) => void) => Host
@@ -188,7 +188,8 @@ export class Agent {
   /** What applying the config file would do now, without doing any of it. */
   async plan(): Promise<PlanAnswer> {
     const file = await this.#parts.readConfig()
-    return previewConfig(file.load(), this.host, this.#routers.queues, this.#parts.clock())
+    const loaded = await file.load(this.#config.loaded.keyFiles)
+    return previewConfig(loaded, this.host, this.#routers.queues, this.#parts.clock())
   }
 
   /**
@@ -224,7 +225,7 @@ export class Agent {
     this.#config.see(file)
     try {
       if (file.kind === 'unreadable') throw file.error
-      const loaded = file.file.load()
+      const loaded = await file.file.load(this.#config.loaded.keyFiles)
       refuseOtherIdentity(this.config, loaded.config)
       const restartFor = sectionsForRestart(this.#parts.config.config, loaded.config)
       this.#config.take(loaded)

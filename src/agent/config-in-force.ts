@@ -1,5 +1,5 @@
 import { describeError, type KeepwardError } from '../base/error.ts'
-import type { ConfigFile, LoadedConfig } from '../config/read.ts'
+import type { ConfigFile, TrustedConfig } from '../config/trusted.ts'
 import type { ConditionCode } from '../router/condition.ts'
 
 /** The config file as it was found. */
@@ -19,15 +19,15 @@ export const hashOf = (seen: FileSeen): string | undefined => (seen.kind === 're
 
 /** The config that runs, the file as it was last seen, and what is wrong between the two. */
 export class ConfigInForce {
-  #loaded: LoadedConfig
-  #seen: { readonly hash: string | undefined; readonly reason: string } | undefined
+  #loaded: TrustedConfig
+  #seen: { readonly hash: string | undefined; readonly stamp: string; readonly reason: string } | undefined
   #trouble: string | undefined
 
-  constructor(loaded: LoadedConfig) {
+  constructor(loaded: TrustedConfig) {
     this.#loaded = loaded
   }
 
-  get loaded(): LoadedConfig {
+  get loaded(): TrustedConfig {
     return this.#loaded
   }
 
@@ -42,13 +42,14 @@ export class ConfigInForce {
    */
   see(seen: FileSeen): boolean {
     const before = this.#seen
-    this.#seen = { hash: hashOf(seen), reason: seen.kind === 'read' ? '' : describeError(seen.error) }
-    if (before?.hash === this.#seen.hash && before?.reason === this.#seen.reason) return false
+    const reason = seen.kind === 'read' ? '' : describeError(seen.error)
+    this.#seen = { hash: hashOf(seen), stamp: seen.kind === 'read' ? seen.file.stamp : reason, reason }
+    if (before?.stamp === this.#seen.stamp) return false
     if (before !== undefined && !this.differs) this.#trouble = undefined
     return true
   }
 
-  take(loaded: LoadedConfig): void {
+  take(loaded: TrustedConfig): void {
     this.#loaded = loaded
     this.#trouble = undefined
   }

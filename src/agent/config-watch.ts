@@ -1,7 +1,7 @@
 import { watch, type FSWatcher, type Stats } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
-import type { ConfigFile } from '../config/read.ts'
+import type { ConfigFile } from '../config/trusted.ts'
 import type { Agent } from './agent.ts'
 import { lookAtFile } from './config-in-force.ts'
 import { singleFlight } from './single-flight.ts'

@@ -1,6 +1,6 @@
 import { describeError, type KeepwardError } from '../base/error.ts'
 import type { Clock } from '../base/instant.ts'
-import type { LoadedConfig } from '../config/read.ts'
+import type { TrustedConfig } from '../config/trusted.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { JournalRecord, JsonObject, RecordKind } from '../journal/record.ts'
 import type { ConditionChange } from '../router/condition.ts'
@@ -34,8 +34,13 @@ export class Recorder {
     this.#place = place
   }
 
-  agentStarted(version: string, { hash, config }: LoadedConfig): void {
-    void this.#append('agent', undefined, { change: 'started', version, configDigest: hash })
+  agentStarted(version: string, { hash, config, signedBy }: TrustedConfig): void {
+    void this.#append('agent', undefined, {
+      change: 'started',
+      version,
+      configDigest: hash,
+      configKey: signedBy ?? null,
+    })
     this.#place.chronicle.configLoaded(hash, config.routers.length)
   }
 
@@ -43,10 +48,11 @@ export class Recorder {
     void this.#append('agent', undefined, { change: 'stopped' })
   }
 
-  configLoaded({ hash, config }: LoadedConfig, applicant: Applicant | undefined, change: SetChange): void {
+  configLoaded({ hash, config, signedBy }: TrustedConfig, applicant: Applicant | undefined, change: SetChange): void {
     void this.#append('config', undefined, {
       change: 'loaded',
       digest: hash,
+      key: signedBy ?? null,
       ...applicantBody(applicant),
       ...change,
     })

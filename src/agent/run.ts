@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { statSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { readTrustedConfig, type ConfigFile, type LoadedConfig } from '../config/read.ts'
+import { readTrustedConfig, type ConfigFile, type TrustedConfig } from '../config/trusted.ts'
 import { describeError, KeepwardError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
 import { versionText } from '../base/version.ts'
@@ -29,7 +29,7 @@ import { accessOf, startStateChanges } from './state-change.ts'
 export async function runAgent(file: string, options: { readonly teardown: boolean }): Promise<number> {
   const told = listenForSignals()
   const read = () => readTrustedConfig(file, hostname())
-  const loaded = (await read()).load()
+  const loaded = await (await read()).load()
   const log = makeLogger(loaded.config.logging.level, loaded.config.agent.id)
   await using open = new AsyncDisposableStack()
   const agent = await openAgent(open, { loaded, read, log, serves: !options.teardown })
@@ -54,7 +54,7 @@ export async function runAgent(file: string, options: { readonly teardown: boole
 }
 
 interface Opening {
-  readonly loaded: LoadedConfig
+  readonly loaded: TrustedConfig
   readonly read: () => Promise<ConfigFile>
   readonly log: Logger
   /** Answer on the control socket. */

@@ -61,7 +61,7 @@ agent: { id: host-b }
 paths: { state: /srv/kw/state, run: /srv/kw/run }
 control: { group: ops, metricsPort: 9841 }
 journal: { retainDays: 7, maxSizeMb: 64 }
-config: { applyChanges: true }
+config: { applyChanges: true, requireSignature: { publicKeyFile: /srv/keys.pub } }
 reconcile: { intervalMs: 1000 }
 stateChange:
   unknownRouters: strict
@@ -101,7 +101,7 @@ routers:
     paths: { state: '/srv/kw/state', run: '/srv/kw/run' },
     control: { group: 'ops', metricsPort: 9841 },
     journal: { retainDays: 7, maxSizeMb: 64 },
-    config: { applyChanges: true },
+    config: { applyChanges: true, requireSignature: { publicKeyFile: '/srv/keys.pub' } },
     reconcile: { intervalMs: 1000 },
     stateChange: {
       unknownRouters: 'strict',

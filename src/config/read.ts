@@ -16,31 +16,12 @@ export interface LoadedConfig {
   readonly hash: string
 }
 
-/** A config file as it was read, before its text is judged. */
-export interface ConfigFile {
-  /** SHA-256 of its bytes, in hexadecimal. */
-  readonly hash: string
-  /** Throws `config-unreadable` when it is no text, `config-invalid` with every problem. */
-  load(): LoadedConfig
-}
-
-/**
- * Read the config file at an absolute path for whoever acts on it: root alone can have written it (see
- * {@link openRootFile}). `hostname` is the host identity where the file names none. Throws `config-unsafe` or
- * `config-unreadable`.
- */
-export async function readTrustedConfig(path: string, hostname: string): Promise<ConfigFile> {
-  const bytes = await readTrusted(path)
-  const hash = configHash(bytes)
-  return { hash, load: () => ({ config: loadConfig(decode(path, bytes), path, hostname), hash }) }
-}
-
 /**
  * Read and load the config file at an absolute path for a person, whoever owns it. Throws `config-unreadable` when there is
  * no such text to read, and `config-invalid` with every problem when there is.
  */
 export async function readConfig(path: string, hostname: string): Promise<LoadedConfig> {
-  const bytes = await readPlain(path)
+  const bytes = await readPlain(path, maxConfigBytes)
   return { config: loadConfig(decode(path, bytes), path, hostname), hash: configHash(bytes) }
 }
 
@@ -49,32 +30,34 @@ export async function readConfig(path: string, hostname: string): Promise<Loaded
  * the agent that runs must still be reachable. Throws `config-unreadable`.
  */
 export async function readRunPath(path: string): Promise<string> {
-  const { value } = readSource(decode(path, await readPlain(path)))
+  const { value } = readSource(decode(path, await readPlain(path, maxConfigBytes)))
   const { run } = pathsSchema.unwrap().shape
   const found = run.safeParse(valueAt(value, ['paths', 'run']))
   return found.success ? found.data : run.parse(undefined)
 }
 
-async function readTrusted(path: string): Promise<Buffer> {
+/** A file that root alone can have written. Throws `config-unsafe` or `config-unreadable`, with ENOENT as its cause when it is absent. */
+export function readTrusted(path: string, maxBytes: number): Promise<Buffer> {
   return readAs(path, async () => {
     // Asked in another thread first: a disk that does not answer must not hold up this one.
     await lstat(path)
     const fd = openRootFile(path)
     try {
-      return await readBounded(path, fd)
+      return await readBounded(path, fd, maxBytes)
     } finally {
       await promisify(close)(fd)
     }
   })
 }
 
-function readPlain(path: string): Promise<Buffer> {
+/** Anybody's file. Throws `config-unreadable`. */
+export function readPlain(path: string, maxBytes: number): Promise<Buffer> {
   return readAs(path, async () => {
     let file: FileHandle | undefined
     try {
       // Without O_NONBLOCK, opening a FIFO would wait for its writer for ever.
       file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
-      return await readBounded(path, file.fd)
+      return await readBounded(path, file.fd, maxBytes)
     } finally {
       await file?.close()
     }
@@ -95,11 +78,11 @@ async function readAs(path: string, body: () => Promise<Buffer>): Promise<Buffer
 }
 
 /** One byte more than the file holds is asked for, since it can grow after its size was asked. */
-async function readBounded(path: string, fd: number): Promise<Buffer> {
+async function readBounded(path: string, fd: number, maxBytes: number): Promise<Buffer> {
   const stats = fstatSync(fd)
   if (!stats.isFile()) throw unreadable(path, 'is no regular file, must be one')
-  if (stats.size > maxConfigBytes) {
-    throw unreadable(path, `is longer than ${maxConfigBytes} bytes, must be at most that`)
+  if (stats.size > maxBytes) {
+    throw unreadable(path, `is longer than ${maxBytes} bytes, must be at most that`)
   }
   const buffer = Buffer.alloc(stats.size + 1)
   let length = 0
@@ -113,11 +96,22 @@ async function readBounded(path: string, fd: number): Promise<Buffer> {
 
 const readSome = promisify(read)
 
-function decode(path: string, bytes: Buffer): string {
+/** Throws `config-unreadable`. */
+export function decode(path: string, bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (error) {
     throw unreadable(path, 'is not UTF-8 text, must be', error)
+  }
+}
+
+/** Absent is an answer. */
+export async function unlessAbsent(reading: Promise<Buffer>): Promise<Buffer | undefined> {
+  try {
+    return await reading
+  } catch (error) {
+    if (error instanceof KeepwardError && errnoOf(error.cause) === 'ENOENT') return undefined
+    throw error
   }
 }
 

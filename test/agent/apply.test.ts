@@ -34,7 +34,15 @@ test('apply() says and does what is added, changed and removed, and touches no o
   expect(done.filter((one) => one.includes('r2'))).toEqual(['remove-router r2'])
   const [loaded] = (await test.records({ after: seq })).filter(({ kind }) => kind === 'config')
   const nobody = { by: null, uid: null, gid: null, pid: null }
-  expect(loaded?.body).toEqual({ change: 'loaded', digest: '2 routers', ...nobody, added: 1, changed: 1, removed: 1 })
+  expect(loaded?.body).toEqual({
+    change: 'loaded',
+    digest: '2 routers',
+    key: null,
+    ...nobody,
+    added: 1,
+    changed: 1,
+    removed: 1,
+  })
 })
 
 test('apply() of the same config changes nothing', async () => {

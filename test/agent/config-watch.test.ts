@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { watchConfigFile } from '../../src/agent/config-watch.ts'
 import { KeepwardError } from '../../src/base/error.ts'
 import { configHash } from '../../src/config/load.ts'
-import type { ConfigFile } from '../../src/config/read.ts'
+import type { ConfigFile } from '../../src/config/trusted.ts'
 import { TestAgent, textOf } from '../support/agent.ts'
 import { staysSo, until } from '../support/until.ts'
 
@@ -39,11 +39,11 @@ async function watched(options: { applyChanges?: boolean; everyMs?: number } = {
   const reading = (): ConfigFile => {
     const bytes = readFileSync(file)
     const hash = configHash(bytes)
-    const load = () => {
-      if (bytes.includes('broken')) throw new KeepwardError('config-invalid', 'line 1 is broken')
-      return { config, hash }
-    }
-    return { hash, load }
+    const load = () =>
+      bytes.includes('broken')
+        ? Promise.reject(new KeepwardError('config-invalid', 'line 1 is broken'))
+        : Promise.resolve({ config, hash, keyFiles: [], signedBy: undefined })
+    return { hash, stamp: hash, load }
   }
   test.file = reading
   await test.agent.apply()

@@ -102,9 +102,8 @@ test('POST /v1/apply writes down who asked, and the digest of a file that is ref
   })
   test.file = {
     hash: 'broken',
-    load: () => {
-      throw invalid
-    },
+    stamp: 'broken',
+    load: () => Promise.reject(invalid),
   }
   await ask(test.socket, 'POST', '/v1/apply')
   test.file = new KeepwardError('config-unreadable', 'there is none')
@@ -113,7 +112,7 @@ test('POST /v1/apply writes down who asked, and the digest of a file that is ref
   const written = (await test.records({ after: seq })).filter(({ kind }) => kind === 'config')
   const none = { change: 'refused', digest: null, code: 'config-unreadable', text: 'there is none' }
   expect(written.map(({ body }) => body)).toEqual([
-    { change: 'loaded', digest: 'first', ...self, added: 0, changed: 0, removed: 0 },
+    { change: 'loaded', digest: 'first', key: null, ...self, added: 0, changed: 0, removed: 0 },
     {
       change: 'refused',
       digest: 'broken',

@@ -116,3 +116,39 @@ test('a change on disk shows within a second, and is applied by itself only wher
   await until('it is applied', async () => (await status()).agent.configDigest !== configDigest)
   await until('all is well', async () => (await conditions()).length === 0)
 })
+
+test('a signature that is in force is asked of each later file; what runs stays', async () => {
+  const keys = `${home}/keys`
+  const sign = () => ended('config', 'sign', '--key', `${keys}/config-signing.key`)
+  const asking = `config: { requireSignature: { publicKeyFile: ${keys}/config-signing.pub } }\n`
+  expect((await ended('config', 'keygen', keys))[0]).toBe(0)
+  write(asking)
+  expect(await ended('agent')).toEqual([4, expect.stringContaining(`${file} has no signature`)])
+  expect(await sign()).toEqual([0, ''])
+  expect(await ended('config', 'verify')).toEqual([0, ''])
+  await startAgent()
+  const before = (await status()).agent.configDigest
+  write('reconcile: { intervalMs: 5000 }\n')
+  for (const verb of ['plan', 'apply']) {
+    expect(await ended(verb)).toEqual([4, expect.stringContaining(`${file}.sig is not of ${file} as it is now`)])
+  }
+  expect(await ended('config', 'verify', '--public-key', `${keys}/config-signing.pub`)).toEqual([
+    4,
+    expect.stringContaining('is not of'),
+  ])
+  rmSync(`${file}.sig`)
+  expect(await ended('apply')).toEqual([4, expect.stringContaining(`${file} has no signature`)])
+  expect((await status()).agent.configDigest).toBe(before)
+  expect(await conditions()).toEqual(['config-not-applied', 'config-changed-on-disk'])
+  write(`${asking}reconcile: { intervalMs: 5000 }\n`)
+  await sign()
+  expect(await ended('apply')).toEqual([0, ''])
+  expect(await conditions()).toEqual([])
+  const events = await ask<EventView[]>('GET', '/v1/events?limit=1000')
+  const records = events
+    .filter(({ kind }) => kind === 'config')
+    .map(({ body }) => `${String(body['code'])} ${String(body['key'])}`)
+  const key = String(events.find(({ kind }) => kind === 'agent')?.body['configKey'])
+  expect(key).toMatch(/^[0-9a-f]{16}$/)
+  expect(records).toEqual(['config-signature-wrong undefined', 'config-unsigned undefined', `undefined ${key}`])
+})

@@ -11,7 +11,8 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { readConfig, readTrustedConfig } from '../../src/config/read.ts'
+import { readConfig } from '../../src/config/read.ts'
+import { readTrustedConfig } from '../../src/config/trusted.ts'
 
 const stranger = 65_534
 const text = 'version: 1\nrouters: []\n'
@@ -38,7 +39,7 @@ describe('readTrustedConfig()', () => {
     chmodSync(file, mode)
     const found = await read()
     expect(found.hash).toBe(digest)
-    expect(found.load()).toMatchObject({ hash: digest, config: { agent: { id: 'host-a' } } })
+    expect(await found.load()).toMatchObject({ hash: digest, config: { agent: { id: 'host-a' } } })
   })
 
   const why = 'The configuration is not root’s alone: '
@@ -119,7 +120,7 @@ describe('readTrustedConfig()', () => {
   test('refuses a file and a directory of the user that it runs as, when that is not root', () => {
     const runsAs = (path: string): string => {
       const script = `
-        const { readTrustedConfig } = await import(${JSON.stringify(`${import.meta.dirname}/../../src/config/read.ts`)})
+        const { readTrustedConfig } = await import(${JSON.stringify(`${import.meta.dirname}/../../src/config/trusted.ts`)})
         process.setuid(${String(stranger)})
         process.stdout.write(await readTrustedConfig(${JSON.stringify(path)}, 'host-a').then(() => 'read', ({ code }) => code))`
       return execFileSync(process.execPath, ['--input-type=module', '-e', script], {

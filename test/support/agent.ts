@@ -9,7 +9,8 @@ import type { Chronicle } from '../../src/agent/events.ts'
 import { makeLogger } from '../../src/agent/log.ts'
 import { makeMetrics } from '../../src/agent/metrics.ts'
 import type { AgentConfig } from '../../src/config/agent-config.ts'
-import type { ConfigFile, LoadedConfig } from '../../src/config/read.ts'
+import type { LoadedConfig } from '../../src/config/read.ts'
+import type { ConfigFile, TrustedConfig } from '../../src/config/trusted.ts'
 import { stateChangeSchema } from '../../src/config/state-change-schema.ts'
 import { openJournal, type Journal } from '../../src/journal/journal.ts'
 import type { JournalRecord, JsonValue } from '../../src/journal/record.ts'
@@ -92,7 +93,7 @@ export class TestAgent implements AsyncDisposable {
     // The callbacks come later than the object that they read.
     const self: { test?: TestAgent } = {}
     const agent = new Agent({
-      config: { config, hash: 'first' },
+      config: trusted({ config, hash: 'first' }),
       readConfig: () => {
         const file = self.test?.file ?? { config, hash: 'first' }
         return file instanceof Error ? Promise.reject(file) : Promise.resolve(file).then(fileWith)
@@ -229,9 +230,12 @@ export class TestAgent implements AsyncDisposable {
 export const textOf = (value: JsonValue | undefined): string =>
   typeof value === 'string' ? value : JSON.stringify(value)
 
+const trusted = (loaded: LoadedConfig): TrustedConfig => ({ ...loaded, keyFiles: [], signedBy: undefined })
+
 function fileWith(file: LoadedConfig | ConfigFile | (() => ConfigFile)): ConfigFile {
   if (typeof file === 'function') return file()
-  return 'load' in file ? file : { hash: file.hash, load: () => file }
+  if ('load' in file) return file
+  return { hash: file.hash, stamp: file.hash, load: () => Promise.resolve(trusted(file)) }
 }
 
 function configOf(paths: AgentConfig['paths'], { routers = [], intervalMs = 200 }: AgentChoices): AgentConfig {

@@ -124,6 +124,9 @@ const statuses: Readonly<Record<string, number>> = {
   'config-invalid': 422,
   'config-unreadable': 422,
   'config-unsafe': 422,
+  'config-unsigned': 422,
+  'config-signature-wrong': 422,
+  'config-key-unusable': 422,
   'subscriber-too-slow': 409,
   'records-removed': 410,
 }
