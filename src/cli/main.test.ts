@@ -11,7 +11,7 @@ test.each([
   [['completion', 'tcsh'], 64, 'Allowed choices are bash, zsh, fish'],
   [['lab', 'bogus'], 64, 'unknown command'],
   [['lab', 'up', '--bogus'], 64, "unknown option '--bogus'"],
-  [['lab', 'up', '--hosts', '10'], 4, '--hosts is 10, must be from 1 to 9'],
+  [['lab', 'up', '--hosts', '10'], 64, '--hosts is 10, must be from 1 to 9'],
   [['--socket', '/nowhere/control.sock', 'status'], 3, 'there is no such socket'],
   [['--socket', '/nowhere/control.sock', 'events'], 4, 'there is no such socket'],
   [['--version'], 0, ''],

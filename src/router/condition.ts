@@ -84,7 +84,7 @@ export const conditions = {
   'journal-unavailable': {
     severity: 'critical',
     title: 'The journal cannot be written; transitions wait in memory',
-    hint: 'Free space, or mend the file system under paths.state; it recovers by itself and nothing acknowledged is lost',
+    hint: 'Free space, or mend the file system under paths.state; it recovers by itself, and the newest transition of each router is never given up',
   },
   'config-not-applied': {
     severity: 'warning',

@@ -31,7 +31,8 @@ export const isTrusted = (policy: Policy, uid: number): boolean => uid === 0 || 
 export const namesGroups = ({ rules }: Policy): boolean => rules.some(({ who }) => who.kind === 'group')
 
 /**
- * Whether this sender may say that. `key` is one whose signature was found right; the router's own key speaks for that router.
+ * Whether this sender may say that. `key` is one whose signature was found right; the router's own key speaks for that router. Who signs with
+ * the key of another router is mistaken or worse, be it root.
  */
 export function maySpeak(
   policy: Policy,
@@ -39,7 +40,9 @@ export function maySpeak(
   message: { readonly router: RouterId; readonly state: Role; readonly key: string | undefined },
 ): boolean {
   const { router, state, key } = message
-  if (isTrusted(policy, sender.uid) || key === router) return true
+  if (key === router) return true
+  if (key !== undefined && !isNamed(policy, key)) return false
+  if (isTrusted(policy, sender.uid)) return true
   return policy.rules.some(
     (rule) =>
       fits(rule, sender, key) &&
@@ -47,6 +50,10 @@ export function maySpeak(
       (rule.states === 'all' || rule.states.has(state)),
   )
 }
+
+/** All other keys are those of routers. */
+const isNamed = ({ rules }: Policy, key: string): boolean =>
+  rules.some(({ who }) => who.kind === 'key' && who.key === key)
 
 function fits({ who }: Rule, sender: Sender, key: string | undefined): boolean {
   switch (who.kind) {

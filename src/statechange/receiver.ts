@@ -136,7 +136,7 @@ export class Receiver {
     }
     if (proof !== undefined) {
       const answer = await this.#takeNative(claim, proof.sequence)
-      if (answer === 'superseded') this.#parts.audit.refused(answer, sender, controlGroup, message)
+      if (answer !== 'taken') this.#parts.audit.refused(answer, sender, controlGroup, message)
       return answer
     }
     const durable = excess === undefined ? this.#parts.listener.take(claim) : this.#lanes.join(claim)
