@@ -188,8 +188,7 @@ export class Agent {
   /** What applying the config file would do now, without doing any of it. */
   async plan(): Promise<PlanAnswer> {
     const file = await this.#parts.readConfig()
-    const loaded = await file.load(this.#config.loaded.keyFiles)
-    return previewConfig(loaded, this.host, this.#routers.queues, this.#parts.clock())
+    return previewConfig(file.load(this.#config.loaded), this.host, this.#routers.queues, this.#parts.clock())
   }
 
   /**
@@ -225,7 +224,7 @@ export class Agent {
     this.#config.see(file)
     try {
       if (file.kind === 'unreadable') throw file.error
-      const loaded = await file.file.load(this.#config.loaded.keyFiles)
+      const loaded = file.file.load(this.#config.loaded)
       refuseOtherIdentity(this.config, loaded.config)
       const restartFor = sectionsForRestart(this.#parts.config.config, loaded.config)
       this.#config.take(loaded)

@@ -29,7 +29,7 @@ import { accessOf, startStateChanges } from './state-change.ts'
 export async function runAgent(file: string, options: { readonly teardown: boolean }): Promise<number> {
   const told = listenForSignals()
   const read = () => readTrustedConfig(file, hostname())
-  const loaded = await (await read()).load()
+  const loaded = (await read()).load()
   const log = makeLogger(loaded.config.logging.level, loaded.config.agent.id)
   await using open = new AsyncDisposableStack()
   const agent = await openAgent(open, { loaded, read, log, serves: !options.teardown })

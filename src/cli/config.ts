@@ -7,7 +7,7 @@ import type { Globals } from './globals.ts'
 /** `keepward config keygen DIR`: an Ed25519 key pair; the private one stays where configs are made. */
 export async function keygen(globals: Globals, _options: Record<string, unknown>, directory = ''): Promise<number> {
   const made = await makeKeyPair(resolve(directory))
-  const text = `Made key ${made.key}: ${made.privateFile} signs; ${made.publicFile} is for the hosts, as config-signing.pub beside their config.`
+  const text = `Made key ${made.key}: ${made.privateFile} signs; ${made.publicFile} is for the hosts, beside their config.`
   return say(globals, text, made)
 }
 
@@ -22,7 +22,7 @@ export async function sign(globals: Globals, { key }: Record<string, unknown>): 
 export async function verify(globals: Globals, { publicKey }: Record<string, unknown>): Promise<number> {
   const file = resolve(globals.config)
   const found = await verifyFile(file, publicKey === undefined ? undefined : pathIn(publicKey, '--public-key'))
-  return say(globals, `${file} is signed with key ${found.key} of ${found.publicKeyFile}`, { ok: true, file, ...found })
+  return say(globals, `${file} is signed with key ${found.key} of ${found.keysFile}`, { ok: true, file, ...found })
 }
 
 function pathIn(word: unknown, option: string): string {

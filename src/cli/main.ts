@@ -67,7 +67,7 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
   )
   command('verify', 'check its signature', async () => (await import('./config.ts')).verify, config).option(
     '--public-key <file>',
-    'the public keys (default: config-signing.pub beside the config, or those that it names)',
+    'the public keys (default: config-signing.pub beside the config)',
   )
   command('status', 'show every router: role, since when, as of when', async () => (await import('./status.ts')).status)
   command('watch', 'show the status, live', async () => (await import('./watch.ts')).watch)

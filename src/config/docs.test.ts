@@ -24,7 +24,6 @@ test('loadConfig() loads docs/agent.example.yaml when each key that is commented
   const shown = keys.map((at) => lines[at]?.trim())
   expect(shown).toEqual([
     '# metricsPort: 9841',
-    '# requireSignature: { publicKeyFile: /etc/keepward/config-signing.pub }',
     '# socketGroup: neutron',
     '# openToAll: true',
     '# namespace: keepward-r1',

@@ -18,7 +18,7 @@ test('loadConfig() gives every default when the file has as little as it can', (
     paths: { state: '/var/lib/keepward', run: '/run/keepward' },
     control: { group: 'keepward', metricsPort: undefined },
     journal: { retainDays: 30, maxSizeMb: 256 },
-    config: { applyChanges: false },
+    config: { requireSignature: false, applyChanges: false },
     reconcile: { intervalMs: 3000 },
     stateChange: {
       unknownRouters: 'compatible',
@@ -61,7 +61,7 @@ agent: { id: host-b }
 paths: { state: /srv/kw/state, run: /srv/kw/run }
 control: { group: ops, metricsPort: 9841 }
 journal: { retainDays: 7, maxSizeMb: 64 }
-config: { applyChanges: true, requireSignature: { publicKeyFile: /srv/keys.pub } }
+config: { requireSignature: true, applyChanges: true }
 reconcile: { intervalMs: 1000 }
 stateChange:
   unknownRouters: strict
@@ -101,7 +101,7 @@ routers:
     paths: { state: '/srv/kw/state', run: '/srv/kw/run' },
     control: { group: 'ops', metricsPort: 9841 },
     journal: { retainDays: 7, maxSizeMb: 64 },
-    config: { applyChanges: true, requireSignature: { publicKeyFile: '/srv/keys.pub' } },
+    config: { requireSignature: true, applyChanges: true },
     reconcile: { intervalMs: 1000 },
     stateChange: {
       unknownRouters: 'strict',

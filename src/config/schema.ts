@@ -16,16 +16,6 @@ export const pathsSchema = section(
   'must be a map with the keys state and run',
 ).prefault({})
 
-const requireSignature = section(
-  {
-    publicKeyFile: absolutePath(200).meta({
-      description: 'Ed25519 public keys in PEM, one or several; of root alone, as this file.',
-      examples: ['/etc/keepward/config-signing.pub'],
-    }),
-  },
-  'must be a map with the key publicKeyFile',
-)
-
 /**
  * The one source of validation, types, JSON Schema and the example. Each key carries its description and, where it has
  * no default, an example; a key that may be left out has the safe default.
@@ -71,17 +61,16 @@ const sections = {
   ).prefault({}),
   config: section(
     {
-      requireSignature: requireSignature.optional().meta({
+      requireSignature: z.boolean('must be true or false').prefault(false).meta({
         description:
-          'Take over signed files only: `keepward config sign` signs. What runs asks it of the next file; to ask it of the first one too, put the keys beside this file as config-signing.pub.',
-        examples: [{ publicKeyFile: '/etc/keepward/config-signing.pub' }],
+          'Refuse to go without config-signing.pub beside this file, the public keys of those who sign it. Where that file is, a signature is asked for whatever stands here.',
       }),
       applyChanges: z.boolean('must be true or false').prefault(false).meta({
         description:
           'Apply this file by itself once a change of it is a second old. Otherwise a change shows as config-changed-on-disk until somebody runs `keepward apply`.',
       }),
     },
-    'must be a map with the keys applyChanges and requireSignature',
+    'must be a map with the keys requireSignature and applyChanges',
   )
     .prefault({})
     .meta({ description: 'How this file itself is treated.' }),

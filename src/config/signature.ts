@@ -38,7 +38,9 @@ export interface Signed {
  * `config-signature-wrong` when it is of another form or version, by another key, or of another file.
  */
 export function checkSignature({ path, file, signature }: Signed, keys: readonly PublicKey[], keyFile: string): string {
-  if (signature === undefined) throw unsigned(`${path} has no signature, and ${keyFile} asks for one`, path)
+  if (signature === undefined) {
+    throw new KeepwardError('config-unsigned', `${path} has no signature, and ${keyFile} asks for one`, hintFor(path))
+  }
   const wrong = (is: string) =>
     new KeepwardError('config-signature-wrong', `${signatureFileOf(path)} ${is}`, hintFor(path))
   const text = Buffer.from(signature).toString('latin1')
@@ -51,8 +53,9 @@ export function checkSignature({ path, file, signature }: Signed, keys: readonly
   throw wrong(`is not of ${path} as it is now`)
 }
 
-export const unsigned = (message: string, path: string): KeepwardError =>
-  new KeepwardError('config-unsigned', message, hintFor(path))
+/** `why`: what asks for the keys. */
+export const keysAbsent = (keysFile: string, why: string, hint: string): KeepwardError =>
+  new KeepwardError('config-key-unusable', `There is no ${keysFile}, and ${why}`, { hint })
 
 /**
  * The Ed25519 keys of a file of PEM blocks (RFC 7468, RFC 8410), 1 to 16; lines between them are empty or start with #. Throws

@@ -4,18 +4,18 @@ import { errnoOf, KeepwardError } from '../base/error.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import { configHash } from './load.ts'
 import { readPlain, unlessAbsent } from './read.ts'
-import { isMap, valueAt } from './schema-findings.ts'
 import {
   checkSignature,
   keyIdOf,
+  keysAbsent,
   maxKeyFileBytes,
   maxSignatureBytes,
   publicKeysIn,
   signConfig,
   signatureFileOf,
 } from './signature.ts'
-import { maxConfigBytes, readSource } from './source.ts'
-import { anchorOf } from './trusted.ts'
+import { maxConfigBytes } from './source.ts'
+import { keysFileOf } from './trusted.ts'
 
 /** What a person does with signatures, where the private key is: not on the hosts. All paths are absolute. */
 
@@ -55,21 +55,22 @@ export async function signFile(file: string, keyFile: string): Promise<{ key: st
 
 export interface Verified {
   readonly key: string
-  readonly publicKeyFile: string
+  readonly keysFile: string
   readonly digest: string
 }
 
 /**
- * Check a config's signature as anybody may, whoever owns the files: with the keys given, else with those beside it, else with those
- * that it names. Throws as checkSignature does, and `request-invalid` when there are none.
+ * Check a config's signature as anybody may, whoever owns the files: with the keys given, else with those beside it. Throws as
+ * checkSignature does, and `config-key-unusable` when there are no keys.
  */
-export async function verifyFile(file: string, givenKeys: string | undefined): Promise<Verified> {
+export async function verifyFile(file: string, keysFile = keysFileOf(file)): Promise<Verified> {
   const bytes = await readPlain(file, maxConfigBytes)
   const signature = await unlessAbsent(readPlain(signatureFileOf(file), maxSignatureBytes))
-  const publicKeyFile = givenKeys ?? (await keysFor(file, bytes))
-  const keys = publicKeysIn(await readPlain(publicKeyFile, maxKeyFileBytes), publicKeyFile)
-  const key = checkSignature({ path: file, file: bytes, signature }, keys, publicKeyFile)
-  return { key, publicKeyFile, digest: configHash(bytes) }
+  const keys = await unlessAbsent(readPlain(keysFile, maxKeyFileBytes))
+  if (keys === undefined)
+    throw keysAbsent(keysFile, 'a signature is verified with it', 'name the public keys with --public-key')
+  const key = checkSignature({ path: file, file: bytes, signature }, publicKeysIn(keys, keysFile), keysFile)
+  return { key, keysFile, digest: configHash(bytes) }
 }
 
 const privateName = 'config-signing.key'
@@ -82,14 +83,4 @@ function openOrMake(directory: string): SafeDir {
     if (!(error instanceof KeepwardError) || errnoOf(error.cause) !== 'ENOENT') throw error
     return SafeDir.open(directory, { create: true })
   }
-}
-
-async function keysFor(file: string, bytes: Buffer): Promise<string> {
-  const anchor = anchorOf(file)
-  if ((await unlessAbsent(readPlain(anchor, maxKeyFileBytes))) !== undefined) return anchor
-  const named = valueAt(readSource(bytes.toString('utf8')).value, ['config', 'requireSignature'])
-  if (isMap(named) && typeof named['publicKeyFile'] === 'string') return named['publicKeyFile']
-  throw new KeepwardError('request-invalid', `${file} names no public keys, and there is no ${anchor}`, {
-    hint: 'name them with --public-key',
-  })
 }

@@ -1,24 +1,19 @@
 import { createHash } from 'node:crypto'
 import { dirname } from 'node:path'
-import { KeepwardError } from '../base/error.ts'
 import { configHash, loadConfig } from './load.ts'
 import { decode, readTrusted, unlessAbsent, type LoadedConfig } from './read.ts'
 import {
   checkSignature,
+  keysAbsent,
   maxKeyFileBytes,
   maxSignatureBytes,
   publicKeysIn,
   signatureFileOf,
-  unsigned,
-  type PublicKey,
-  type Signed,
 } from './signature.ts'
 import { maxConfigBytes } from './source.ts'
 
 /** A config that may be acted upon. */
 export interface TrustedConfig extends LoadedConfig {
-  /** Files of public keys: the next config must be signed by a key of each. Empty: none is asked for. */
-  readonly keyFiles: readonly string[]
   /** The id of the key that signed; undefined when no signature was asked for. */
   readonly signedBy: string | undefined
 }
@@ -27,13 +22,13 @@ export interface TrustedConfig extends LoadedConfig {
 export interface ConfigFile {
   /** SHA-256 of its bytes, in hexadecimal. */
   readonly hash: string
-  /** Another one whenever the file or its signature is. */
+  /** Another one whenever the file, its signature or the public keys are. */
   readonly stamp: string
   /**
-   * `inForce`: the key files of the config that runs. Throws `config-unreadable` when it is no text, `config-invalid` with every
-   * problem, and `config-unsigned`, `config-signature-wrong` or `config-key-unusable`.
+   * `running`: the config that it would take the place of. Throws `config-unreadable` when it is no text, `config-invalid` with
+   * every problem, and `config-unsigned`, `config-signature-wrong` or `config-key-unusable`.
    */
-  load(inForce?: readonly string[]): Promise<TrustedConfig>
+  load(running?: Pick<TrustedConfig, 'signedBy'>): TrustedConfig
 }
 
 /**
@@ -44,51 +39,42 @@ export interface ConfigFile {
 export async function readTrustedConfig(path: string, hostname: string): Promise<ConfigFile> {
   const file = await readTrusted(path, maxConfigBytes)
   const signature = await unlessAbsent(readTrusted(signatureFileOf(path), maxSignatureBytes))
-  const hash = configHash(file)
+  const keys = await unlessAbsent(readTrusted(keysFileOf(path), maxKeyFileBytes))
+  const hashes = [file, signature, keys].map((bytes) => (bytes === undefined ? '-' : configHash(bytes)))
   return {
-    hash,
-    stamp: createHash('sha256')
-      .update(`${hash} ${signature === undefined ? '' : configHash(signature)}`)
-      .digest('hex'),
-    load: (inForce = []) => loadTrusted({ path, file, signature }, hostname, inForce),
+    hash: configHash(file),
+    stamp: createHash('sha256').update(hashes.join(' ')).digest('hex'),
+    load: (running) => loadTrusted({ path, file, signature, keys }, hostname, running?.signedBy !== undefined),
   }
 }
 
-/** In the config's directory: where it stands, every config is to be signed, whatever the config says. */
-export const anchorOf = (configFile: string): string => `${dirname(configFile)}/config-signing.pub`
+/** Public keys lie in the config's directory under a fixed name, which no config can change. */
+export const keysFileOf = (configFile: string): string => `${dirname(configFile)}/config-signing.pub`
+
+interface Found {
+  readonly path: string
+  readonly file: Buffer
+  readonly signature: Buffer | undefined
+  readonly keys: Buffer | undefined
+}
 
 /**
- * Whoever alters the config can also drop `requireSignature` from it. So what the running config asks for is asked of the next one
- * too, and cannot end while the agent runs; and a public key beside the config asks by being there, at the first start too.
+ * Whoever alters the config can drop `requireSignature` from it as well. So the key file asks for a signature by being there,
+ * whatever the config says, and `requireSignature` asks for the key file: it cannot have been in force without one, and what is
+ * signed once stays so until the agent is started anew.
  */
-async function loadTrusted(signed: Signed, hostname: string, inForce: readonly string[]): Promise<TrustedConfig> {
-  const { path, file } = signed
-  const anchor = anchorOf(path)
-  const anchored = inForce.includes(anchor) || (await unlessAbsent(readTrusted(anchor, maxKeyFileBytes))) !== undefined
-  const before = new Set(anchored ? [anchor, ...inForce] : inForce)
+function loadTrusted({ path, file, signature, keys }: Found, hostname: string, wasSigned: boolean): TrustedConfig {
+  const keysFile = keysFileOf(path)
+  if (keys === undefined && wasSigned) throw keysAbsent(keysFile, 'the config that runs was signed', putThere)
   // Before the text is looked at: a parser is no place for what a stranger wrote.
-  let signedBy = await checkAll(signed, before)
+  const signedBy =
+    keys === undefined ? undefined : checkSignature({ path, file, signature }, publicKeysIn(keys, keysFile), keysFile)
   const config = loadConfig(decode(path, file), path, hostname)
-  const own = config.config.requireSignature?.publicKeyFile
-  if (own !== undefined && !before.has(own)) signedBy = await checkAll(signed, [own])
-  const keyFiles = [...new Set([...(anchored ? [anchor] : []), ...(own === undefined ? [] : [own])])]
-  if (inForce.length > 0 && keyFiles.length === 0) {
-    throw unsigned(`${path} lacks config.requireSignature, which is in force until the agent is started anew`, path)
+  if (config.config.requireSignature && keys === undefined) {
+    throw keysAbsent(keysFile, `${path} asks for a signature`, putThere)
   }
-  return { config, hash: configHash(file), keyFiles, signedBy }
+  return { config, hash: configHash(file), signedBy }
 }
 
-async function checkAll(signed: Signed, keyFiles: Iterable<string>): Promise<string | undefined> {
-  let signedBy: string | undefined
-  for (const keyFile of keyFiles) signedBy = checkSignature(signed, await keysIn(keyFile), keyFile)
-  return signedBy
-}
-
-async function keysIn(keyFile: string): Promise<PublicKey[]> {
-  try {
-    return publicKeysIn(await readTrusted(keyFile, maxKeyFileBytes), keyFile)
-  } catch (cause) {
-    if (cause instanceof KeepwardError && cause.code === 'config-key-unusable') throw cause
-    throw new KeepwardError('config-key-unusable', `The public keys in ${keyFile} cannot be had`, { cause })
-  }
-}
+const putThere =
+  'put the public keys there; to do without signatures, take requireSignature out of the config and start the agent anew'

@@ -74,11 +74,14 @@ test('apply() of a refused config keeps the old one, raises config-not-applied, 
   await test.agent.apply()
   await test.noCondition('config-not-applied')
   const written = (await test.records()).filter(({ kind }) => kind === 'config' || kind === 'condition')
-  expect(written.map(({ kind, body }) => `${kind} ${textOf(body['change'])}`).slice(-4)).toEqual([
-    'config refused',
-    'condition raised',
-    'config loaded',
-    'condition cleared',
+  const said = written.map(({ kind, body }) => `${kind} ${textOf(body['code'] ?? '')} ${textOf(body['change'])}`)
+  expect(said.slice(-6)).toEqual([
+    'config config-invalid refused',
+    'condition config-not-applied raised',
+    'condition config-changed-on-disk raised',
+    'config  loaded',
+    'condition config-not-applied cleared',
+    'condition config-changed-on-disk cleared',
   ])
 })
 

@@ -35,14 +35,14 @@ interface Watched extends AsyncDisposable {
 /** An agent that runs what the file holds, and watches it; a text with `broken` is refused. */
 async function watched(options: { applyChanges?: boolean; everyMs?: number } = {}): Promise<Watched> {
   const test = await TestAgent.start()
-  const config = { ...test.agent.config, config: { applyChanges: options.applyChanges ?? false } }
+  const config = { ...test.agent.config, config: { requireSignature: false, applyChanges: options.applyChanges ?? false } }
   const reading = (): ConfigFile => {
     const bytes = readFileSync(file)
     const hash = configHash(bytes)
-    const load = () =>
-      bytes.includes('broken')
-        ? Promise.reject(new KeepwardError('config-invalid', 'line 1 is broken'))
-        : Promise.resolve({ config, hash, keyFiles: [], signedBy: undefined })
+    const load = () => {
+      if (bytes.includes('broken')) throw new KeepwardError('config-invalid', 'line 1 is broken')
+      return { config, hash, signedBy: undefined }
+    }
     return { hash, stamp: hash, load }
   }
   test.file = reading

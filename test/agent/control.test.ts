@@ -103,7 +103,9 @@ test('POST /v1/apply writes down who asked, and the digest of a file that is ref
   test.file = {
     hash: 'broken',
     stamp: 'broken',
-    load: () => Promise.reject(invalid),
+    load: () => {
+      throw invalid
+    },
   }
   await ask(test.socket, 'POST', '/v1/apply')
   test.file = new KeepwardError('config-unreadable', 'there is none')

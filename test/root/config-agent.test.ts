@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, chownSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, copyFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { AgentStatus, ApplyAnswer, EventView } from '../../src/agent/api.ts'
 import { callAt } from '../../src/cli/client.ts'
@@ -117,30 +117,28 @@ test('a change on disk shows within a second, and is applied by itself only wher
   await until('all is well', async () => (await conditions()).length === 0)
 })
 
-test('a signature that is in force is asked of each later file; what runs stays', async () => {
+test('once keys lie beside the config, a file without their signature is refused at the start and later; what runs stays', async () => {
   const keys = `${home}/keys`
   const sign = () => ended('config', 'sign', '--key', `${keys}/config-signing.key`)
-  const asking = `config: { requireSignature: { publicKeyFile: ${keys}/config-signing.pub } }\n`
   expect((await ended('config', 'keygen', keys))[0]).toBe(0)
-  write(asking)
+  copyFileSync(`${keys}/config-signing.pub`, `${home}/config-signing.pub`)
+  write('config: { requireSignature: true }\n')
   expect(await ended('agent')).toEqual([4, expect.stringContaining(`${file} has no signature`)])
   expect(await sign()).toEqual([0, ''])
   expect(await ended('config', 'verify')).toEqual([0, ''])
   await startAgent()
   const before = (await status()).agent.configDigest
   write('reconcile: { intervalMs: 5000 }\n')
-  for (const verb of ['plan', 'apply']) {
-    expect(await ended(verb)).toEqual([4, expect.stringContaining(`${file}.sig is not of ${file} as it is now`)])
+  for (const words of [['plan'], ['apply'], ['config', 'verify']]) {
+    expect(await ended(...words)).toEqual([4, expect.stringContaining(`${file}.sig is not of ${file} as it is now`)])
   }
-  expect(await ended('config', 'verify', '--public-key', `${keys}/config-signing.pub`)).toEqual([
-    4,
-    expect.stringContaining('is not of'),
-  ])
   rmSync(`${file}.sig`)
   expect(await ended('apply')).toEqual([4, expect.stringContaining(`${file} has no signature`)])
+  rmSync(`${home}/config-signing.pub`)
+  expect(await ended('apply')).toEqual([4, expect.stringContaining('the config that runs was signed')])
   expect((await status()).agent.configDigest).toBe(before)
   expect(await conditions()).toEqual(['config-not-applied', 'config-changed-on-disk'])
-  write(`${asking}reconcile: { intervalMs: 5000 }\n`)
+  copyFileSync(`${keys}/config-signing.pub`, `${home}/config-signing.pub`)
   await sign()
   expect(await ended('apply')).toEqual([0, ''])
   expect(await conditions()).toEqual([])
@@ -150,5 +148,10 @@ test('a signature that is in force is asked of each later file; what runs stays'
     .map(({ body }) => `${String(body['code'])} ${String(body['key'])}`)
   const key = String(events.find(({ kind }) => kind === 'agent')?.body['configKey'])
   expect(key).toMatch(/^[0-9a-f]{16}$/)
-  expect(records).toEqual(['config-signature-wrong undefined', 'config-unsigned undefined', `undefined ${key}`])
+  expect(records).toEqual([
+    'config-signature-wrong undefined',
+    'config-unsigned undefined',
+    'config-key-unusable undefined',
+    `undefined ${key}`,
+  ])
 })

@@ -39,7 +39,7 @@ describe('readTrustedConfig()', () => {
     chmodSync(file, mode)
     const found = await read()
     expect(found.hash).toBe(digest)
-    expect(await found.load()).toMatchObject({ hash: digest, config: { agent: { id: 'host-a' } } })
+    expect(found.load()).toMatchObject({ hash: digest, config: { agent: { id: 'host-a' } } })
   })
 
   const why = 'The configuration is not root’s alone: '

@@ -1,5 +1,15 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { makeKeyPair, signFile, verifyFile } from '../../src/config/signing.ts'
 import { readTrustedConfig } from '../../src/config/trusted.ts'
@@ -36,136 +46,140 @@ function opensslKeys(name: string): Keys {
   return { ...keys, id: execFileSync('sha256sum', { input: der, encoding: 'utf8' }).slice(0, 16) }
 }
 
+const sha256sum = (path: string): string => execFileSync('sha256sum', [path], { encoding: 'utf8' }).slice(0, 64)
+
 function write(config = ''): void {
   writeFileSync(file, `version: 1\n${config === '' ? '' : `config: { ${config} }\n`}routers: []\n`, { mode: 0o644 })
 }
 
-const asking = (publicFile: string): string => `requireSignature: { publicKeyFile: ${publicFile} }`
-const load = async (inForce: readonly string[] = []) => (await readTrustedConfig(file, 'host-a')).load(inForce)
+const trust = (...keys: readonly Keys[]): void => {
+  writeFileSync(anchor, keys.map(({ publicFile }) => readFileSync(publicFile, 'utf8')).join(''))
+}
+const load = async (running?: { readonly signedBy: string | undefined }) =>
+  (await readTrustedConfig(file, 'host-a')).load(running)
 const refused = (code: string, message: string) => ({ code, message: expect.stringContaining(message) as string })
 
-describe('a config that asks for a signature by itself', () => {
-  test('is taken when one of the keys signed it, and says which', async () => {
-    const [one, two] = [opensslKeys('one'), opensslKeys('two')]
-    writeFileSync(`${home}/both.pub`, readFileSync(one.publicFile, 'utf8') + readFileSync(two.publicFile, 'utf8'))
-    write(asking(`${home}/both.pub`))
-    for (const keys of [one, two]) {
-      await signFile(file, keys.privateFile)
-      expect(await load()).toMatchObject({ signedBy: keys.id, keyFiles: [`${home}/both.pub`] })
-    }
-  })
+describe.each(['', 'requireSignature: true', 'requireSignature: false'])(
+  'config-signing.pub beside a config that says "%s" of it',
+  (says) => {
+    test('asks for a signature by one of its keys, and says by which', async () => {
+      const [one, two] = [opensslKeys('one'), opensslKeys('two')]
+      trust(one, two)
+      write(says)
+      await expect(load()).rejects.toMatchObject(
+        refused('config-unsigned', `${file} has no signature, and ${anchor} asks for one`),
+      )
+      for (const keys of [one, two]) {
+        await signFile(file, keys.privateFile)
+        expect(await load()).toMatchObject({ signedBy: keys.id })
+      }
+    })
 
-  test('is refused without a signature, altered, and by another key', async () => {
-    const [one, two] = [opensslKeys('one'), opensslKeys('two')]
-    write(asking(one.publicFile))
-    await expect(load()).rejects.toMatchObject(refused('config-unsigned', `${file} has no signature`))
-    await signFile(file, two.privateFile)
-    await expect(load()).rejects.toMatchObject(refused('config-signature-wrong', `is by the key ${two.id}`))
-    await signFile(file, one.privateFile)
+    test('refuses a file that was altered, and one that another key signed', async () => {
+      const [ours, theirs] = [opensslKeys('ours'), opensslKeys('theirs')]
+      trust(ours)
+      write(says)
+      await signFile(file, theirs.privateFile)
+      await expect(load()).rejects.toMatchObject(refused('config-signature-wrong', `is by the key ${theirs.id}`))
+      await signFile(file, ours.privateFile)
+      await load()
+      writeFileSync(file, `${readFileSync(file, 'utf8')}# more\n`)
+      await expect(load()).rejects.toMatchObject(refused('config-signature-wrong', 'is not of'))
+    })
+  },
+)
+
+test('a config cannot rid itself of the signature: without requireSignature it needs one as before', async () => {
+  const ours = opensslKeys('ours')
+  trust(ours)
+  write('requireSignature: true')
+  await signFile(file, ours.privateFile)
+  const running = await load()
+  write('requireSignature: false')
+  for (const before of [running, undefined]) {
+    await expect(load(before)).rejects.toMatchObject(refused('config-signature-wrong', 'is not of'))
+  }
+  rmSync(`${file}.sig`)
+  for (const before of [running, undefined]) {
+    await expect(load(before)).rejects.toMatchObject(refused('config-unsigned', 'has no signature'))
+  }
+})
+
+test('without the keys, requireSignature refuses every config, and so does what runs when it was signed', async () => {
+  const ours = opensslKeys('ours')
+  await signFile(file, ours.privateFile)
+  expect(await load()).toMatchObject({ signedBy: undefined })
+  expect(await load({ signedBy: undefined })).toMatchObject({ signedBy: undefined })
+  const says = `There is no ${anchor}, and `
+  await expect(load({ signedBy: ours.id })).rejects.toMatchObject(
+    refused('config-key-unusable', `${says}the config that runs was signed`),
+  )
+  write('requireSignature: true')
+  await signFile(file, ours.privateFile)
+  await expect(load()).rejects.toMatchObject(refused('config-key-unusable', `${says}${file} asks for a signature`))
+})
+
+test('other keys take over once they stand in the file, and those that were taken out are refused', async () => {
+  const [old, next] = [opensslKeys('old'), opensslKeys('next')]
+  trust(old)
+  await signFile(file, old.privateFile)
+  const running = await load()
+  trust(old, next)
+  await signFile(file, next.privateFile)
+  expect(await load(running)).toMatchObject({ signedBy: next.id })
+  trust(next)
+  expect(await load(running)).toMatchObject({ signedBy: next.id })
+  await signFile(file, old.privateFile)
+  await expect(load(running)).rejects.toMatchObject(refused('config-signature-wrong', `is by the key ${old.id}`))
+})
+
+describe('what others than root could have written is refused', () => {
+  test.each([
+    ['the keys', () => anchor],
+    ['the signature', () => `${file}.sig`],
+  ])('%s', async (_what, path) => {
+    const ours = opensslKeys('ours')
+    trust(ours)
+    await signFile(file, ours.privateFile)
     await load()
-    writeFileSync(file, `${readFileSync(file, 'utf8')}# more\n`)
-    await expect(load()).rejects.toMatchObject(refused('config-signature-wrong', 'is not of'))
+    chmodSync(path(), 0o664)
+    await expect(load()).rejects.toMatchObject(refused('config-unsafe', `${path()} has mode 0664`))
+    chmodSync(path(), 0o644)
+    chownSync(path(), 65_534, 0)
+    await expect(load()).rejects.toMatchObject(refused('config-unsafe', `${path()} belongs to uid 65534`))
   })
 
-  test('is refused when its keys cannot be trusted, or are not there', async () => {
-    const one = opensslKeys('one')
-    write(asking(one.publicFile))
-    await signFile(file, one.privateFile)
-    chmodSync(one.publicFile, 0o666)
-    await expect(load()).rejects.toMatchObject(refused('config-key-unusable', one.publicFile))
-    rmSync(one.publicFile)
-    await expect(load()).rejects.toMatchObject(refused('config-key-unusable', one.publicFile))
-  })
-
-  test('is refused when others could have written its signature', async () => {
-    const one = opensslKeys('one')
-    write(asking(one.publicFile))
-    await signFile(file, one.privateFile)
-    chownSync(`${file}.sig`, 65_534, 0)
-    await expect(load()).rejects.toMatchObject(refused('config-unsafe', `${file}.sig belongs to uid 65534`))
+  test('a link in the place of the keys, even one that leads nowhere', async () => {
+    symlinkSync(`${home}/none`, anchor)
+    await expect(load()).rejects.toMatchObject(refused('config-unsafe', `${anchor}: it is a symlink`))
   })
 })
 
-describe('what the running config asks for', () => {
-  test('is asked of the next one, which cannot name keys of its own or drop the wish', async () => {
-    const [ours, theirs] = [opensslKeys('ours'), opensslKeys('theirs')]
-    write(asking(ours.publicFile))
-    await signFile(file, ours.privateFile)
-    const { keyFiles } = await load()
-    expect(keyFiles).toEqual([ours.publicFile])
-    write()
-    await signFile(file, theirs.privateFile)
-    await expect(load(keyFiles)).rejects.toMatchObject(refused('config-signature-wrong', `by the key ${theirs.id}`))
-    write(asking(theirs.publicFile))
-    await signFile(file, theirs.privateFile)
-    await expect(load(keyFiles)).rejects.toMatchObject(refused('config-signature-wrong', `by the key ${theirs.id}`))
-    rmSync(`${file}.sig`)
-    await expect(load(keyFiles)).rejects.toMatchObject(refused('config-unsigned', 'has no signature'))
-    write()
-    await signFile(file, ours.privateFile)
-    await expect(load(keyFiles)).rejects.toMatchObject(refused('config-unsigned', 'lacks config.requireSignature'))
-  })
-
-  test('moves to other keys by a config that keys of both files signed', async () => {
-    const [old, next] = [opensslKeys('old'), opensslKeys('next')]
-    write(asking(next.publicFile))
-    await signFile(file, next.privateFile)
-    await expect(load([old.publicFile])).rejects.toMatchObject(refused('config-signature-wrong', next.id))
-    writeFileSync(old.publicFile, readFileSync(old.publicFile, 'utf8') + readFileSync(next.publicFile, 'utf8'))
-    expect(await load([old.publicFile])).toMatchObject({ signedBy: next.id, keyFiles: [next.publicFile] })
-  })
-})
-
-describe('config-signing.pub beside the config', () => {
-  test('asks for a signature at the first load, whatever the config says', async () => {
-    const ours = opensslKeys('ours')
-    writeFileSync(anchor, readFileSync(ours.publicFile))
-    await expect(load()).rejects.toMatchObject(refused('config-unsigned', `and ${anchor} asks for one`))
-    await signFile(file, ours.privateFile)
-    expect(await load()).toMatchObject({ signedBy: ours.id, keyFiles: [anchor] })
-  })
-
-  test('is asked although the config names other keys, and both must have signed', async () => {
-    const [ours, theirs] = [opensslKeys('ours'), opensslKeys('theirs')]
-    writeFileSync(anchor, readFileSync(ours.publicFile))
-    write(asking(theirs.publicFile))
-    for (const [keys, keyFile] of [
-      [ours, theirs.publicFile],
-      [theirs, anchor],
-    ] as const) {
-      await signFile(file, keys.privateFile)
-      await expect(load()).rejects.toMatchObject(refused('config-signature-wrong', `must be by one of ${keyFile}`))
-    }
-  })
-
-  test('is missed when it was in force and has gone', async () => {
-    const ours = opensslKeys('ours')
-    writeFileSync(anchor, readFileSync(ours.publicFile))
-    await signFile(file, ours.privateFile)
-    const { keyFiles } = await load()
-    rmSync(anchor)
-    await expect(load(keyFiles)).rejects.toMatchObject(refused('config-key-unusable', anchor))
-  })
-
-  test('refuses everything when others could have written it', async () => {
-    writeFileSync(anchor, readFileSync(opensslKeys('ours').publicFile))
-    chmodSync(anchor, 0o664)
-    await expect(load()).rejects.toMatchObject(refused('config-unsafe', `${anchor} has mode 0664`))
-  })
+test('keys that are none refuse every config', async () => {
+  writeFileSync(anchor, '')
+  await expect(load()).rejects.toMatchObject(refused('config-key-unusable', anchor))
 })
 
 test('what may be parsed is decided first: a broken config without its signature is config-unsigned', async () => {
-  writeFileSync(anchor, readFileSync(opensslKeys('ours').publicFile))
+  trust(opensslKeys('ours'))
   writeFileSync(file, '{{{')
   await expect(load()).rejects.toMatchObject({ code: 'config-unsigned' })
 })
 
-test('stamp differs with the signature, hash does not', async () => {
-  const before = await readTrustedConfig(file, 'host-a')
-  await signFile(file, opensslKeys('one').privateFile)
-  const after = await readTrustedConfig(file, 'host-a')
-  expect(after.hash).toBe(before.hash)
-  expect(after.stamp).not.toBe(before.stamp)
+test('stamp differs with the signature and the keys, hash does not', async () => {
+  const stamps = new Set<string>()
+  const look = async () => {
+    const found = await readTrustedConfig(file, 'host-a')
+    stamps.add(found.stamp)
+    return found.hash
+  }
+  const hashes = new Set([await look(), await look()])
+  const keys = opensslKeys('one')
+  await signFile(file, keys.privateFile)
+  hashes.add(await look())
+  trust(keys)
+  hashes.add(await look())
+  expect([stamps.size, hashes.size]).toEqual([3, 1])
 })
 
 test('makeKeyPair() makes keys that OpenSSL reads, the private one for its owner alone, and overwrites none', async () => {
@@ -175,7 +189,11 @@ test('makeKeyPair() makes keys that OpenSSL reads, the private one for its owner
   expect(readFileSync(made.publicFile, 'utf8')).toBe(shown)
   await expect(makeKeyPair(`${home}/new`)).rejects.toMatchObject({ code: 'request-invalid' })
   await signFile(file, made.privateFile)
-  expect(await verifyFile(file, made.publicFile)).toMatchObject({ key: made.key, publicKeyFile: made.publicFile })
+  expect(await verifyFile(file, made.publicFile)).toEqual({
+    key: made.key,
+    keysFile: made.publicFile,
+    digest: sha256sum(file),
+  })
 })
 
 test('signFile() refuses a private key that others can read', async () => {
@@ -184,14 +202,13 @@ test('signFile() refuses a private key that others can read', async () => {
   await expect(signFile(file, one.privateFile)).rejects.toMatchObject({ code: 'file-unsafe' })
 })
 
-test('verifyFile() uses the keys beside the config, else those that it names, else asks for them', async () => {
+test('verifyFile() uses the keys beside the config, and says when there are none', async () => {
   const one = opensslKeys('one')
   await signFile(file, one.privateFile)
-  await expect(verifyFile(file, undefined)).rejects.toMatchObject({ code: 'request-invalid' })
-  write(asking(one.publicFile))
-  await expect(verifyFile(file, undefined)).rejects.toMatchObject({ code: 'config-signature-wrong' })
-  await signFile(file, one.privateFile)
-  expect((await verifyFile(file, undefined)).publicKeyFile).toBe(one.publicFile)
-  writeFileSync(anchor, readFileSync(one.publicFile))
-  expect((await verifyFile(file, undefined)).publicKeyFile).toBe(anchor)
+  const says = `There is no ${anchor}, and a signature is verified with it`
+  await expect(verifyFile(file)).rejects.toMatchObject(refused('config-key-unusable', says))
+  trust(one)
+  expect(await verifyFile(file)).toMatchObject({ key: one.id, keysFile: anchor })
+  write('applyChanges: true')
+  await expect(verifyFile(file)).rejects.toMatchObject({ code: 'config-signature-wrong' })
 })

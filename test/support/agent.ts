@@ -230,12 +230,12 @@ export class TestAgent implements AsyncDisposable {
 export const textOf = (value: JsonValue | undefined): string =>
   typeof value === 'string' ? value : JSON.stringify(value)
 
-const trusted = (loaded: LoadedConfig): TrustedConfig => ({ ...loaded, keyFiles: [], signedBy: undefined })
+const trusted = (loaded: LoadedConfig): TrustedConfig => ({ ...loaded, signedBy: undefined })
 
 function fileWith(file: LoadedConfig | ConfigFile | (() => ConfigFile)): ConfigFile {
   if (typeof file === 'function') return file()
   if ('load' in file) return file
-  return { hash: file.hash, stamp: file.hash, load: () => Promise.resolve(trusted(file)) }
+  return { hash: file.hash, stamp: file.hash, load: () => trusted(file) }
 }
 
 function configOf(paths: AgentConfig['paths'], { routers = [], intervalMs = 200 }: AgentChoices): AgentConfig {
@@ -244,7 +244,7 @@ function configOf(paths: AgentConfig['paths'], { routers = [], intervalMs = 200 
     paths,
     control: { group: 'keepward', metricsPort: undefined },
     journal: { retainDays: 30, maxSizeMb: 64 },
-    config: { applyChanges: false },
+    config: { requireSignature: false, applyChanges: false },
     reconcile: { intervalMs },
     stateChange: stateChangeSchema.parse(undefined),
     logging: { level: 'error' },
