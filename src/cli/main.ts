@@ -87,7 +87,7 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
     'doctor',
     'check this host: kernel, capabilities, keepalived, clock',
     async () => (await import('./doctor.ts')).doctor,
-  )
+  ).option('--security', 'list the settings that weaken this host instead', false)
   command(
     'notify <router>',
     'tell the agent’s state-change socket what a router has become',

@@ -3,7 +3,6 @@ import { describeError, errnoOf } from '../base/error.ts'
 import type { AgentConfig } from '../config/agent-config.ts'
 import { loadConfig } from '../config/load.ts'
 import { readConfig } from '../config/read.ts'
-import type { RouterSpec } from '../router/spec.ts'
 import type { ScratchOutcome } from './scratch.ts'
 
 /** The host as far as the checks need to know of it. */
@@ -18,20 +17,20 @@ export interface Subject {
 export interface ConfigFound {
   readonly file: string
   readonly state:
-    { readonly kind: 'loaded' | 'absent' | 'hidden' } | { readonly kind: 'broken'; readonly reason: string }
-  readonly routers: readonly RouterSpec[]
-  readonly statePath: string
-  readonly group: string
+    | { readonly kind: 'loaded'; readonly hash: string }
+    | { readonly kind: 'absent' | 'hidden' }
+    | { readonly kind: 'broken'; readonly reason: string }
+  readonly settings: AgentConfig
 }
 
 /** Reads the config file at an absolute path; that it is absent or broken is an answer, not an error. */
 export async function findConfig(file: string): Promise<ConfigFound> {
   try {
-    const { config } = await readConfig(file, hostname())
-    return { file, state: { kind: 'loaded' }, ...facts(config) }
+    const { config, hash } = await readConfig(file, hostname())
+    return { file, state: { kind: 'loaded', hash }, settings: config }
   } catch (error) {
-    const state = stateOf(error)
-    return { file, state, ...facts(loadConfig('version: 1\nrouters: []\n', 'defaults', 'localhost')) }
+    const settings = loadConfig('version: 1\nrouters: []\n', 'defaults', 'localhost')
+    return { file, state: stateOf(error), settings }
   }
 }
 
@@ -40,9 +39,3 @@ function stateOf(error: unknown): ConfigFound['state'] {
   if (code === 'ENOENT') return { kind: 'absent' }
   return code === 'EACCES' ? { kind: 'hidden' } : { kind: 'broken', reason: describeError(error) }
 }
-
-const facts = ({ routers, paths, control }: AgentConfig): Pick<ConfigFound, 'routers' | 'statePath' | 'group'> => ({
-  routers,
-  statePath: paths.state,
-  group: control.group,
-})

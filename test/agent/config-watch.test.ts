@@ -35,7 +35,10 @@ interface Watched extends AsyncDisposable {
 /** An agent that runs what the file holds, and watches it; a text with `broken` is refused. */
 async function watched(options: { applyChanges?: boolean; everyMs?: number } = {}): Promise<Watched> {
   const test = await TestAgent.start()
-  const config = { ...test.agent.config, config: { requireSignature: false, applyChanges: options.applyChanges ?? false } }
+  const config = {
+    ...test.agent.config,
+    config: { requireSignature: false, applyChanges: options.applyChanges ?? false },
+  }
   const reading = (): ConfigFile => {
     const bytes = readFileSync(file)
     const hash = configHash(bytes)
