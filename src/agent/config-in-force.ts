@@ -31,9 +31,9 @@ export class ConfigInForce {
     return this.#loaded
   }
 
-  /** The file, as far as was seen, is not what runs. */
+  /** The file, its signature or the public keys are, as far as was seen, not those of what runs. */
   get differs(): boolean {
-    return this.#seen !== undefined && this.#seen.hash !== this.#loaded.hash
+    return this.#seen !== undefined && this.#seen.stamp !== this.#loaded.stamp
   }
 
   /**
@@ -62,13 +62,15 @@ export class ConfigInForce {
     const found: [ConditionCode, string][] = []
     if (this.#trouble !== undefined) found.push(['config-not-applied', this.#trouble])
     if (this.#seen === undefined || !this.differs) return found
-    const { hash, reason } = this.#seen
-    const is = hash === undefined ? reason : `The file has the digest ${short(hash)}`
-    found.push([
-      'config-changed-on-disk',
-      `${is}; what runs has ${short(this.#loaded.hash)} (\`keepward plan\` compares)`,
-    ])
+    found.push(['config-changed-on-disk', this.#difference(this.#seen)])
     return found
+  }
+
+  #difference({ hash, reason }: { readonly hash: string | undefined; readonly reason: string }): string {
+    const runs = `what runs has ${short(this.#loaded.hash)} (\`keepward plan\` compares)`
+    if (hash === undefined) return `${reason}; ${runs}`
+    if (hash !== this.#loaded.hash) return `The file has the digest ${short(hash)}; ${runs}`
+    return 'The file is what runs, but its signature or the public keys beside it are others than when it was loaded'
   }
 }
 

@@ -1,7 +1,8 @@
 import { watch, type FSWatcher, type Stats } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
-import type { ConfigFile } from '../config/trusted.ts'
+import { signatureFileOf } from '../config/signature.ts'
+import { keysFileOf, type ConfigFile } from '../config/trusted.ts'
 import type { Agent } from './agent.ts'
 import { lookAtFile } from './config-in-force.ts'
 import { singleFlight } from './single-flight.ts'
@@ -15,13 +16,14 @@ export interface ConfigWatchParts {
 }
 
 /**
- * Tell the agent what its config file is, soon after each event in the file's directory and every few seconds whatever is heard:
- * a watch loses events, and stays with a directory that another one has replaced. Where the config that runs says
- * so, a change is applied when it is {@link quietMs} old. Returns how to stop.
+ * Tell the agent what its config file is, with its signature and the public keys, soon after each event in the file's directory
+ * and every few seconds whatever is heard: a watch loses events, and stays with a directory that another one has replaced. Where
+ * the config that runs says so, a change is applied when it is {@link quietMs} old. Returns how to stop.
  */
 export function watchConfigFile({ agent, file, read, everyMs = 5000 }: ConfigWatchParts): () => void {
+  const names = [basename(file), basename(signatureFileOf(file)), basename(keysFileOf(file))]
   const directory = new WatchedDirectory(dirname(file), (name) => {
-    if (name === null || name.startsWith(basename(file))) soon(directory)
+    if (name === null || names.includes(name)) soon(directory)
   })
   let closed = false
   let quiet: NodeJS.Timeout | undefined

@@ -12,7 +12,7 @@ file. A sticky directory such as /tmp may stand on the way. The journal has the 
 refused, and who asked.
 
 A changed file is not what runs until somebody runs \`keepward apply\`, or sends SIGHUP. Within a second it is the condition
-\`config-changed-on-disk\`; \`config.applyChanges\` applies it by itself.
+\`config-changed-on-disk\`, and so is a change of its signature or of the public keys; \`config.applyChanges\` applies it by itself.
 
 ## Signatures
 

@@ -16,6 +16,8 @@ import { maxConfigBytes } from './source.ts'
 export interface TrustedConfig extends LoadedConfig {
   /** The id of the key that signed; undefined when no signature was asked for. */
   readonly signedBy: string | undefined
+  /** As its file had it. */
+  readonly stamp: string
 }
 
 /** A config file as it was read, before anything of it is judged. */
@@ -41,10 +43,14 @@ export async function readTrustedConfig(path: string, hostname: string): Promise
   const signature = await unlessAbsent(readTrusted(signatureFileOf(path), maxSignatureBytes))
   const keys = await unlessAbsent(readTrusted(keysFileOf(path), maxKeyFileBytes))
   const hashes = [file, signature, keys].map((bytes) => (bytes === undefined ? '-' : configHash(bytes)))
+  const stamp = createHash('sha256').update(hashes.join(' ')).digest('hex')
   return {
     hash: configHash(file),
-    stamp: createHash('sha256').update(hashes.join(' ')).digest('hex'),
-    load: (running) => loadTrusted({ path, file, signature, keys }, hostname, running?.signedBy !== undefined),
+    stamp,
+    load(running) {
+      const trusted = loadTrusted({ path, file, signature, keys }, hostname, running?.signedBy !== undefined)
+      return { ...trusted, hash: configHash(file), stamp }
+    },
   }
 }
 
@@ -58,12 +64,14 @@ interface Found {
   readonly keys: Buffer | undefined
 }
 
+type Trusted = Pick<TrustedConfig, 'config' | 'signedBy'>
+
 /**
  * Whoever alters the config can drop `requireSignature` from it as well. So the key file asks for a signature by being there,
  * whatever the config says, and `requireSignature` asks for the key file: it cannot have been in force without one, and what is
  * signed once stays so until the agent is started anew.
  */
-function loadTrusted({ path, file, signature, keys }: Found, hostname: string, wasSigned: boolean): TrustedConfig {
+function loadTrusted({ path, file, signature, keys }: Found, hostname: string, wasSigned: boolean): Trusted {
   const keysFile = keysFileOf(path)
   if (keys === undefined && wasSigned) throw keysAbsent(keysFile, 'the config that runs was signed', putThere)
   // Before the text is looked at: a parser is no place for what a stranger wrote.
@@ -73,7 +81,7 @@ function loadTrusted({ path, file, signature, keys }: Found, hostname: string, w
   if (config.config.requireSignature && keys === undefined) {
     throw keysAbsent(keysFile, `${path} asks for a signature`, putThere)
   }
-  return { config, hash: configHash(file), signedBy }
+  return { config, signedBy }
 }
 
 const putThere =

@@ -93,7 +93,7 @@ export const conditions = {
   },
   'config-changed-on-disk': {
     severity: 'warning',
-    title: 'The config file is not the one that runs: it was changed, and nobody applied it',
+    title: 'The config file, or what vouches for it, is not what runs: it was changed, and nobody applied it',
     hint: '`keepward plan` shows the difference, `keepward apply` takes it over; if nobody was to change it, find out who did, and put it back',
   },
   'state-change-unavailable': {

@@ -44,7 +44,7 @@ async function watched(options: { applyChanges?: boolean; everyMs?: number } = {
     const hash = configHash(bytes)
     const load = () => {
       if (bytes.includes('broken')) throw new KeepwardError('config-invalid', 'line 1 is broken')
-      return { config, hash, signedBy: undefined }
+      return { config, hash, stamp: hash, signedBy: undefined }
     }
     return { hash, stamp: hash, load }
   }

@@ -128,6 +128,13 @@ test('once keys lie beside the config, a file without their signature is refused
   expect(await ended('config', 'verify')).toEqual([0, ''])
   await startAgent()
   const before = (await status()).agent.configDigest
+  renameSync(`${home}/config-signing.pub`, `${home}/taken-away`)
+  await until('that shows', async () => (await conditions()).includes('config-changed-on-disk'), 1000)
+  expect((await status()).conditions[0]?.text).toBe(
+    'The file is what runs, but its signature or the public keys beside it are others than when it was loaded',
+  )
+  renameSync(`${home}/taken-away`, `${home}/config-signing.pub`)
+  await until('that ends', async () => (await conditions()).length === 0, 1000)
   write('reconcile: { intervalMs: 5000 }\n')
   for (const words of [['plan'], ['apply'], ['config', 'verify']]) {
     expect(await ended(...words)).toEqual([4, expect.stringContaining(`${file}.sig is not of ${file} as it is now`)])

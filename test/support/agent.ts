@@ -230,7 +230,7 @@ export class TestAgent implements AsyncDisposable {
 export const textOf = (value: JsonValue | undefined): string =>
   typeof value === 'string' ? value : JSON.stringify(value)
 
-const trusted = (loaded: LoadedConfig): TrustedConfig => ({ ...loaded, signedBy: undefined })
+const trusted = (loaded: LoadedConfig): TrustedConfig => ({ ...loaded, stamp: loaded.hash, signedBy: undefined })
 
 function fileWith(file: LoadedConfig | ConfigFile | (() => ConfigFile)): ConfigFile {
   if (typeof file === 'function') return file()
