@@ -61,6 +61,7 @@ napi_value boot_time(napi_env env, napi_callback_info info);
 
 /* socket.c */
 napi_value peer_credentials(napi_env env, napi_callback_info info);
+napi_value unread_bytes(napi_env env, napi_callback_info info);
 napi_value sd_notify(napi_env env, napi_callback_info info);
 
 #endif

@@ -12,7 +12,7 @@ static napi_value init(napi_env env, napi_value exports) {
       {"flock", lock_file},          {"mkfifo", make_fifo},                 {"sdNotify", sd_notify},
       {"pidfdEnded", pidfd_ended},   {"pidfdWait", pidfd_wait},             {"readProc", read_proc},
       {"spawn", spawn_process},      {"memoryFile", memory_file},           {"offset", offset_of},
-      {"bootTime", boot_time},
+      {"bootTime", boot_time},       {"unreadBytes", unread_bytes},
   };
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
     napi_value function;

@@ -1,6 +1,7 @@
 /* Unix sockets: who the peer is, and datagrams to a service manager. */
 #include "common.h"
 #include <errno.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -38,6 +39,14 @@ napi_value peer_credentials(napi_env env, napi_callback_info info) {
   size = (socklen_t)((room - 3) * sizeof(gid_t));
   if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, into + 3, &size) < 0) return fail(env, "getsockopt", errno);
   return from_int(env, 3 + size / sizeof(gid_t));
+}
+
+/* unreadBytes(fd): how many bytes have come that nobody has read (unix(7), SIOCINQ) */
+napi_value unread_bytes(napi_env env, napi_callback_info info) {
+  napi_value argv[MAX_ARGS];
+  int fd, bytes = 0;
+  if (!arguments(env, info, 1, argv) || !to_int(env, argv[0], "fd must be a number", &fd)) return NULL;
+  return ioctl(fd, FIONREAD, &bytes) < 0 ? fail(env, "ioctl", errno) : from_int(env, bytes);
 }
 
 /* sdNotify(path, text): one datagram; a leading '@' means the abstract namespace (sd_notify(3)) */

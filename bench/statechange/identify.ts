@@ -3,7 +3,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { peerOf } from '../../src/linux/unix-socket.ts'
 import { parseRouterId } from '../../src/router/spec.ts'
-import { maySpeak, namesGroups, type Policy } from '../../src/statechange/policy.ts'
+import { namesGroups, rightOf, type Policy } from '../../src/statechange/policy.ts'
 import { rounded } from '../result.ts'
 import { median } from '../statistics.ts'
 
@@ -51,7 +51,7 @@ function costUs(socket: Socket, policy: Policy, asUid?: number): number {
     for (let index = 0; index < perRound; index++) {
       const peer = peerOf(socket, namesGroups(policy) ? 'with-groups' : 'without-groups')
       const sender = asUid === undefined ? peer : { ...peer, uid: asUid }
-      if (!maySpeak(policy, sender, message)) throw new Error('the policy allows it')
+      if (!rightOf(policy, sender, message)) throw new Error('the policy allows it')
     }
     return ((performance.now() - startedMs) / perRound) * 1000
   }

@@ -10,9 +10,10 @@ export type ClaimDecision = 'accepted' | 'unmatched' | 'gathered'
 
 /** A claim as the journal keeps it. The router is in it too: a record of an unknown router bears none. */
 export function claimBody(claim: Claim, decision: ClaimDecision): JsonObject {
-  const { router, state, sender, controlGroup, key, sequence, intervalMs, count } = claim
+  const { router, state, sender, controlGroup, key, sequence, intervalMs, reason, count } = claim
   return {
     decision,
+    reason,
     router,
     state,
     uid: sender.uid,

@@ -1,12 +1,14 @@
 import type { Clock, Instant } from '../base/instant.ts'
 import type { Journal } from '../journal/journal.ts'
-import type { JournalRecord } from '../journal/record.ts'
+import { routerOf, type JournalRecord } from '../journal/record.ts'
 import type { NotifierClaim } from '../router/notifier.ts'
-import type { RouterId } from '../router/spec.ts'
+import { parseRouterId, type RouterId } from '../router/spec.ts'
 import type { AuditEntry } from '../statechange/audit.ts'
 import type { Claim, Listener } from '../statechange/receiver.ts'
+import type { StateChangeServer } from '../statechange/server.ts'
 import type { ClaimView } from './api.ts'
 import { readClaim } from './claim-record.ts'
+import type { StateChangeFigures } from './metrics.ts'
 import type { Recorder } from './recorder.ts'
 import type { RouterQueue } from './router-queue.ts'
 
@@ -24,11 +26,15 @@ export interface ClaimsPlace {
   intervalMs(): number
 }
 
+/** What is waiting at the server. */
+type Serving = Pick<StateChangeServer, 'messagesWaiting' | 'connectionsWaiting'>
+
 const maxUnmatched = 1024
 /** After so many intervals without a word a claim is stale. */
 const staleAfterIntervals = 3
-/** Records at the journal's end that are searched for claims of routers that are unknown here. */
-const restoredFrom = 1000
+/** So many claims of routers that are unknown here are searched for the last word on each. */
+const maxSearched = 20_000
+const pageSize = 1000
 
 /**
  * What notifiers outside say, by the state-change server. A claim about a router that runs here makes it look; one about
@@ -38,7 +44,7 @@ export class Claims implements Listener {
   readonly #place: ClaimsPlace
   /** Of routers that are not known here; the newest last. */
   readonly #unmatched = new Map<RouterId, NotifierClaim>()
-  #server: { readonly waiting: number } | undefined
+  #server: Serving | undefined
 
   constructor(place: ClaimsPlace) {
     this.#place = place
@@ -67,16 +73,18 @@ export class Claims implements Listener {
 
   /** Write down what was refused or limited. */
   audit(entry: AuditEntry): void {
-    this.#place.recorder.claimRefused(entry, entry.router !== undefined && this.knows(entry.router))
+    const id = entry.router === undefined ? undefined : parseRouterId(entry.router)
+    this.#place.recorder.claimRefused(entry, id !== undefined && this.knows(id) ? id : undefined)
   }
 
   /** The server whose messages these are, for the figures. */
-  servedBy(server: { readonly waiting: number }): void {
+  servedBy(server: Serving): void {
     this.#server = server
   }
 
-  get figures(): { readonly unmatched: number; readonly waiting: number } {
-    return { unmatched: this.#unmatched.size, waiting: this.#server?.waiting ?? 0 }
+  get figures(): StateChangeFigures {
+    const { messagesWaiting = 0, connectionsWaiting = 0 } = this.#server ?? {}
+    return { unmatched: this.#unmatched.size, messagesWaiting, connectionsWaiting }
   }
 
   /** A router is known from now on: what was said of it before is its own. */
@@ -91,13 +99,28 @@ export class Claims implements Listener {
    * earlier boot say nothing of this one. Rejects with `journal-failed`.
    */
   async restore(routers: readonly RouterId[]): Promise<void> {
-    const { journal } = this.#place
-    const after = Math.max(0, journal.status.durableSeq - restoredFrom)
-    for (const record of await journal.read({ after, kind: 'claim', limit: restoredFrom })) this.#hearAgain(record)
+    for (const record of await this.#lastForeign()) this.#hearAgain(record)
     for (const router of routers) {
-      const [newest] = await journal.read({ router, kind: 'claim', limit: 1, newestFirst: true })
+      const [newest] = await this.#place.journal.read({ router, kind: 'claim', limit: 1, newestFirst: true })
       if (newest !== undefined) this.#hearAgain(newest)
     }
+  }
+
+  /** The last word on each router that was unknown here, the oldest first. */
+  async #lastForeign(): Promise<JournalRecord[]> {
+    const last = new Map<string, JournalRecord>()
+    for (let until = Infinity, searched = 0; searched < maxSearched && last.size < maxUnmatched;) {
+      const page = { router: null, kind: 'claim', until, limit: pageSize, newestFirst: true } as const
+      const records = await this.#place.journal.read(page)
+      for (const record of records) {
+        const router = routerOf(record)
+        if (router !== undefined && !last.has(router) && last.size < maxUnmatched) last.set(router, record)
+      }
+      searched += records.length
+      until = (records.at(-1)?.seq ?? 0) - 1
+      if (records.length < pageSize) break
+    }
+    return [...last.values()].reverse()
   }
 
   /** Claims of routers that are unknown here, the oldest first. */

@@ -1,12 +1,16 @@
-import { pino, type Logger } from 'pino'
+import { pino, type DestinationStream, type Logger } from 'pino'
 
 export type { Logger }
 
 /**
  * Structured lines on standard error (systemd's journal takes them from there). Text from outside is a field, never part
- * of the message; whole configs and headers are not logged at all.
+ * of the message; whole configs and headers are not logged at all. `to`: in place of it.
  */
-export function makeLogger(level: string, agent: string): Logger {
+export function makeLogger(
+  level: string,
+  agent: string,
+  to: DestinationStream = pino.destination({ dest: 2, sync: true }),
+): Logger {
   return pino(
     {
       level,
@@ -14,6 +18,6 @@ export function makeLogger(level: string, agent: string): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    pino.destination({ dest: 2, sync: true }),
+    to,
   )
 }

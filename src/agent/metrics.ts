@@ -2,13 +2,15 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import type { AgentStatus } from './api.ts'
 import type { HostCounters } from '../host/operation.ts'
 
+/** Claims of unknown routers that are kept; messages, and connections, that wait. */
+export type StateChangeFigures = Readonly<Record<'unmatched' | 'messagesWaiting' | 'connectionsWaiting', number>>
+
 /** What the metrics are read from at each scrape. */
 export interface MetricsSource {
   status(): AgentStatus
   host(): HostCounters
   queued(): number
-  /** Claims of unknown routers that are kept, and messages that wait. */
-  stateChange(): { readonly unmatched: number; readonly waiting: number }
+  stateChange(): StateChangeFigures
   subscribers(): number
 }
 
@@ -46,7 +48,11 @@ export function makeMetrics(): Metrics {
   )
   const host = gauge('keepward_host', 'Netlink overruns, rechecks that differed, notify lines refused', ['what'])
   const queued = gauge('keepward_queued_events', 'Events waiting in the queues of all routers', [])
-  const stateChange = gauge('keepward_state_change', 'Claims of unknown routers kept, messages waiting', ['what'])
+  const stateChange = gauge(
+    'keepward_state_change',
+    'Claims of unknown routers kept; messages, and connections, waiting',
+    ['what'],
+  )
   const subscribers = gauge('keepward_event_subscribers', 'Subscribers of the event stream', [])
   return {
     transitions: new Counter({

@@ -101,9 +101,10 @@ export class Recorder {
     return this.#append('claim', router, claimBody(claim, decision))
   }
 
-  claimRefused(entry: AuditEntry, routerKnown: boolean): void {
+  /** `router`: one that runs here. */
+  claimRefused(entry: AuditEntry, router: RouterId | undefined): void {
     const body = refusalBody(entry)
-    void this.#append('refusal', routerKnown ? entry.router : undefined, body)
+    void this.#append('refusal', router, body)
     this.#place.chronicle.claimRefused(body)
   }
 

@@ -61,9 +61,9 @@ export async function startStateChanges(parts: StateChangeParts): Promise<StateC
     bootMs: () => Number(bootTimeNs() / 1_000_000n),
   })
   await restoreSequences(parts.journal, receiver, clock().wallMs)
-  claims.servedBy(receiver)
   const connections = { trusted: settings.trusted.connections, others: settings.others.connections }
   const server = await serveStateChanges({ receiver, audit, policy, connections, dir, access, onTrouble })
+  claims.servedBy(server)
   return { receiver, close: () => server.close() }
 }
 

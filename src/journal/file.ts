@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { randomBytes } from 'node:crypto'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { genesis } from './chain.ts'
+import { indexes } from './select.ts'
 import { adoptCopy, copyOf } from './renew.ts'
 
 /** PRAGMA user_version of the files that this program writes. */
@@ -28,15 +29,13 @@ const schema = `
     hash TEXT NOT NULL,
     record TEXT NOT NULL
   ) STRICT;
-  CREATE INDEX records_of_router ON records (router, seq) WHERE router IS NOT NULL;
-  -- A notifier's last word stands behind any number of transitions; a journal without this index is read more slowly.
-  CREATE INDEX claims_of_router ON records (router, seq) WHERE kind = 'claim' AND router IS NOT NULL;
   CREATE TABLE routers (
     router TEXT PRIMARY KEY,
     router_seq INTEGER NOT NULL,
     head_hash TEXT,
     head_record TEXT
-  ) STRICT, WITHOUT ROWID;`
+  ) STRICT, WITHOUT ROWID;
+  ${indexes}`
 
 /**
  * Open a journal for writing. A missing or empty file becomes a new journal (mode 0600 whatever the umask), unless

@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import type { JournalStatus } from './journal.ts'
 import { recordHash } from './record.ts'
-import { readSql } from './store.ts'
+import { readSql } from './select.ts'
 import { testJournal, transition } from '../../test/support/journal.ts'
 import { until } from '../../test/support/until.ts'
 import { verifyFile } from './verify.ts'
@@ -108,6 +108,34 @@ test('read() selects by kind, of all routers or one', async () => {
   expect(await seqs({ limit: 9, kind: 'transition', router: 'r1', after: 1, until: 6 })).toEqual([4])
 })
 
+test('read() of a router finds what was said of it while it did not run here, as a subscription does', async () => {
+  await using home = testJournal()
+  const journal = await home.open()
+  const said = (kind: 'claim' | 'refusal' | 'operation', router: string) =>
+    ({ ...transition('r1'), router: undefined, kind, body: { router } }) as const
+  const entries = [
+    said('claim', 'r1'),
+    transition('r1'),
+    said('refusal', 'r1'),
+    said('claim', 'r9'),
+    said('operation', 'r1'),
+  ]
+  await Promise.all(entries.map((entry) => journal.append(entry).durable))
+  const seqs = async (query: Parameters<typeof journal.read>[0]) => (await journal.read(query)).map(({ seq }) => seq)
+  expect(await seqs({ limit: 9, router: 'r1' })).toEqual([1, 2, 3])
+  expect(await seqs({ limit: 2, router: 'r1', newestFirst: true })).toEqual([3, 2])
+  expect(await seqs({ limit: 9, router: 'r1', kind: 'claim' })).toEqual([1])
+  expect(await seqs({ limit: 9, router: null, kind: 'claim' })).toEqual([1, 4])
+  expect(await seqs({ limit: 9, router: null })).toEqual([1, 3, 4, 5])
+  const heard: number[] = []
+  for await (const { seq } of journal.subscribe({ after: 0, router: 'r1' })) {
+    heard.push(seq)
+    if (heard.length === 3) await journal.append(said('claim', 'r1')).durable
+    if (heard.length === 4) break
+  }
+  expect(heard).toEqual([1, 2, 3, 6])
+})
+
 test('read() of the claims of a router walks over none of its other records', async () => {
   await using home = testJournal()
   await (await home.open()).close(1000)
@@ -117,11 +145,18 @@ test('read() of the claims of a router walks over none of its other records', as
       .prepare(`EXPLAIN QUERY PLAN ${readSql(query)}`)
       .all()
       .map(({ detail }) => detail)
-  expect(plan({ router: 'r1', kind: 'claim', newestFirst: true })).toEqual([
+  const searches = (query: Parameters<typeof readSql>[0]) => plan(query).filter((step) => /records/.test(String(step)))
+  const foreign = 'SEARCH records USING INDEX foreign_words (<expr>=? AND seq>? AND seq<?)'
+  expect(searches({ router: 'r1', kind: 'claim', newestFirst: true })).toEqual([
     'SEARCH records USING INDEX claims_of_router (router=? AND seq>? AND seq<?)',
+    foreign,
   ])
-  expect(plan({ router: 'r1', kind: undefined, newestFirst: true })).toEqual([
+  expect(searches({ router: 'r1', kind: undefined, newestFirst: true })).toEqual([
     'SEARCH records USING INDEX records_of_router (router=? AND seq>? AND seq<?)',
+    foreign,
+  ])
+  expect(plan({ router: null, kind: 'claim', newestFirst: true })).toEqual([
+    'SEARCH records USING INDEX foreign_claims (kind=? AND seq>? AND seq<?)',
   ])
 })
 

@@ -54,7 +54,8 @@ export interface ReadQuery {
   readonly after?: number
   /** Inclusive. */
   readonly until?: number
-  readonly router?: string
+  /** What is of that router, and what was said of it while it did not run here; `null`: all that is of no router. */
+  readonly router?: string | null
   readonly kind?: RecordKind
   /** 1 to 1000. */
   readonly limit: number

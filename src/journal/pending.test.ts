@@ -54,16 +54,27 @@ test('PendingQueue.add() gives up the oldest superseded transitions and tells so
 })
 
 test('PendingQueue.add() gives up what others said and tried before any word of our own, also one that is superseded', () => {
-  const queue = new PendingQueue(6)
+  const queue = new PendingQueue(8)
   queue.add(given(1, 'transition', 'r1'))
   queue.add(given(2, 'transition', 'r1'))
   queue.add(given(3, 'config', undefined))
   for (let seq = 4; seq <= 40; seq++)
     queue.add(given(seq, seq % 2 === 0 ? 'claim' : 'refusal', seq % 3 === 0 ? 'r1' : undefined))
   const kinds = shown(queue).map((text) => text.split(' ').slice(0, 2).join(' '))
-  expect(kinds.slice(0, 4)).toEqual(['1 transition', '2 transition', '3 config', '4 gap'])
+  expect(kinds.slice(0, 4)).toEqual(['1 transition', '2 transition', '3 config', '5 gap'])
   expect(kinds.at(-1)).toBe('40 claim')
   expect(queue.lost).toBe(40 - queue.size + 1)
+})
+
+test('PendingQueue.add() keeps the last claim of each router that runs here, and gives up what was said of others', () => {
+  const queue = new PendingQueue(8)
+  for (let seq = 1; seq <= 100; seq++) {
+    const router = `r${seq % 5}`
+    queue.add(given(seq, 'claim', seq % 2 === 0 ? router : undefined, { router: seq % 2 === 0 ? router : `x${seq}` }))
+  }
+  const kept = shown(queue)
+  for (const seq of [92, 94, 96, 98, 100]) expect(kept).toContain(`${seq} claim r${seq % 5} {}`)
+  expect(kept.length).toBeLessThanOrEqual(9)
 })
 
 test('PendingQueue.add() lets the waiting gap record grow', () => {

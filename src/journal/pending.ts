@@ -1,6 +1,6 @@
 import { KeepwardError } from '../base/error.ts'
-import { canonicalJson } from './record.ts'
-import type { Entry, JournalRecord, Line } from './record.ts'
+import { canonicalJson, routerOf } from './record.ts'
+import type { Entry, JournalRecord, Line, RecordKind } from './record.ts'
 
 /** An appended entry that is not durable yet. */
 export interface Pending {
@@ -16,9 +16,10 @@ export interface Settle {
 
 /**
  * What waits for the disk, in order: one batch that the worker has and that never changes until it is durable, and the
- * rest. When more than `maxPending` wait, the rest is thinned, oldest first: what somebody outside said or tried goes
- * first; then records that a newer one of the same subject supersedes; then other old ones; the newest transition of each
- * router never goes. One `gap` record takes the place of the first that went and counts all of them.
+ * rest. When more than `maxPending` wait, the rest is thinned, oldest first: refusals; claims that a newer one of the same router
+ * follows; claims of routers that do not run here; records of our own that a newer one of the same subject supersedes; other old
+ * ones. The newest transition and the newest claim of each router that runs here never go. One `gap` record takes the place of
+ * the first that went and counts all of them.
  */
 export class PendingQueue {
   readonly #maxPending: number
@@ -95,25 +96,31 @@ export class PendingQueue {
 function chooseDropped(waiting: readonly Pending[], surplus: number): Set<Pending> {
   const newest = new Map(waiting.map((item) => [subjectOf(item), item]))
   const isNewest = (item: Pending) => newest.get(subjectOf(item)) === item
-  const hearsay = waiting.filter(isHearsay)
+  const refusals = waiting.filter(isOf('refusal'))
+  const claims = waiting.filter(isOf('claim'))
+  const repeated = claims.filter((item) => !isNewest(item))
+  const foreign = claims.filter((item) => item.line.router === undefined)
   const superseded = waiting.filter((item) => isReplaceable(item) && !isNewest(item))
-  const dropped = new Set([...hearsay, ...superseded].slice(0, surplus))
+  const order = new Set([...refusals, ...repeated, ...foreign, ...superseded])
+  const dropped = new Set([...order].slice(0, surplus))
   const others = waiting.filter(
-    (item) => !dropped.has(item) && !isBookkeeping(item) && !(isTransition(item) && isNewest(item)),
+    (item) => !dropped.has(item) && !isBookkeeping(item) && !(isLastWord(item) && isNewest(item)),
   )
   return new Set([...dropped, ...others.slice(0, surplus - dropped.size)])
 }
 
-const isTransition = ({ line }: Pending): boolean => line.kind === 'transition'
-/** Strangers can make many of these; the kernel is looked at whatever becomes of them. */
-const isHearsay = ({ line }: Pending): boolean => line.kind === 'claim' || line.kind === 'refusal'
+const isOf =
+  (kind: RecordKind) =>
+  ({ line }: Pending): boolean =>
+    line.kind === kind
+const isLastWord = ({ line }: Pending): boolean => line.kind === 'transition' || line.kind === 'claim'
 const isReplaceable = ({ line }: Pending): boolean => line.kind === 'transition' || line.kind === 'condition'
 const isBookkeeping = ({ line }: Pending): boolean => line.kind === 'gap' || line.kind === 'retention'
 
 /** A newer entry of the same subject makes an older one history: a router's role, one condition of a router. */
 function subjectOf({ line, entry }: Pending): string {
   const code = line.kind === 'condition' ? entry.body['code'] : undefined
-  return `${line.kind} ${line.router ?? ''} ${typeof code === 'string' ? code : ''}`
+  return `${line.kind} ${routerOf(entry) ?? ''} ${typeof code === 'string' ? code : ''}`
 }
 
 /** The gap record for `dropped`: the one that still waits, grown, or a new one with the place and seq of the first dropped. */

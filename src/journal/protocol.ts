@@ -65,7 +65,8 @@ export interface ReadAsk {
   readonly after: number
   /** Inclusive. */
   readonly until: number
-  readonly router: string | undefined
+  /** `null`: records that are of none. */
+  readonly router: string | null | undefined
   readonly kind: RecordKind | undefined
   readonly limit: number
   readonly newestFirst: boolean

@@ -57,6 +57,12 @@ export interface JournalRecord extends Entry {
   readonly hash: string
 }
 
+/** The router that a record is about: its own, or the one that somebody spoke of although it did not run here. */
+export function routerOf({ router, kind, body }: Entry): string | undefined {
+  if (router !== undefined || (kind !== 'claim' && kind !== 'refusal')) return router
+  return typeof body['router'] === 'string' ? body['router'] : undefined
+}
+
 /** An entry on its way to the file. */
 export interface Line {
   readonly seq: number

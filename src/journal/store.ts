@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import { KeepwardError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
 import { follow, isBreak } from './chain.ts'
@@ -9,6 +9,7 @@ import type { CommitAnswer, CommitAsk, FileFigures, OpenAnswer, OpenAsk, ReadAsk
 import { canonicalJson, recordHash, recordText } from './record.ts'
 import { copyJournal } from './renew.ts'
 import { contentBytes, removeOldest } from './retention.ts'
+import { makeReader } from './select.ts'
 import type { Epoch, Line, Origin } from './record.ts'
 import { readMeta, rowColumns, toRow, walkOn } from './verify.ts'
 
@@ -86,11 +87,7 @@ export class Store {
   /** Rows that do not have their hash are refused, not served. */
   read(ask: ReadAsk): StoredRecord[] {
     try {
-      const { after, until, router, limit } = ask
-      const statement = this.#statements.read(ask)
-      const rows =
-        router === undefined ? statement.all(after, until, limit) : statement.all(after, until, router, limit)
-      return rows.map(({ seq, hash, record }) => {
+      return this.#statements.read(ask).map(({ seq, hash, record }) => {
         const stored = { text: String(record), hash: String(hash) }
         if (recordHash(stored.text) === stored.hash) return stored
         const message = `Record ${String(seq)} of journal ${this.#file} does not have its hash`
@@ -227,13 +224,6 @@ const reopenAfter = 5
 type Statements = ReturnType<typeof prepare>
 
 function prepare(db: DatabaseSync) {
-  const reads = new Map<string, StatementSync>()
-  const read = (ask: Pick<ReadAsk, 'router' | 'kind' | 'newestFirst'>): StatementSync => {
-    const sql = readSql(ask)
-    const statement = reads.get(sql) ?? db.prepare(sql)
-    reads.set(sql, statement)
-    return statement
-  }
   return {
     begin: db.prepare('BEGIN IMMEDIATE'),
     commit: db.prepare('COMMIT'),
@@ -243,16 +233,8 @@ function prepare(db: DatabaseSync) {
       SET router_seq = excluded.router_seq, head_hash = excluded.head_hash, head_record = excluded.head_record`),
     putRouterSeq: db.prepare(`INSERT INTO routers VALUES (?, ?, NULL, NULL) ON CONFLICT (router) DO UPDATE
       SET router_seq = excluded.router_seq`),
-    read,
+    read: makeReader(db),
   }
-}
-
-/** The kind is written out, so that SQLite can tell that the index of claims holds all that is asked for. */
-export function readSql({ router, kind, newestFirst }: Pick<ReadAsk, 'router' | 'kind' | 'newestFirst'>): string {
-  const ofRouter = router === undefined ? '' : 'AND router = ?'
-  const ofKind = kind === undefined ? '' : `AND kind = '${kind}'`
-  const order = newestFirst ? 'DESC' : 'ASC'
-  return `SELECT seq, hash, record FROM records WHERE seq > ? AND seq <= ? ${ofRouter} ${ofKind} ORDER BY seq ${order} LIMIT ?`
 }
 
 /** Counted in the file by the first commit: a full disk must not keep an agent from starting. */

@@ -49,6 +49,8 @@ export interface Native {
   readProc(path: string): string | null
   /** Pid, uid, gid, and supplementary groups where there is room for any; how many numbers that makes. */
   peerCredentials(fd: number, into: Uint32Array): number
+  /** Bytes that have come to a stream socket and that nobody has read. */
+  unreadBytes(fd: number): number
   flock(fd: number): boolean
   mkfifo(path: string, mode: number): void
   /** CLOCK_BOOTTIME in nanoseconds. */

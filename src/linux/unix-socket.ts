@@ -37,6 +37,12 @@ export function peerOf(socket: Socket, groups: 'with-groups' | 'without-groups')
   }
 }
 
+/** Whether the other end has sent something that nobody has read yet; false once the connection is closed. */
+export function hasUnread(socket: Socket): boolean {
+  const fd = descriptorOf(socket)
+  return fd !== undefined && native().unreadBytes(fd) > 0
+}
+
 /**
  * Connects to ourselves and compares: the descriptor of a socket is found by an undocumented property of Node.js, so it
  * is proven before it is relied upon. Throws `permission-denied`.

@@ -1,5 +1,5 @@
-import type { RouterId } from '../router/spec.ts'
-import type { Message } from './message.ts'
+import { parseRouterId, type RouterId } from '../router/spec.ts'
+import type { Message, Unreadable } from './message.ts'
 import type { Sender } from './policy.ts'
 import type { RefusalCode } from './refusal.ts'
 
@@ -7,10 +7,10 @@ import type { RefusalCode } from './refusal.ts'
 export interface AuditEntry {
   readonly decision: 'refused' | 'limited' | 'socket-made-anew'
   readonly reason: string
-  /** Of the first of them. */
+  /** These are of the newest of them; router and state may be no more than what a sender wrote. */
   readonly sender: Sender | undefined
   readonly controlGroup: string | undefined
-  readonly router: RouterId | undefined
+  readonly router: string | undefined
   readonly state: string | undefined
   readonly key: string | undefined
   /** How many this record stands for. */
@@ -18,9 +18,13 @@ export interface AuditEntry {
 }
 
 interface Tally {
-  readonly entry: AuditEntry
+  /** The newest. */
+  entry: AuditEntry
   count: number
 }
+
+/** What a limit was hit by: messages of one sender or of one router, connections, requests ahead of their answers, or slowness. */
+export type Limit = 'sender' | 'router' | 'connections' | 'requests' | 'deadline'
 
 /** The first of a kind is written at once, the rest of the same ten seconds as one record. */
 const periodMs = 10_000
@@ -51,37 +55,13 @@ export class Audit {
     return this.#counts
   }
 
-  refused(reason: RefusalCode, sender: Sender, controlGroup: string, message: Message | undefined): void {
-    const router = message?.router
-    this.#note({
-      decision: 'refused',
-      reason,
-      sender,
-      controlGroup,
-      router,
-      state: message?.state,
-      key: message?.proof?.key,
-      count: 1,
-    })
+  /** `said`: as far as it could be read. */
+  refused(reason: RefusalCode, sender: Sender, controlGroup: string, said: Message | Unreadable | undefined): void {
+    this.#note('refused', reason, sender, controlGroup, said)
   }
 
-  limited(
-    reason: 'sender' | 'router' | 'connections' | 'requests',
-    sender: Sender,
-    controlGroup: string,
-    router?: RouterId,
-  ): void {
-    const limit = `${reason}-limit`
-    this.#note({
-      decision: 'limited',
-      reason: limit,
-      sender,
-      controlGroup,
-      router,
-      state: undefined,
-      key: undefined,
-      count: 1,
-    })
+  limited(limit: Limit, sender: Sender, controlGroup: string, said?: Message): void {
+    this.#note('limited', `${limit}-limit`, sender, controlGroup, said)
   }
 
   /** Of our own doing: written each time. */
@@ -104,12 +84,23 @@ export class Audit {
     this.#settle()
   }
 
-  #note(entry: AuditEntry): void {
-    this.#counts.set(entry.reason, (this.#counts.get(entry.reason) ?? 0) + 1)
-    const router = entry.router !== undefined && this.#knows(entry.router) ? entry.router : ''
-    const kind = `${entry.reason} ${String(entry.sender?.uid)} ${router}`
+  #note(
+    decision: 'refused' | 'limited',
+    reason: string,
+    sender: Sender,
+    controlGroup: string,
+    said: Message | Unreadable | undefined,
+  ): void {
+    this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1)
+    const { router, state } = said ?? {}
+    const key = said !== undefined && 'proof' in said ? said.proof?.key : undefined
+    const entry = { decision, reason, sender, controlGroup, router, state, key, count: 1 }
+    const id = router === undefined ? undefined : parseRouterId(router)
+    const kind = `${reason} ${String(sender.uid)} ${id !== undefined && this.#knows(id) ? id : ''}`
     const tally = this.#tallies.get(kind) ?? this.#open(kind, entry)
-    if (tally !== undefined) tally.count += 1
+    if (tally === undefined) return
+    tally.count += 1
+    if (tally.entry.reason === reason) tally.entry = entry
   }
 
   /** Undefined when the entry was written as the first of its kind. */

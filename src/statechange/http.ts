@@ -1,15 +1,16 @@
 import { createServer, IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { Duplex } from 'node:stream'
 import type { Socket } from 'node:net'
 import { KeepwardError } from '../base/error.ts'
 import { controlGroupOf } from '../linux/process-group.ts'
 import { peerOf } from '../linux/unix-socket.ts'
+import { Admission, type ConnectionLimits } from './admission.ts'
+import { rawRefusal, reply } from './answer.ts'
 import type { Audit } from './audit.ts'
-import { Connections, type Caller, type ConnectionLimits } from './connections.ts'
+import { Connections, type Connection } from './connections.ts'
 import { readMessage } from './message.ts'
 import { namesGroups, type Policy } from './policy.ts'
-import { refusalPauseMs, type Answer, type Receiver } from './receiver.ts'
-import { problemText, refusals, type RefusalCode } from './refusal.ts'
+import { refusalPauseMs, type Receiver } from './receiver.ts'
+import { refusals, type RefusalCode } from './refusal.ts'
 
 export interface HttpParts {
   readonly receiver: Receiver
@@ -25,14 +26,30 @@ export const requestDeadlineMs = 5000
 /** Often, so that few are due at each. */
 const deadlineCheckMs = 100
 const idleMs = 30_000
-/** Of all users together. */
-const maxConnections = 16_384
+/** Of root and our own user together, and of all others. */
+const roomSize = 8192
 
-/** An HTTP/1.1 server that is not listening yet. Node.js parses, strictly; what it lets through is judged here. */
-export function makeHttpServer(parts: HttpParts): Server {
-  const connections = new Connections(parts.policy, parts.connections, maxConnections / 2)
+/** A server that is not listening yet, and what ends with it. */
+export interface HttpServer {
+  readonly server: Server
+  /** Connections that are left unread. */
+  waiting(): number
+  /** End every connection. */
+  endAll(): void
+}
+
+/** What the handlers of a server share. */
+interface Desk extends Pick<HttpParts, 'receiver' | 'audit' | 'policy'> {
+  readonly connections: Connections
+  readonly admission: Admission
+}
+
+/** An HTTP/1.1 server. Node.js parses, strictly; what it lets through is judged here. */
+export function makeHttpServer(parts: HttpParts): HttpServer {
+  const connections = new Connections()
   const server = createServer({
     maxHeaderSize: maxHeaderBytes,
+    // Of the requests behind a connection's first one.
     headersTimeout: requestDeadlineMs,
     requestTimeout: requestDeadlineMs,
     connectionsCheckingInterval: deadlineCheckMs,
@@ -43,50 +60,76 @@ export function makeHttpServer(parts: HttpParts): Server {
     IncomingMessage: arrivals(connections),
     shouldUpgradeCallback: () => true,
   })
-  server.maxConnections = maxConnections
-  // One that has asked may close its half; Node.js would close ours before the answer.
-  Object.assign(server, { httpAllowHalfOpen: true })
+  const admission = new Admission({
+    policy: parts.policy,
+    limits: parts.connections,
+    roomSize,
+    deadlineMs: requestDeadlineMs,
+    serve: heardBy(server),
+    end: ({ socket }) => {
+      connections.endSoon(socket)
+    },
+    onExcess: (excess, { caller }) => {
+      parts.receiver.exceeded(excess, caller.sender, caller.controlGroup)
+    },
+  })
+  const desk = { ...parts, connections, admission }
   server.on('connection', (socket) => {
-    welcome(socket, connections, parts)
+    welcome(socket, desk)
   })
   server.on('request', (request, response) => {
-    hear(request, response, connections, parts)
+    hear(request, response, desk)
   })
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-    refuseForm(request, response, 'request-malformed', connections, parts)
+    refuseForm(request, response, 'request-malformed', desk)
   })
-  server.on('connect', (request, socket) => {
-    const caller = connections.callerOf(request.socket)
-    if (caller !== undefined) parts.audit.refused('method-unsupported', caller.sender, caller.controlGroup, undefined)
-    leave(request.socket, connections, () => {
-      turnAway(socket, 'method-unsupported')
-    })
+  server.on('connect', ({ socket }) => {
+    turnAway(socket, 'method-unsupported', desk)
   })
   server.on('upgrade', ({ socket }) => {
-    const caller = connections.callerOf(socket)
-    const isRefused = connections.isCondemned(socket)
-    if (caller !== undefined && !isRefused) parts.audit.limited('requests', caller.sender, caller.controlGroup)
+    const connection = connections.of(socket)
+    if (connection?.condemned === false)
+      parts.receiver.exceeded('requests', connection.caller.sender, connection.caller.controlGroup)
     leave(socket, connections, () => {
       socket.end()
     })
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    const caller = connections.callerOf(socket)
-    const code = error.code === 'HPE_HEADER_OVERFLOW' ? 'header-too-large' : 'request-malformed'
-    if (error.code?.startsWith('HPE_') !== true || caller === undefined) {
+    const connection = connections.of(socket)
+    if (error.code?.startsWith('HPE_') !== true || connection === undefined) {
       // Gone, or too slow: there is nobody to tell.
+      if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && connection !== undefined)
+        parts.receiver.exceeded('deadline', connection.caller.sender, connection.caller.controlGroup)
       connections.endSoon(socket)
       return
     }
     // The parser says it again for each piece that follows, and for the end.
-    if (connections.isCondemned(socket)) return
-    connections.condemn(socket)
-    parts.audit.refused(code, caller.sender, caller.controlGroup, undefined)
-    connections.inTurn(socket, () => {
-      turnAway(socket, code)
-    })
+    if (connection.condemned) return
+    turnAway(socket, error.code === 'HPE_HEADER_OVERFLOW' ? 'header-too-large' : 'request-malformed', desk)
   })
-  return server
+  const sweeping = setInterval(() => {
+    admission.sweep()
+  }, deadlineCheckMs).unref()
+  server.on('close', () => {
+    clearInterval(sweeping)
+  })
+  const endAll = () => {
+    admission.close()
+    server.closeAllConnections()
+  }
+  return { server, waiting: () => admission.waiting, endAll }
+}
+
+/** Connections wait, unread, until they are handed to what Node.js itself does with one. */
+function heardBy(server: Server): (connection: Connection) => void {
+  const takes = server.listeners('connection')
+  server.removeAllListeners('connection')
+  // One that has asked may close its half; Node.js would close ours before the answer.
+  Object.assign(server, { httpAllowHalfOpen: true, pauseOnConnect: true })
+  return ({ socket }) => {
+    for (const take of takes) take.call(server, socket)
+    socket.resume()
+  }
 }
 
 /**
@@ -123,42 +166,42 @@ function leave(socket: Socket, connections: Connections, farewell: () => void): 
 }
 
 /** Who it is was decided at connect(2); one whom the kernel does not name is not heard. */
-function welcome(socket: Socket, connections: Connections, { audit, policy }: HttpParts): void {
+function welcome(socket: Socket, { connections, admission, policy }: Desk): void {
   try {
     const sender = peerOf(socket, namesGroups(policy) ? 'with-groups' : 'without-groups')
     const caller = { sender, controlGroup: controlGroupOf(sender.pid) }
-    if (!connections.admit(socket, caller)) audit.limited('connections', sender, caller.controlGroup)
+    admission.arrive(connections.add(socket, caller, requestDeadlineMs))
   } catch (error) {
     if (!(error instanceof KeepwardError)) throw error
     socket.destroy()
   }
 }
 
-function hear(request: IncomingMessage, response: ServerResponse, connections: Connections, parts: HttpParts): void {
-  const caller = connections.spoke(request.socket)
-  if (caller === undefined) {
-    request.socket.destroy()
-    return
-  }
+function hear(request: IncomingMessage, response: ServerResponse, desk: Desk): void {
   const { 'content-length': length, 'transfer-encoding': encoding } = request.headers
-  const refuse = (code: RefusalCode) => {
-    refuseForm(request, response, code, connections, parts)
-  }
-  if (blockBytes(request.rawHeaders) > maxHeaderBytes) refuse('header-too-large')
-  else if (!isFit(request)) refuse('request-malformed')
-  else if (length === undefined && encoding === undefined) judge(request, response, caller, refuse, connections, parts)
-  else {
-    let sizeBytes = 0
-    request.on('data', (chunk: Buffer) => {
-      sizeBytes += chunk.length
-      if (sizeBytes > maxBodyBytes && !response.headersSent) refuse('body-too-large')
-    })
-    request.on('end', () => {
-      if (response.headersSent) return
-      if (request.rawTrailers.length > 0) refuse('request-malformed')
-      else judge(request, response, caller, refuse, connections, parts)
-    })
-  }
+  const connection = desk.connections.of(request.socket)
+  if (connection === undefined) {
+    request.socket.destroy()
+  } else if (blockBytes(request.rawHeaders) > maxHeaderBytes) {
+    refuseForm(request, response, 'header-too-large', desk)
+  } else if (!isFit(request)) {
+    refuseForm(request, response, 'request-malformed', desk)
+  } else if (length === undefined && encoding === undefined) {
+    judge(request, response, connection, desk)
+  } else hearBody(request, response, connection, desk)
+}
+
+function hearBody(request: IncomingMessage, response: ServerResponse, connection: Connection, desk: Desk): void {
+  let sizeBytes = 0
+  request.on('data', (chunk: Buffer) => {
+    sizeBytes += chunk.length
+    if (sizeBytes > maxBodyBytes && !response.headersSent) refuseForm(request, response, 'body-too-large', desk)
+  })
+  request.on('end', () => {
+    if (response.headersSent) return
+    if (request.rawTrailers.length > 0) refuseForm(request, response, 'request-malformed', desk)
+    else judge(request, response, connection, desk)
+  })
 }
 
 /** The parser takes versions 0.9 and 2.0 too, and codings of every name. */
@@ -171,20 +214,16 @@ function blockBytes(rawHeaders: readonly string[]): number {
   return rawHeaders.reduce((sum, text) => sum + text.length + 2, 0)
 }
 
-function judge(
-  request: IncomingMessage,
-  response: ServerResponse,
-  { sender, controlGroup }: Caller,
-  refuseAs: (code: RefusalCode) => void,
-  connections: Connections,
-  { receiver }: HttpParts,
-): void {
+function judge(request: IncomingMessage, response: ServerResponse, connection: Connection, desk: Desk): void {
   const message = readMessage(request.method, request.rawHeaders)
-  if (typeof message === 'string') {
-    refuseAs(message)
+  if ('refusal' in message) {
+    refuseForm(request, response, message.refusal, desk)
     return
   }
-  connections.owe(request, response)
+  const { connections, admission, receiver } = desk
+  const { sender, controlGroup } = connection.caller
+  admission.spoke(connection)
+  connections.owe(connection, response)
   void receiver.receive(message, sender, controlGroup).then((answer) => {
     const isForbidden = answer !== 'taken' && refusals[answer].status === 403
     // Whoever floods waits for the refusal, holding one of his own connections meanwhile.
@@ -195,55 +234,27 @@ function judge(
 }
 
 /** What is wrong with the form of a request is audited here; what is wrong with its content, by the receiver. */
-function refuseForm(
-  request: IncomingMessage,
-  response: ServerResponse,
-  code: RefusalCode,
-  connections: Connections,
-  { audit }: HttpParts,
-): void {
-  const caller = connections.callerOf(request.socket)
-  if (caller !== undefined) audit.refused(code, caller.sender, caller.controlGroup, undefined)
-  connections.condemn(request.socket)
-  connections.owe(request, response)
+function refuseForm(request: IncomingMessage, response: ServerResponse, code: RefusalCode, desk: Desk): void {
+  const connection = desk.connections.of(request.socket)
+  if (connection !== undefined) {
+    const { sender, controlGroup } = connection.caller
+    desk.audit.refused(code, sender, controlGroup, readMessage(request.method, request.rawHeaders))
+    desk.admission.spoke(connection)
+    desk.connections.owe(connection, response)
+    connection.condemned = true
+  }
   reply(response, code)
 }
 
-/** A wrong or forbidden request ends its connection; one that may be repeated does not. */
-const ending = new Set([400, 403, 413, 431])
-
-function reply(response: ServerResponse, answer: Answer): void {
-  if (response.headersSent || response.destroyed) return
-  if (answer === 'taken') {
-    response.writeHead(200, takenHeaders)
-    response.end()
-    return
+/** Refuse where there is no response to write to. */
+function turnAway(socket: Socket, code: RefusalCode, { connections, audit }: Desk): void {
+  const connection = connections.of(socket)
+  if (connection !== undefined) {
+    connection.condemned = true
+    audit.refused(code, connection.caller.sender, connection.caller.controlGroup, undefined)
   }
-  const { status } = refusals[answer]
-  const text = problemText(answer)
-  response.writeHead(status, [
-    'Content-Type',
-    'application/problem+json',
-    'Content-Length',
-    String(text.length),
-    ...(status === 429 || status === 503 ? ['Retry-After', '1'] : []),
-    ...(ending.has(status) ? ['Connection', 'close'] : []),
-  ])
-  response.end(text)
-}
-
-const takenHeaders = ['Content-Length', '0']
-
-/** Where there is no response to write to. */
-function turnAway(socket: Duplex, code: RefusalCode): void {
-  const { status } = refusals[code]
-  const text = problemText(code)
-  const head = [
-    `HTTP/1.1 ${status} ${status === 431 ? 'Request Header Fields Too Large' : 'Bad Request'}`,
-    'Content-Type: application/problem+json',
-    `Content-Length: ${text.length}`,
-    'Connection: close',
-  ]
-  if (socket.writable) socket.end(`${head.join('\r\n')}\r\n\r\n${text}`)
-  else socket.destroy()
+  leave(socket, connections, () => {
+    if (socket.writable) socket.end(rawRefusal(code))
+    else socket.destroy()
+  })
 }

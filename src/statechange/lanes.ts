@@ -1,11 +1,10 @@
-import type { RouterId } from '../router/spec.ts'
 import type { Claim, Listener } from './receiver.ts'
 
 /** So long the messages of one lane are gathered into one record. */
 export const gatherMs = 500
 const maxLanes = 1024
 
-/** What came of one router faster than it may: one record for all of it. */
+/** What came of one router from one user faster than it may: one record for all of it. */
 interface Lane {
   newest: Claim
   count: number
@@ -18,7 +17,7 @@ interface Lane {
  */
 export class Lanes {
   readonly #listener: Listener
-  readonly #lanes = new Map<RouterId | 'rest', Lane>()
+  readonly #lanes = new Map<string, Lane>()
   #waiting = 0
 
   constructor(listener: Listener) {
@@ -31,7 +30,8 @@ export class Lanes {
 
   /** Resolves once the record that stands for this message is durable. */
   join(claim: Claim): Promise<unknown> {
-    const key = this.#lanes.has(claim.router) || this.#lanes.size < maxLanes ? claim.router : 'rest'
+    const own = `${String(claim.sender.uid)} ${claim.router}`
+    const key = this.#lanes.has(own) || this.#lanes.size < maxLanes ? own : 'rest'
     this.#waiting += 1
     const lane = this.#lanes.get(key)
     if (lane !== undefined) {
@@ -47,7 +47,7 @@ export class Lanes {
     setTimeout(() => {
       this.#lanes.delete(key)
       this.#waiting -= made.count
-      this.#listener.lookAt(key === 'rest' ? 'all' : key)
+      this.#listener.lookAt(key === 'rest' ? 'all' : claim.router)
       this.#listener.take({ ...made.newest, count: made.count }).then(resolve, reject)
     }, gatherMs)
     return promise

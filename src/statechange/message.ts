@@ -23,33 +23,37 @@ export const wireStates: ReadonlyMap<string, Role> = new Map([
   ['unknown', 'unknown'],
 ])
 
-/** Of these at most one each may come: two hosts on the way could each read another one. */
-const single = new Set<string>([
-  routerHeader,
-  stateHeader,
-  ...Object.values(proofHeaders),
-  'host',
-  'connection',
-  'content-length',
-  'transfer-encoding',
-  'expect',
-])
+/** A request that says nothing, with what of it could be read: at most {@link maxReadLength} characters each, as they came. */
+export interface Unreadable {
+  readonly refusal: RefusalCode
+  readonly router: string | undefined
+  readonly state: string | undefined
+}
+
+const maxReadLength = 64
 
 /**
  * Read the message from a request's method and raw headers (names and values in turn). What is behind the path and in the
- * body says nothing, as with Neutron's own server.
+ * body says nothing, as with Neutron's own server. No header may be there twice: two on the way could each read another one.
  */
-export function readMessage(method: string | undefined, rawHeaders: readonly string[]): Message | RefusalCode {
-  if (method !== 'GET' && method !== 'POST') return 'method-unsupported'
+export function readMessage(method: string | undefined, rawHeaders: readonly string[]): Message | Unreadable {
   const found = new Map<string, string>()
+  let refusal: RefusalCode | undefined
+  if (method !== 'GET' && method !== 'POST') refusal = 'method-unsupported'
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
     const name = (rawHeaders[at] ?? '').toLowerCase()
     const value = rawHeaders[at + 1] ?? ''
-    if (!printable.test(value)) return 'header-malformed'
-    if (!single.has(name)) continue
-    if (found.has(name)) return 'header-repeated'
-    found.set(name, value)
+    if (!printable.test(value)) refusal ??= 'header-malformed'
+    if (found.has(name)) refusal ??= 'header-repeated'
+    else found.set(name, value)
   }
+  const message = refusal ?? messageIn(found)
+  if (typeof message !== 'string') return message
+  const read = (name: string) => found.get(name)?.slice(0, maxReadLength)
+  return { refusal: message, router: read(routerHeader), state: read(stateHeader) }
+}
+
+function messageIn(found: ReadonlyMap<string, string>): Message | RefusalCode {
   const routerText = found.get(routerHeader)
   const stateText = found.get(stateHeader)
   if (routerText === undefined || stateText === undefined) return 'header-missing'

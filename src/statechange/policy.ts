@@ -30,26 +30,35 @@ export const isTrusted = (policy: Policy, uid: number): boolean => uid === 0 || 
 /** Whether anything depends on the groups of a sender. */
 export const namesGroups = ({ rules }: Policy): boolean => rules.some(({ who }) => who.kind === 'group')
 
+/** By what right somebody speaks: for being root or our own user, by a rule of the config, or with the router's own key. */
+export type Right = 'root' | 'own-user' | 'user-rule' | 'group-rule' | 'key-rule' | 'router-key'
+
 /**
- * Whether this sender may say that. `key` is one whose signature was found right; the router's own key speaks for that router. Who signs with
- * the key of another router is mistaken or worse, be it root.
+ * By what right this sender may say that; undefined when it may not. `key` is one whose signature was found right; the router's own key
+ * speaks for that router. Who signs with the key of another router is mistaken or worse, be it root.
  */
-export function maySpeak(
+export function rightOf(
   policy: Policy,
   sender: Sender,
   message: { readonly router: RouterId; readonly state: Role; readonly key: string | undefined },
-): boolean {
+): Right | undefined {
   const { router, state, key } = message
-  if (key === router) return true
-  if (key !== undefined && !isNamed(policy, key)) return false
-  if (isTrusted(policy, sender.uid)) return true
-  return policy.rules.some(
-    (rule) =>
-      fits(rule, sender, key) &&
-      (rule.routers === 'all' || rule.routers.has(router)) &&
-      (rule.states === 'all' || rule.states.has(state)),
+  if (key === router) return 'router-key'
+  if (key !== undefined && !isNamed(policy, key)) return undefined
+  if (sender.uid === 0) return 'root'
+  if (sender.uid === policy.ownUid) return 'own-user'
+  const rule = policy.rules.find(
+    (one) =>
+      fits(one, sender, key) &&
+      (one.routers === 'all' || one.routers.has(router)) &&
+      (one.states === 'all' || one.states.has(state)),
   )
+  return rule && `${rule.who.kind}-rule`
 }
+
+/** Whether there is anything at all that it may say without a key. */
+export const mayEverSpeak = (policy: Policy, sender: Sender): boolean =>
+  isTrusted(policy, sender.uid) || policy.rules.some((rule) => fits(rule, sender, undefined))
 
 /** All other keys are those of routers. */
 const isNamed = ({ rules }: Policy, key: string): boolean =>

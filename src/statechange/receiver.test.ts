@@ -3,41 +3,47 @@ import { exchange, nativeRequest, request, TestServer, testBoot, verdict } from 
 import { bootTimeNs } from '../linux/boot-clock.ts'
 import { parseRouterId, type RouterId } from '../router/spec.ts'
 import { routerKey } from './keys.ts'
-import { maySpeak, type Policy, type Rule, type Sender } from './policy.ts'
+import { rightOf, type Policy, type Right, type Rule, type Sender } from './policy.ts'
 
 const id = (text: string): RouterId => parseRouterId(text) ?? (text as RouterId)
 const sender: Sender = { pid: 7, uid: 1000, gid: 1000, groups: [] }
 const all = { routers: 'all', states: 'all' } as const
 
 test.each<
-  readonly [what: string, sender: Partial<Sender>, rules: readonly Rule[], key: string | undefined, may: boolean]
+  readonly [
+    what: string,
+    sender: Partial<Sender>,
+    rules: readonly Rule[],
+    key: string | undefined,
+    right: Right | undefined,
+  ]
 >([
-  ['nobody else', {}, [], undefined, false],
-  ['root', { uid: 0 }, [], undefined, true],
-  ['our own user', { uid: 77 }, [], undefined, true],
-  ['a user of a rule', {}, [{ who: { kind: 'user', uid: 1000 }, ...all }], undefined, true],
-  ['a user of no rule', { uid: 1001 }, [{ who: { kind: 'user', uid: 1000 }, ...all }], undefined, false],
-  ['a first group', {}, [{ who: { kind: 'group', gid: 1000 }, ...all }], undefined, true],
-  ['another group', { groups: [5, 6] }, [{ who: { kind: 'group', gid: 6 }, ...all }], undefined, true],
-  ['a group it is not in', { groups: [5] }, [{ who: { kind: 'group', gid: 6 }, ...all }], undefined, false],
-  ['a uid that is a gid', {}, [{ who: { kind: 'group', gid: 0 }, ...all }], undefined, false],
-  ['the key of the router', {}, [], 'r1', true],
-  ['the key of another router', {}, [], 'r2', false],
-  ['the key of another router, of root', { uid: 0 }, [], 'r2', false],
-  ['a key of a rule', {}, [{ who: { kind: 'key', key: 'fleet' }, ...all }], 'fleet', true],
+  ['nobody else', {}, [], undefined, undefined],
+  ['root', { uid: 0 }, [], undefined, 'root'],
+  ['our own user', { uid: 77 }, [], undefined, 'own-user'],
+  ['a user of a rule', {}, [{ who: { kind: 'user', uid: 1000 }, ...all }], undefined, 'user-rule'],
+  ['a user of no rule', { uid: 1001 }, [{ who: { kind: 'user', uid: 1000 }, ...all }], undefined, undefined],
+  ['a first group', {}, [{ who: { kind: 'group', gid: 1000 }, ...all }], undefined, 'group-rule'],
+  ['another group', { groups: [5, 6] }, [{ who: { kind: 'group', gid: 6 }, ...all }], undefined, 'group-rule'],
+  ['a group it is not in', { groups: [5] }, [{ who: { kind: 'group', gid: 6 }, ...all }], undefined, undefined],
+  ['a uid that is a gid', {}, [{ who: { kind: 'group', gid: 0 }, ...all }], undefined, undefined],
+  ['the key of the router', {}, [], 'r1', 'router-key'],
+  ['the key of another router', {}, [], 'r2', undefined],
+  ['the key of another router, of root', { uid: 0 }, [], 'r2', undefined],
+  ['a key of a rule', {}, [{ who: { kind: 'key', key: 'fleet' }, ...all }], 'fleet', 'key-rule'],
   [
     'another router than the rule’s',
     {},
     [{ who: { kind: 'user', uid: 1000 }, routers: new Set([id('r2')]), states: 'all' }],
     undefined,
-    false,
+    undefined,
   ],
   [
     'another state than the rule’s',
     {},
     [{ who: { kind: 'user', uid: 1000 }, routers: 'all', states: new Set(['backup']) }],
     undefined,
-    false,
+    undefined,
   ],
   [
     'one rule of several',
@@ -47,11 +53,11 @@ test.each<
       { who: { kind: 'user', uid: 1000 }, routers: new Set([id('r1')]), states: new Set(['primary']) },
     ],
     undefined,
-    true,
+    'user-rule',
   ],
-])('maySpeak(): %s', (_, who, rules, key, may) => {
+])('rightOf(): %s', (_, who, rules, key, right) => {
   const policy: Policy = { ownUid: 77, rules }
-  expect(maySpeak(policy, { ...sender, ...who }, { router: id('r1'), state: 'primary', key })).toBe(may)
+  expect(rightOf(policy, { ...sender, ...who }, { router: id('r1'), state: 'primary', key })).toBe(right)
 })
 
 const stranger = { ownUid: -1, rules: [] }

@@ -1,12 +1,12 @@
 import type { Clock, Instant } from '../base/instant.ts'
 import type { RouterId } from '../router/spec.ts'
-import type { Audit } from './audit.ts'
+import type { Audit, Limit } from './audit.ts'
 import { Buckets, type Rate } from './bucket.ts'
 import { Freshness, type Moment } from './freshness.ts'
 import { Lanes } from './lanes.ts'
 import type { Message } from './message.ts'
 import { Patience } from './patience.ts'
-import { isTrusted, maySpeak, type Policy, type Sender } from './policy.ts'
+import { isTrusted, mayEverSpeak, rightOf, type Policy, type Right, type Sender } from './policy.ts'
 import type { RefusalCode } from './refusal.ts'
 import { isSignedBy } from './signature.ts'
 
@@ -29,6 +29,8 @@ export interface Claim {
   readonly sequence: bigint | undefined
   /** How often the notifier says that it speaks. */
   readonly intervalMs: number | undefined
+  /** By what right, or over which limit when the record stands for several messages. */
+  readonly reason: string
   /** How many messages this record stands for. */
   readonly count: number
   readonly at: Instant
@@ -108,15 +110,31 @@ export class Receiver {
     return !isTrusted(this.#parts.policy, sender.uid) && !this.#others.take(sender.uid, this.#parts.clock().monoMs)
   }
 
+  /**
+   * A connection was made to wait or ended for a limit. What it would have said nobody knows: where it may have been heard of a
+   * change, the kernel is asked.
+   */
+  exceeded(limit: Limit, sender: Sender, controlGroup: string): void {
+    const { policy, audit, listener } = this.#parts
+    audit.limited(limit, sender, controlGroup)
+    if (mayEverSpeak(policy, sender)) listener.lookAt('all')
+  }
+
   /** Never rejects, and answers within 2 s. */
   async receive(message: Message, sender: Sender, controlGroup: string): Promise<Answer> {
-    const refusal = this.#judge(message, sender)
-    if (refusal !== undefined) {
-      this.#parts.audit.refused(refusal, sender, controlGroup, message)
-      return refusal
+    const judged = this.#judge(message, sender)
+    if ('refusal' in judged) {
+      this.#parts.audit.refused(judged.refusal, sender, controlGroup, message)
+      return judged.refusal
     }
     const now = this.#parts.clock()
     const { router, state, proof } = message
+    const excess = this.#excess(router, sender, now.monoMs)
+    if (excess !== undefined) {
+      this.#parts.audit.limited(excess, sender, controlGroup, message)
+      this.#parts.listener.lookAt(router)
+      if (proof !== undefined) return 'rate-exceeded'
+    }
     const claim: Claim = {
       router,
       state,
@@ -125,14 +143,9 @@ export class Receiver {
       key: proof?.key,
       sequence: proof?.sequence,
       intervalMs: proof?.intervalS === undefined ? undefined : proof.intervalS * 1000,
+      reason: excess === undefined ? judged.right : `${excess}-limit`,
       count: 1,
       at: now,
-    }
-    const excess = this.#excess(router, sender, now.monoMs)
-    if (excess !== undefined) {
-      this.#parts.audit.limited(excess, sender, controlGroup, router)
-      this.#parts.listener.lookAt(router)
-      if (proof !== undefined) return 'rate-exceeded'
     }
     if (proof !== undefined) {
       const answer = await this.#takeNative(claim, proof.sequence)
@@ -168,14 +181,16 @@ export class Receiver {
     return (await this.#patience.settled(written)) === 'durable' ? 'taken' : 'journal-unavailable'
   }
 
-  #judge({ router, state, proof }: Message, sender: Sender): RefusalCode | undefined {
+  #judge({ router, state, proof }: Message, sender: Sender): { right: Right } | { refusal: RefusalCode } {
     const { policy, listener, unknownRouters } = this.#parts
     if (proof !== undefined && !isSignedBy(this.#parts.secretOf(proof.key), proof, proof.signature)) {
-      return 'signature-wrong'
+      return { refusal: 'signature-wrong' }
     }
-    if (!maySpeak(policy, sender, { router, state, key: proof?.key })) return 'sender-refused'
-    if (unknownRouters === 'strict' && !listener.knows(router)) return 'router-unknown'
-    return proof === undefined ? undefined : this.#fresh.judge(router, proof, this.#moment())
+    const right = rightOf(policy, sender, { router, state, key: proof?.key })
+    if (right === undefined) return { refusal: 'sender-refused' }
+    if (unknownRouters === 'strict' && !listener.knows(router)) return { refusal: 'router-unknown' }
+    const refusal = proof === undefined ? undefined : this.#fresh.judge(router, proof, this.#moment())
+    return refusal === undefined ? { right } : { refusal }
   }
 
   #moment(): Moment {

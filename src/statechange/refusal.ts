@@ -6,7 +6,7 @@ export const refusals = {
   'request-malformed': { status: 400, title: 'This is no HTTP/1.1 request that can be read.' },
   'method-unsupported': { status: 400, title: 'The method must be GET or POST.' },
   'header-missing': { status: 400, title: 'X-Neutron-Router-Id and X-Neutron-State are needed.' },
-  'header-repeated': { status: 400, title: 'A header that may be there once is there more often.' },
+  'header-repeated': { status: 400, title: 'A header is there more than once.' },
   'header-malformed': { status: 400, title: 'A header has characters other than printable ASCII.' },
   'router-malformed': {
     status: 400,

@@ -1,9 +1,8 @@
 import { lstatSync, readFileSync, rmSync, type Stats } from 'node:fs'
-import type { Server } from 'node:http'
 import { describeError, KeepwardError } from '../base/error.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
 import { listenAt, proveWhoConnects } from '../linux/unix-socket.ts'
-import { makeHttpServer, requestDeadlineMs, type HttpParts } from './http.ts'
+import { makeHttpServer, requestDeadlineMs, type HttpParts, type HttpServer } from './http.ts'
 
 /** The name is Neutron's: its monitors look for it in the directory that `--state_path` says. */
 export const socketName = 'keepalived-state-change'
@@ -49,7 +48,7 @@ export class StateChangeServer {
   readonly #parts: ServerParts
   readonly #path: string
   readonly #timers: readonly NodeJS.Timeout[]
-  #server: Server | undefined
+  #http: HttpServer | undefined
   #identity = ''
   #opening: Promise<void> | undefined
   #closed = false
@@ -68,19 +67,29 @@ export class StateChangeServer {
     for (const timer of this.#timers) timer.unref()
   }
 
+  /** Messages that wait to be written down together. */
+  get messagesWaiting(): number {
+    return this.#parts.receiver.waiting
+  }
+
+  /** Connections of users that have as many as they may. */
+  get connectionsWaiting(): number {
+    return this.#http?.waiting() ?? 0
+  }
+
   async open(): Promise<void> {
     const { dir, access } = this.#parts
     this.#retire()
-    const server = makeHttpServer(this.#parts)
-    await listenAt(server, dir, socketName, { ...modeOf(access), backlog })
+    const http = makeHttpServer(this.#parts)
+    await listenAt(http.server, dir, socketName, { ...modeOf(access), backlog })
     const stats = lstatSync(this.#path)
     const { mode, gid } = modeOf(access)
     const asWanted = (stats.mode & 0o7777) === mode && stats.uid === process.geteuid?.()
     if (!asWanted || (gid !== undefined && stats.gid !== gid)) {
-      server.close()
+      http.server.close()
       throw new KeepwardError('file-unsafe', `${this.#path} has not the owner and mode that it was given`)
     }
-    this.#server = server
+    this.#http = http
     this.#identity = identityOf(stats)
   }
 
@@ -88,10 +97,10 @@ export class StateChangeServer {
     this.#closed = true
     for (const timer of this.#timers) clearInterval(timer)
     await this.#opening
-    const server = this.#server
-    if (server === undefined) return
-    const ended = new Promise((resolve) => server.close(resolve))
-    server.closeAllConnections()
+    const http = this.#http
+    if (http === undefined) return
+    const ended = new Promise((resolve) => http.server.close(resolve))
+    http.endAll()
     await ended
     this.#parts.audit.close()
   }
@@ -101,12 +110,12 @@ export class StateChangeServer {
    * it looks at no deadline any more.
    */
   #retire(): void {
-    const server = this.#server
-    this.#server = undefined
-    if (server === undefined) return
-    server.close()
+    const http = this.#http
+    this.#http = undefined
+    if (http === undefined) return
+    http.server.close()
     setTimeout(() => {
-      server.closeAllConnections()
+      http.endAll()
     }, requestDeadlineMs).unref()
   }
 

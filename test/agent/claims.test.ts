@@ -104,6 +104,18 @@ test('notifier-silent is shown when the role changes and nothing comes, also aft
   expect(second.defects).toEqual([])
 })
 
+test('claims of unknown routers come back after a restart, however much was recorded since', async () => {
+  const first = await asBackup()
+  for (const router of ['r8', 'r9', 'r8'])
+    await first.agent.claims.take(claimOf(first, 'primary', { router: id(router), at: first.world.clock() }))
+  for (let n = 0; n < 1500; n++) {
+    first.journal.append({ kind: 'config', router: undefined, at: first.world.clock(), body: { change: 'loaded' } })
+  }
+  await using second = await first.restart({ routers: [r1] })
+  await until('they are heard again', () => second.agent.status().claims.length === 2)
+  expect(second.agent.status().claims.map(({ router }) => router)).toEqual(['r9', 'r8'])
+})
+
 test('a claim of another boot is not heard again', async () => {
   const first = await asBackup()
   await first.agent.claims.take(claimOf(first, 'primary'))
@@ -251,14 +263,15 @@ test('audit() records a refusal under its router only if that is known', async (
   })
 })
 
-test('GET /metrics has the unmatched claims and the waiting messages as one series each', async () => {
+test('GET /metrics has the unmatched claims and the waiting messages and connections as one series each', async () => {
   await using test = await asBackup()
-  test.agent.claims.servedBy({ waiting: 5 })
+  test.agent.claims.servedBy({ messagesWaiting: 5, connectionsWaiting: 7 })
   await test.agent.claims.take(claimOf(test, 'primary', { router: id('r9') }))
   const { text } = await ask(test.socket, 'GET', '/metrics')
   expect(text.match(/^keepward_state_change\{.*$/gm)).toEqual([
     'keepward_state_change{what="unmatched"} 1',
-    'keepward_state_change{what="waiting"} 5',
+    'keepward_state_change{what="messagesWaiting"} 5',
+    'keepward_state_change{what="connectionsWaiting"} 7',
   ])
 })
 

@@ -13,6 +13,7 @@ export function claimOf(test: TestAgent, state: Role, change: Partial<Claim> = {
     key: undefined,
     sequence: undefined,
     intervalMs: undefined,
+    reason: 'root',
     count: 1,
     at: test.world.clock(),
     ...change,

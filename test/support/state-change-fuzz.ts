@@ -3,6 +3,11 @@ import { expect } from 'vitest'
 import { parseRouterId, type RouterId } from '../../src/router/spec.ts'
 import type { Policy } from '../../src/statechange/policy.ts'
 import type { Claim } from '../../src/statechange/receiver.ts'
+import { refusalBody } from '../../src/agent/claim-record.ts'
+import { makeChronicle } from '../../src/agent/events.ts'
+import { makeLogger } from '../../src/agent/log.ts'
+import { makeMetrics } from '../../src/agent/metrics.ts'
+import type { AuditEntry } from '../../src/statechange/audit.ts'
 import { Sender } from './sender/sender.ts'
 import type { FuzzSeen } from './sender/fuzz.ts'
 import { testBoot, TestServer } from './state-change.ts'
@@ -26,7 +31,8 @@ export interface Fuzzed extends FuzzSeen {
   readonly taken: number
   /** How many refusals the records stand for. */
   readonly recorded: number
-  /** Claims and records that must not be, the first of them. */
+  readonly logged: number
+  /** Claims and log lines that must not be, the first of them. */
   readonly wrong: readonly string[]
 }
 
@@ -41,14 +47,18 @@ export async function fuzzStateChanges(seed: number, requests: number, onLook?: 
   })
   await using sender = await Sender.start({ uid, gid: uid })
   it.listener.durable = withinMs(3)
-  const counted = { taken: 0, recorded: 0, wrong: Array.of<string>() }
+  const counted = { taken: 0, recorded: 0, logged: 0, wrong: Array.of<string>() }
   const look = () => {
     const entries = it.audited.splice(0)
     const claims = it.listener.claims.splice(0)
     it.listener.looks.length = 0
     counted.taken += claims.length
+    counted.logged += entries.length
     counted.recorded += entries.reduce((sum, { count }) => sum + count, 0)
-    const wrong = [...claims.filter((claim) => !isRight(claim) || hasControls(claim)), ...entries.filter(hasControls)]
+    const wrong = [
+      ...claims.filter((claim) => !isRight(claim) || hasControls(claim)),
+      ...entries.flatMap(logLines).filter((line) => !isPlainLine(line)),
+    ]
     counted.wrong = [...counted.wrong, ...wrong.map((one) => inspect(one))].slice(0, 20)
     onLook?.()
   }
@@ -70,10 +80,11 @@ export function fuzzSeed(): number {
 }
 
 /** Nothing was taken without right, refused without need or left open; and so much of each was there that it says something. */
-export function expectRight({ faults, wrong, answers, taken, recorded, requests }: Fuzzed): void {
+export function expectRight({ faults, wrong, answers, taken, recorded, logged, requests }: Fuzzed): void {
   expect(faults).toEqual([])
   expect(wrong).toEqual([])
   const got = (...statuses: readonly number[]) => statuses.reduce((sum, status) => sum + (answers[status] ?? 0), 0)
+  expect(logged).toBeGreaterThan(10)
   expect(taken).toBeGreaterThan(requests / 40)
   expect(taken).toBeGreaterThanOrEqual(got(200))
   expect(got(403)).toBeGreaterThan(requests / 10)
@@ -90,6 +101,21 @@ function withinMs(longestMs: number): () => Promise<unknown> {
 const isRight = ({ router, state, key, sender }: Claim): boolean =>
   sender.uid === uid &&
   ((router === 'r1' && state === 'backup') || (router === 'r2' && state === 'primary' && key === 'fleet'))
+
+/** What the agent logs of a refusal. */
+function logLines(entry: AuditEntry): string[] {
+  const lines: string[] = []
+  const logger = makeLogger('debug', 'host-a', { write: (line) => lines.push(line) })
+  makeChronicle(logger, makeMetrics()).claimRefused(refusalBody(entry))
+  return lines.length === 1 ? lines : [`${lines.length} lines for ${inspect(entry)}`]
+}
+
+/** One line of JSON with a message of ours, in which nothing needs a terminal to be careful. */
+function isPlainLine(line: string): boolean {
+  if (!line.endsWith('\n') || hasControls(line.slice(0, -1))) return false
+  const { msg } = JSON.parse(line) as { readonly msg?: unknown }
+  return msg === 'state change refused' || msg === 'state changes over a limit'
+}
 
 /** Whether a text anywhere within has a control character, of C1 too. */
 function hasControls(value: unknown): boolean {

@@ -103,7 +103,6 @@ function chunksEnd(text: string): number | 'part' | 'no request' {
   }
 }
 
-const once = ['host', 'connection', 'expect']
 const proofNames = ['sequence', 'boot', 'time', 'key', 'interval', 'signature'].map((name) => `x-keepward-${name}`)
 const roles: Readonly<Record<string, string>> = {
   primary: 'primary',
@@ -122,8 +121,7 @@ function judge(
   const router = one('x-neutron-router-id') ?? ''
   const word = one('x-neutron-state') ?? ''
   const state = Object.hasOwn(roles, word) ? roles[word] : undefined
-  const names = ['x-neutron-router-id', 'x-neutron-state', ...once, ...proofNames]
-  if (names.some((name) => (values.get(name)?.length ?? 0) > 1)) return 'unfit'
+  if ([...values.values()].some((all) => all.length > 1)) return 'unfit'
   // RFC 9110, 10.1.1: of HTTP/1.0 an expectation is ignored.
   const expects = version === '0' ? undefined : one('expect')
   if (expects !== undefined && !/(^|\W)100-continue($|\W)/i.test(expects)) return 'unfit'
