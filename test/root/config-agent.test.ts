@@ -66,6 +66,17 @@ const ask = <T>(method: 'GET' | 'POST', path: string): Promise<T> => callAt<T>(`
 const status = () => ask<AgentStatus>('GET', '/v1/status')
 const conditions = async () => (await status()).conditions.map(({ code }) => code)
 
+/** What the journal says of loads and refusals, once it has that many; an answer does not wait for the disk. */
+async function configRecords(count: number): Promise<EventView[]> {
+  let found: EventView[] = []
+  await until(`${String(count)} records`, async () => {
+    const events = await ask<EventView[]>('GET', '/v1/events?limit=1000')
+    found = events.filter(({ kind }) => kind === 'config')
+    return found.length >= count
+  })
+  return found
+}
+
 async function startAgent(): Promise<void> {
   start('agent')
   await until('the agent answers', status)
@@ -97,9 +108,8 @@ test('a running agent refuses to plan and to apply a config that is another user
   const answer = await ask<ApplyAnswer>('POST', '/v1/apply')
   expect(answer.restartFor).toEqual(['control'])
   expect(await conditions()).toEqual([])
-  const events = await ask<EventView[]>('GET', '/v1/events?limit=1000')
   const self = { by: 'request', uid: 0, gid: 0 }
-  expect(events.filter(({ kind }) => kind === 'config').map(({ body }) => body)).toMatchObject([
+  expect((await configRecords(2)).map(({ body }) => body)).toMatchObject([
     { change: 'refused', code: 'config-unsafe', digest: null, ...self, pid: expect.any(Number) as number },
     { change: 'loaded', digest: answer.configDigest, ...self, pid: process.pid },
   ])
@@ -149,10 +159,8 @@ test('once keys lie beside the config, a file without their signature is refused
   await sign()
   expect(await ended('apply')).toEqual([0, ''])
   expect(await conditions()).toEqual([])
+  const records = (await configRecords(4)).map(({ body }) => `${String(body['code'])} ${String(body['key'])}`)
   const events = await ask<EventView[]>('GET', '/v1/events?limit=1000')
-  const records = events
-    .filter(({ kind }) => kind === 'config')
-    .map(({ body }) => `${String(body['code'])} ${String(body['key'])}`)
   const key = String(events.find(({ kind }) => kind === 'agent')?.body['configKey'])
   expect(key).toMatch(/^[0-9a-f]{16}$/)
   expect(records).toEqual([
