@@ -75,7 +75,8 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
   const clock = systemClock
   const boot = bootId()
   const journal = await openJournal({
-    file: state.pathOf('journal.sqlite'),
+    dir: state,
+    name: 'journal.sqlite',
     agent: identity.id,
     boot,
     clock,

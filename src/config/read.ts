@@ -72,10 +72,13 @@ async function readAs(path: string, body: () => Promise<Buffer>): Promise<Buffer
     if (!(error instanceof KeepwardError)) throw unreadable(path, wordsFor(error), error)
     if (error.code === 'file-failed') throw unreadable(path, wordsFor(error.cause), error.cause)
     if (error.code !== 'file-unsafe' && error.code !== 'directory-unsafe') throw error
-    const hint = error.hint === undefined ? {} : { hint: error.hint }
-    throw new KeepwardError('config-unsafe', `The configuration is not root’s alone: ${error.message}`, hint)
+    const hint = error.code === 'file-unsafe' ? fileHint : error.hint
+    const why = `The configuration is not root’s alone: ${error.message}`
+    throw new KeepwardError('config-unsafe', why, hint === undefined ? {} : { hint })
   }
 }
+
+const fileHint = 'it must be a file with one name that belongs to root and is writable by no one else'
 
 /** One byte more than the file holds is asked for, since it can grow after its size was asked. */
 async function readBounded(path: string, fd: number, maxBytes: number): Promise<Buffer> {

@@ -1,11 +1,13 @@
-import { chmodSync, closeSync, existsSync, fchmodSync, fsyncSync, lstatSync, openSync } from 'node:fs'
-import { dirname, isAbsolute } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { randomBytes } from 'node:crypto'
 import { errnoOf, KeepwardError } from '../base/error.ts'
+import { SafeDir } from '../linux/safe-dir.ts'
+import type { Entry } from '../linux/safe-entry.ts'
+import { unsafe } from '../linux/safe-error.ts'
 import { genesis } from './chain.ts'
+import { adoptCopy, copyOf, inMemory, logOf, makeCopy, openAlone, type Place } from './renew.ts'
 import { indexes } from './select.ts'
-import { adoptCopy, copyOf } from './renew.ts'
 
 /** PRAGMA user_version of the files that this program writes. */
 const schemaVersion = 1
@@ -41,39 +43,66 @@ const schema = `
  * Open a journal for writing. A missing or empty file becomes a new journal (mode 0600 whatever the umask), unless
  * `mustExist`; anything else must be a journal of this version already. Throws `file-unsafe`, `journal-too-new`, `journal-failed`.
  */
-export function openForWriting(file: string, mustExist: boolean): DatabaseSync {
+export function openForWriting(place: Place, mustExist: boolean): DatabaseSync {
+  const file = place.dir.pathOf(place.name)
   return openWith(file, () => {
-    adoptCopy(file)
-    secureFile(file, mustExist)
-    const db = new DatabaseSync(file, { timeout: 1000, defensive: true, allowExtension: false })
-    // Exclusive, so that the index of the write-ahead log is on the heap. A shared one is a mapped file: while its file
-    // system stalls, the page fault of this thread blocks every fork of the process, so no command could be run.
-    db.exec('PRAGMA locking_mode = EXCLUSIVE')
-    if (figure(db, 'PRAGMA page_count') === 0 && !mustExist) create(db)
-    checkVersion(db, file)
-    db.exec(`
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = FULL;
-      PRAGMA wal_autocheckpoint = 4000;
-      PRAGMA journal_size_limit = 16777216;
-      PRAGMA cache_size = -1024;
-      PRAGMA temp_store = MEMORY;
-      PRAGMA trusted_schema = OFF;
-      PRAGMA cell_size_check = ON`)
-    return db
+    adoptCopy(place)
+    if (!mustExist && isEmpty(place)) create(place)
+    demandJournal(place)[Symbol.dispose]()
+    const db = openAlone(place)
+    try {
+      // Before a byte of it is believed, and the log before a byte is written.
+      secureOpened(place, place.name)
+      checkVersion(db, file)
+      db.exec('PRAGMA journal_mode = WAL')
+      secureOpened(place, place.name)
+      secureOpened(place, logOf(place.name))
+      db.exec(`
+        PRAGMA synchronous = FULL;
+        PRAGMA wal_autocheckpoint = 4000;
+        PRAGMA journal_size_limit = 16777216;
+        PRAGMA cache_size = -1024;
+        PRAGMA temp_store = MEMORY;
+        PRAGMA trusted_schema = OFF;
+        PRAGMA cell_size_check = ON`)
+      return db
+    } catch (error) {
+      db.close()
+      throw error
+    }
   })
 }
 
-/** Open a journal that nobody is writing. */
-export function openForReading(file: string): DatabaseSync {
-  // A copy that waits to be adopted is the journal already.
-  const current = existsSync(copyOf(file)) ? copyOf(file) : file
-  checkRegularFile(current)
-  return openWith(file, () => {
-    const db = new DatabaseSync(current, { timeout: 1000, defensive: true, allowExtension: false, readOnly: true })
-    checkVersion(db, file)
-    return db
-  })
+/** Open a journal that nobody is writing, by its absolute path. `done` closes it. */
+export function openForReading(file: string): { readonly db: DatabaseSync; readonly done: () => void } {
+  const dir = openDirectoryOf(file)
+  try {
+    // A copy that waits to be adopted is the journal already.
+    const place = {
+      dir,
+      name: dir.look(copyOf(basename(file))) === undefined ? basename(file) : copyOf(basename(file)),
+    }
+    using journal = demandJournal(place)
+    const db = openWith(file, () => {
+      const opened = new DatabaseSync(dir.via(place.name), {
+        timeout: 1000,
+        defensive: true,
+        allowExtension: false,
+        readOnly: true,
+      })
+      demandOpen(journal, place, place.name)
+      checkVersion(opened, file)
+      return opened
+    })
+    const done = () => {
+      db.close()
+      dir.close()
+    }
+    return { db, done }
+  } catch (error) {
+    dir.close()
+    throw error
+  }
 }
 
 /** The first column of the first row, a number. */
@@ -118,40 +147,42 @@ const hints: Readonly<Record<number, string>> = {
   26: `the file is no journal or is damaged: ${moveAside}`,
 }
 
+/** Throws `journal-failed` when there is none. */
+function demandJournal({ dir, name }: Place): Entry {
+  const file = dir.find(name, 'regular file')
+  if (file !== undefined) return file
+  throw new KeepwardError('journal-failed', `There is no journal ${dir.pathOf(name)}`)
+}
+
 /**
- * The file is created here and not by SQLite, whose mode would follow the umask. An existing file is not opened: closing
- * any descriptor of it drops the POSIX locks that this process holds on it (fcntl(2), "record locks").
+ * What SQLite has open is what bears the name, and nobody else reads or writes it. It is not opened for that: closing any
+ * descriptor that is open for reading or writing drops the POSIX locks that this process holds on a file (fcntl(2), "record
+ * locks").
  */
-function secureFile(file: string, mustExist: boolean): void {
-  if (!isAbsolute(file)) throw new KeepwardError('request-invalid', `The journal's path must be absolute, not ${file}`)
-  if (!mustExist && createFile(file)) return
-  const { mode } = checkRegularFile(file)
-  if ((mode & 0o777) !== 0o600) chmodSync(file, 0o600)
+function secureOpened(place: Place, name: string): void {
+  using file = place.dir.find(name, 'regular file')
+  demandOpen(file, place, name)
+  file?.give({ mode: 0o600 })
 }
 
-function createFile(file: string): boolean {
+/** SQLite opens by path, each component of it anew: what it has must be what lies in the directory that we hold. */
+function demandOpen(file: Entry | undefined, { dir }: Place, name: string): void {
+  if (file?.isOpenHere() === true) return
+  throw unsafe(`${dir.pathOf(name)} was replaced while it was opened`)
+}
+
+function isEmpty({ dir, name }: Place): boolean {
+  using file = dir.find(name, 'regular file')
+  return file === undefined || file.stats.size === 0
+}
+
+function openDirectoryOf(file: string): SafeDir {
   try {
-    const fd = openSync(file, 'wx', 0o600)
-    fchmodSync(fd, 0o600)
-    fsyncSync(fd)
-    closeSync(fd)
-    const directory = openSync(dirname(file), 'r')
-    fsyncSync(directory)
-    closeSync(directory)
-    return true
+    return SafeDir.open(dirname(file), { mode: 'any' })
   } catch (error) {
-    if (errnoOf(error) === 'EEXIST') return false
-    throw journalError(file, 'create', error)
+    const absent = error instanceof KeepwardError && errnoOf(error.cause) === 'ENOENT'
+    throw absent ? new KeepwardError('journal-failed', `There is no journal ${file}`) : error
   }
-}
-
-function checkRegularFile(file: string): { mode: number } {
-  const found = lstatSync(file, { throwIfNoEntry: false })
-  if (found === undefined) throw new KeepwardError('journal-failed', `There is no journal ${file}`)
-  if (found.isFile() && found.nlink === 1) return found
-  throw new KeepwardError('file-unsafe', `Journal ${file} must be a regular file with one link`, {
-    hint: 'remove the symbolic or hard link',
-  })
 }
 
 function openWith(file: string, open: () => DatabaseSync): DatabaseSync {
@@ -162,21 +193,27 @@ function openWith(file: string, open: () => DatabaseSync): DatabaseSync {
   }
 }
 
-/**
- * One transaction in the rollback mode that every new SQLite file starts in, so that after a crash the file is
- * either empty or complete; only then does it change to WAL.
- */
-function create(db: DatabaseSync): void {
-  db.exec(`
-    PRAGMA page_size = 4096;
-    PRAGMA auto_vacuum = INCREMENTAL;
-    PRAGMA synchronous = FULL;
-    BEGIN IMMEDIATE;
-    ${schema}
-    PRAGMA application_id = ${applicationId};
-    PRAGMA user_version = ${schemaVersion}`)
-  db.prepare('INSERT INTO meta VALUES (1, ?, 0, ?, ?)').run(randomBytes(16).toString('hex'), genesis.seq, genesis.hash)
-  db.exec('COMMIT')
+/** It takes its name when it is complete: after a crash there is none, or all of it. */
+function create(place: Place): void {
+  makeCopy(place, (_path, draft) => {
+    const db = openAlone(draft)
+    db.exec(`
+      ${inMemory};
+      PRAGMA page_size = 4096;
+      PRAGMA auto_vacuum = INCREMENTAL;
+      BEGIN IMMEDIATE;
+      ${schema}
+      PRAGMA application_id = ${applicationId};
+      PRAGMA user_version = ${schemaVersion}`)
+    db.prepare('INSERT INTO meta VALUES (1, ?, 0, ?, ?)').run(
+      randomBytes(16).toString('hex'),
+      genesis.seq,
+      genesis.hash,
+    )
+    db.exec('COMMIT')
+    db.close()
+  })
+  adoptCopy(place)
 }
 
 function checkVersion(db: DatabaseSync, file: string): void {

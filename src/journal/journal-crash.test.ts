@@ -5,11 +5,13 @@ import { testJournal, transition } from '../../test/support/journal.ts'
 import { verifyFile } from './verify.ts'
 
 /** Appends in bursts for ever and prints the last seq of each burst once it is durable. */
-const child = (file: string) => `
+const child = (directory: string, name: string) => `
   import { openJournal } from ${JSON.stringify(new URL('./journal.ts', import.meta.url).href)}
+  import { SafeDir } from ${JSON.stringify(new URL('../linux/safe-dir.ts', import.meta.url).href)}
   import { systemClock as clock } from ${JSON.stringify(new URL('../base/instant.ts', import.meta.url).href)}
   const retain = { days: 1, sizeBytes: 300_000 }
-  const journal = await openJournal({ file: ${JSON.stringify(file)}, agent: 'a', boot: 'b', clock, retain })
+  const dir = SafeDir.open(${JSON.stringify(directory)})
+  const journal = await openJournal({ dir, name: ${JSON.stringify(name)}, agent: 'a', boot: 'b', clock, retain })
   for (let n = 0; ; n++) {
     const burst = Array.from({ length: 1 + (n % 40) }, (_, m) =>
       journal.append({ kind: 'transition', router: 'r' + (m % 5), at: clock(), body: { n } }).durable)
@@ -19,9 +21,13 @@ const child = (file: string) => `
 test('openJournal() finds all that was acknowledged after kill -9 in the middle of appends, and a whole chain', async () => {
   await using home = testJournal()
   for (const [round, acknowledgements] of [30, 90, 150].entries()) {
-    const process_ = spawn(process.execPath, ['--input-type=module', '--eval', child(home.file)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
+    const process_ = spawn(
+      process.execPath,
+      ['--input-type=module', '--eval', child(home.place.dir.path, home.place.name)],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    )
     const exited = new Promise((resolve) =>
       process_.once('exit', (_code, signal) => {
         resolve(signal)

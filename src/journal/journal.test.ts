@@ -220,7 +220,7 @@ test('openJournal() refuses a file that is no journal and leaves it alone', asyn
 test('openJournal() refuses a symbolic link', async () => {
   await using home = testJournal()
   symlinkSync('/dev/null', home.file)
-  expect(await codeOf(home.open())).toBe(`file-unsafe: Journal ${home.file} must be a regular file with one link`)
+  expect(await codeOf(home.open())).toBe(`file-unsafe: ${home.file} must be a regular file: it is a symlink`)
 })
 
 test('openJournal() refuses to append to a chain whose end is damaged', async () => {

@@ -1,5 +1,6 @@
 import { KeepwardError } from '../base/error.ts'
 import type { Clock } from '../base/instant.ts'
+import type { SafeDir } from '../linux/safe-dir.ts'
 import { walkStart } from './chain.ts'
 import type { Verdict } from './chain.ts'
 import { WorkerLink } from './link.ts'
@@ -12,8 +13,10 @@ import { Writer } from './writer.ts'
 import type { Appended, JournalStatus } from './writer.ts'
 
 export interface JournalOptions {
-  /** Absolute path, in a directory that exists; the file is made with mode 0600 if it is not there. */
-  readonly file: string
+  /** Stays open as long as the journal. */
+  readonly dir: SafeDir
+  /** The file's, made with mode 0600 if it is not there. */
+  readonly name: string
   /** Agent id, part of every record. */
   readonly agent: string
   /** Kernel boot id, part of every record. */
@@ -64,8 +67,8 @@ export interface ReadQuery {
 
 /** Throws `journal-failed`, `journal-too-new`, `file-unsafe` or `state-in-use`; a file that is not a whole journal is never replaced. */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
-  const { file, agent, boot } = options
-  const link = new WorkerLink({ file, agent, boot })
+  const { dir, name, agent, boot } = options
+  const link = new WorkerLink({ directory: dir.handle, name, agent, boot })
   try {
     const opened = await link.open(openDeadlineMs)
     const heads = new Map(opened.heads.map(parseStored).map((record) => [record.router ?? '', record]))

@@ -13,6 +13,7 @@ interface Waiting {
 /** The main thread's end of the worker: calls are answered in order; a worker that died is replaced at the next call. */
 export class WorkerLink {
   readonly #open: Omit<OpenAsk, 'resume'>
+  readonly #file: string
   #worker: Worker | undefined
   #opened: OpenAnswer | undefined
   #waiting = new Map<number, Waiting>()
@@ -20,6 +21,7 @@ export class WorkerLink {
 
   constructor(open: Omit<OpenAsk, 'resume'>) {
     this.#open = open
+    this.#file = `${open.directory.path}/${open.name}`
   }
 
   /** Start the worker and open the file. */
@@ -96,7 +98,7 @@ export class WorkerLink {
   #expire(id: number, kind: Kind, deadlineMs: number): void {
     const waiting = this.#waiting.get(id)
     this.#waiting.delete(id)
-    const message = `Journal ${this.#open.file} did not answer "${kind}" within ${deadlineMs} ms`
+    const message = `Journal ${this.#file} did not answer "${kind}" within ${deadlineMs} ms`
     waiting?.reject(
       new KeepwardError('journal-failed', message, { hint: 'its disk is busy or does not answer; see dmesg' }),
     )
@@ -109,7 +111,7 @@ export class WorkerLink {
     this.#waiting.clear()
     for (const { reject, timer } of waiting) {
       clearTimeout(timer)
-      reject(new KeepwardError('journal-failed', `The thread of journal ${this.#open.file} ${what}`))
+      reject(new KeepwardError('journal-failed', `The thread of journal ${this.#file} ${what}`))
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../base/error.ts'
+import type { DirectoryHandle } from '../linux/safe-dir.ts'
 import type { ChainPoint, Walk, WalkStep } from './chain.ts'
 import type { Epoch, Line, RecordKind } from './record.ts'
 
@@ -12,7 +13,9 @@ export interface Calls {
 }
 
 export interface OpenAsk {
-  readonly file: string
+  /** Open at least until the answer. */
+  readonly directory: DirectoryHandle
+  readonly name: string
   readonly agent: string
   readonly boot: string
   /** Set when a new worker takes over within one start: the file must be there and still be ours. */

@@ -10,7 +10,7 @@ async function journalWithLog(home: ReturnType<typeof testJournal>) {
   const journal = await home.open()
   for (let n = 0; n < 3; n++) await journal.append(transition('r1')).durable
   await journal.close(1000)
-  const db = openForWriting(home.file, true)
+  const db = openForWriting(home.place, true)
   db.exec('UPDATE meta SET starts = starts + 1')
   return db
 }
@@ -18,7 +18,7 @@ async function journalWithLog(home: ReturnType<typeof testJournal>) {
 test('a copy is the journal from its rename on: whatever was left behind, opening adopts it', async () => {
   await using home = testJournal()
   const db = await journalWithLog(home)
-  copyJournal(db, home.file)
+  copyJournal(db, home.place)
   // The old file goes on changing behind the copy's back, as that of a process that is about to die.
   db.exec('DELETE FROM records')
   db.close()
@@ -34,7 +34,7 @@ test('a copy is the journal from its rename on: whatever was left behind, openin
 test('a copy that was not finished is removed, and the journal is what it was', async () => {
   await using home = testJournal()
   const db = await journalWithLog(home)
-  copyJournal(db, home.file)
+  copyJournal(db, home.place)
   db.close()
   renameSync(copyOf(home.file), `${home.file}.draft`)
   const journal = await home.open()

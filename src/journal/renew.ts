@@ -1,52 +1,88 @@
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { closeSync, constants, fstatSync, fsyncSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import { pathToFileURL } from 'node:url'
+import type { SafeDir } from '../linux/safe-dir.ts'
+import { unsafe } from '../linux/safe-error.ts'
 
 // After a write that failed, a file must not be trusted again, whatever a later fsync says: the page cache takes the failed
 // blocks for written, and ext4 leaves the extents that it had just allocated marked as unwritten, so that after a power cut
 // they read as zeros. What the page cache still reads right is therefore copied into blocks that were allocated anew.
 
+/** A journal by its directory, which stays open as long as the journal. */
+export interface Place {
+  readonly dir: SafeDir
+  readonly name: string
+}
+
 /**
  * Make a durable copy of what `db` reads. From its rename on the copy is the journal, whatever comes: `adoptCopy` ends what
  * was begun. Throws SQLite's and the system's errors, and then the journal is still what it was.
  */
-export function copyJournal(db: DatabaseSync, file: string): void {
-  const draft = draftOf(file)
-  rmSync(draft, { force: true })
-  closeSync(openSync(draft, 'wx', 0o600))
-  db.prepare('VACUUM INTO ?').run(draft)
-  // Now, so that opening it later writes nothing into the blocks that are made durable here.
-  const copy = new DatabaseSync(draft)
-  copy.exec('PRAGMA journal_mode = WAL')
-  copy.close()
-  flush(draft)
-  renameSync(draft, copyOf(file))
-  flush(dirname(file))
+export function copyJournal(db: DatabaseSync, place: Place): void {
+  makeCopy(place, (path) => db.prepare('VACUUM INTO ?').run(path))
+}
+
+/** A durable copy that `fill` writes: the path leads to an empty file, of which nothing may be open when it returns. */
+export function makeCopy({ dir, name }: Place, fill: (path: string, draft: Place) => void): void {
+  const draft = draftOf(name)
+  dropDraft({ dir, name })
+  const fd = dir.openFile(draft, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL)
+  try {
+    fill(dir.via(draft), { dir, name: draft })
+    // Now, so that opening it later writes nothing into the blocks that are made durable here.
+    const copy = openAlone({ dir, name: draft })
+    copy.exec(`${inMemory}; PRAGMA journal_mode = WAL`)
+    copy.close()
+    const { ino, size } = fstatSync(fd)
+    // SQLite writes by path: what it wrote must be in the file that was made here.
+    if (size === 0 || dir.look(draft)?.ino !== ino)
+      throw unsafe(`${dir.pathOf(draft)} was replaced while it was written`)
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+  dir.replace(copyOf(name), draft)
 }
 
 /**
  * Put a copy in the place of the journal, where there is one, and remove what is left of one that was not finished. The old
  * log goes first: it must not be read into the copy.
  */
-export function adoptCopy(file: string): void {
-  rmSync(draftOf(file), { force: true })
-  if (statSync(copyOf(file), { throwIfNoEntry: false }) === undefined) return
-  rmSync(`${file}-wal`, { force: true })
-  flush(dirname(file))
-  renameSync(copyOf(file), file)
-  flush(dirname(file))
+export function adoptCopy(place: Place): void {
+  const { dir, name } = place
+  dropDraft(place)
+  using copy = dir.find(copyOf(name), 'regular file')
+  if (copy === undefined) return
+  dir.drop(logOf(name))
+  dir.flush()
+  dir.replace(name, copyOf(name))
 }
 
+/**
+ * A connection that shares its file with nobody, so that the index of the write-ahead log is on the heap: a shared one is a
+ * mapped file, and while its file system stalls, the page fault of this thread blocks every fork of the process. SQLite
+ * makes no file of that name.
+ */
+export function openAlone({ dir, name }: Place): DatabaseSync {
+  const url = pathToFileURL(dir.via(name))
+  url.searchParams.set('mode', 'rw')
+  const db = new DatabaseSync(url, { timeout: 1000, defensive: true, allowExtension: false })
+  db.exec('PRAGMA locking_mode = EXCLUSIVE')
+  return db
+}
+
+/** What a draft may have to take back is written nowhere: until it is whole it is nothing. */
+export const inMemory = 'PRAGMA journal_mode = MEMORY'
+
 /** The name under which a whole copy waits to take the journal's place. */
-export const copyOf = (file: string): string => `${file}.copy`
+export const copyOf = (name: string): string => `${name}.copy`
 
-const draftOf = (file: string): string => `${file}.draft`
+/** SQLite's name of the write-ahead log. */
+export const logOf = (name: string): string => `${name}-wal`
 
-function flush(path: string): void {
-  const fd = openSync(path, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
+const draftOf = (name: string): string => `${name}.draft`
+
+/** With its log: SQLite would read one that was left behind into the next draft. */
+function dropDraft({ dir, name }: Place): void {
+  for (const file of [draftOf(name), logOf(draftOf(name))]) dir.drop(file)
 }

@@ -1,20 +1,21 @@
-import { statSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import { KeepwardError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
-import { follow, isBreak } from './chain.ts'
+import { SafeDir } from '../linux/safe-dir.ts'
 import type { ChainPoint, Walk, WalkStep } from './chain.ts'
 import { diskFull, figure, ioError, journalError, openForWriting, resultCode } from './file.ts'
 import type { CommitAnswer, CommitAsk, FileFigures, OpenAnswer, OpenAsk, ReadAsk, StoredRecord } from './protocol.ts'
 import { canonicalJson, recordHash, recordText } from './record.ts'
-import { copyJournal } from './renew.ts'
+import { copyJournal, logOf, type Place } from './renew.ts'
 import { contentBytes, removeOldest } from './retention.ts'
 import { makeReader } from './select.ts'
 import type { Epoch, Line, Origin } from './record.ts'
-import { readMeta, rowColumns, toRow, walkOn } from './verify.ts'
+import { checkTail, readTail } from './tail.ts'
+import { readMeta, rowColumns, walkOn } from './verify.ts'
 
 /** The journal file in the hands of its one writer. Every call blocks its thread and throws `journal-failed`. */
 export class Store {
+  readonly #place: Place
   readonly #file: string
   readonly #origin: Origin
   #db: DatabaseSync
@@ -32,8 +33,9 @@ export class Store {
   #suspect: boolean
 
   constructor(ask: OpenAsk) {
-    this.#file = ask.file
-    this.#db = openForWriting(ask.file, ask.resume !== undefined)
+    this.#place = { dir: SafeDir.again(ask.directory), name: ask.name }
+    this.#file = this.#place.dir.pathOf(ask.name)
+    this.#db = this.#open(ask.resume !== undefined)
     try {
       this.#suspect = !settleLog(this.#db)
       this.#origin = { agent: ask.agent, boot: ask.boot, epoch: ask.resume ?? nextEpoch(this.#db) }
@@ -43,7 +45,7 @@ export class Store {
       this.#inodes = this.#findInodes()
       this.#figures = this.#measure()
     } catch (error) {
-      this.#db.close()
+      this.close()
       throw journalError(this.#file, 'open', error)
     }
   }
@@ -108,6 +110,16 @@ export class Store {
 
   close(): void {
     this.#db.close()
+    this.#place.dir.close()
+  }
+
+  #open(mustExist: boolean): DatabaseSync {
+    try {
+      return openForWriting(this.#place, mustExist)
+    } catch (error) {
+      this.#place.dir.close()
+      throw error
+    }
   }
 
   #transaction(ask: CommitAsk): CommitAnswer {
@@ -192,17 +204,17 @@ export class Store {
   }
 
   #findInodes(): string {
-    const inodes = [this.#file, `${this.#file}-wal`].map((file) => statSync(file, { throwIfNoEntry: false })?.ino)
-    return inodes.join()
+    const { dir, name } = this.#place
+    return [name, logOf(name)].map((file) => dir.look(file)?.ino).join()
   }
 
   /** The way out of whatever state the old connection is in. */
   #reopen(): void {
     if (this.#db.isOpen) {
-      if (this.#suspect) copyJournal(this.#db, this.#file)
+      if (this.#suspect) copyJournal(this.#db, this.#place)
       this.#db.close()
     }
-    this.#db = openForWriting(this.#file, true)
+    this.#db = openForWriting(this.#place, true)
     this.#statements = prepare(this.#db)
     this.#checkOwner()
     this.#inodes = this.#findInodes()
@@ -251,29 +263,6 @@ function settleLog(db: DatabaseSync): boolean {
     if (resultCode(error) === ioError || resultCode(error) === diskFull) return false
     throw error
   }
-}
-
-function readTail(db: DatabaseSync): ChainPoint {
-  const row = db.prepare('SELECT seq, hash FROM records ORDER BY seq DESC LIMIT 1').get()
-  return row === undefined ? readMeta(db).anchor : { seq: Number(row['seq']), hash: String(row['hash']) }
-}
-
-/** Nothing is appended to a chain whose end is broken. */
-function checkTail(db: DatabaseSync): ChainPoint {
-  const { journal, anchor } = readMeta(db)
-  const rows = db.prepare(`SELECT ${rowColumns} FROM records ORDER BY seq DESC LIMIT 100`).all().map(toRow).reverse()
-  const before =
-    rows[0] === undefined
-      ? undefined
-      : db.prepare('SELECT seq, hash FROM records WHERE seq < ? ORDER BY seq DESC LIMIT 1').get(rows[0].seq)
-  let tail: ChainPoint = before === undefined ? anchor : { seq: Number(before['seq']), hash: String(before['hash']) }
-  for (const row of rows) {
-    const next = follow(tail, row, journal)
-    if (isBreak(next))
-      throw new KeepwardError('journal-failed', `record ${next.brokenAtSeq} is damaged: ${next.reason}`)
-    tail = next
-  }
-  return tail
 }
 
 const lost = (file: string, wanted: number, found: number): KeepwardError =>

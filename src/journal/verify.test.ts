@@ -1,5 +1,5 @@
 import { DatabaseSync } from 'node:sqlite'
-import { writeFileSync, readFileSync } from 'node:fs'
+import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { testJournal, transition, type TestJournal } from '../../test/support/journal.ts'
 import { verifyFile } from './verify.ts'
@@ -36,6 +36,13 @@ test('verifyFile() says what it has walked when all is well', async () => {
     toSeq: 10,
     hash: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
   })
+})
+
+test('verifyFile() leaves the mode of a file as it is', async () => {
+  await using home = await written()
+  chmodSync(home.file, 0o640)
+  expect(verifyFile(home.file)).toMatchObject({ ok: true })
+  expect((statSync(home.file).mode & 0o777).toString(8)).toBe('640')
 })
 
 test('verifyFile() accepts an empty journal', async () => {

@@ -9,7 +9,7 @@ import { parseRecord, recordHash } from './record.ts'
  * Throws `journal-failed`, `journal-too-new`, `file-unsafe` or `state-in-use` when the file cannot be read as a journal at all.
  */
 export function verifyFile(file: string): Verdict {
-  const db = openForReading(file)
+  const { db, done } = openForReading(file)
   try {
     for (let walk = walkStart; ;) {
       const step = walkOn(db, walk, 1000)
@@ -19,7 +19,7 @@ export function verifyFile(file: string): Verdict {
   } catch (error) {
     throw journalError(file, 'read', error)
   } finally {
-    db.close()
+    done()
   }
 }
 

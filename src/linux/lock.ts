@@ -2,6 +2,7 @@ import { closeSync, constants, ftruncateSync, readSync, writeSync } from 'node:f
 import { KeepwardError } from '../base/error.ts'
 import { native } from './native.ts'
 import type { SafeDir } from './safe-dir.ts'
+import { unsafe } from './safe-error.ts'
 
 /** An exclusive claim on a directory; the kernel takes it back when the process ends, however that happens. */
 export interface Lock extends Disposable {
@@ -18,6 +19,10 @@ export function lockDirectory(dir: SafeDir, name = 'lock'): Lock {
       hint: 'only one agent may use a state directory; give the other one its own',
     })
   }
+  if (readText(fd) === undefined) {
+    closeSync(fd)
+    throw unsafe(`${dir.pathOf(name)} holds something else than a pid; it is left alone`)
+  }
   // The file stays when the lock goes: a name that is removed and made anew would have two locks.
   ftruncateSync(fd, 0)
   writeSync(fd, `${process.pid}\n`, 0)
@@ -30,7 +35,13 @@ export function lockDirectory(dir: SafeDir, name = 'lock'): Lock {
 }
 
 function readPid(fd: number): string {
+  const text = readText(fd)
+  return text === undefined || text === '' ? '' : ` (pid ${text})`
+}
+
+/** Undefined when it is no lock's: empty, or digits. */
+function readText(fd: number): string | undefined {
   const bytes = Buffer.alloc(16)
   const text = bytes.toString('latin1', 0, readSync(fd, bytes, 0, bytes.length, 0)).trim()
-  return /^[0-9]+$/.test(text) ? ` (pid ${text})` : ''
+  return /^[0-9]*$/.test(text) ? text : undefined
 }

@@ -168,7 +168,32 @@ describe.each([false, true])('a SafeDir (volatile: %s)', (volatile) => {
     expect(() => dir.makeFifo('link')).toThrow('it is a symlink')
     closeSync(dir.makeFifo('wide'))
     chmodSync(`${root}/state/wide`, 0o666)
-    expect(() => dir.makeFifo('wide')).toThrow('is not a FIFO of ours')
+    expect(() => dir.makeFifo('wide')).toThrow('has not the owner and mode wanted')
+  })
+
+  test('openFile() makes a file with the mode asked whatever the umask, and refuses what is no file of ours alone', () => {
+    process.umask(0o777)
+    closeSync(dir.openFile('made', constants.O_RDWR | constants.O_CREAT))
+    expect(mode(`${root}/state/made`)).toBe('600')
+    closeSync(dir.openFile('made', constants.O_RDWR | constants.O_CREAT))
+    writeFileSync(`${root}/target`, 'theirs')
+    linkSync(`${root}/target`, `${root}/state/hardlink`)
+    expect(() => dir.openFile('hardlink', constants.O_RDWR | constants.O_CREAT)).toThrow('has 2 names')
+    symlinkSync(`${root}/none`, `${root}/state/symlink`)
+    expect(() => dir.openFile('symlink', constants.O_RDWR | constants.O_CREAT)).toThrow('it is a symlink')
+    expect(existsSync(`${root}/none`)).toBe(false)
+  })
+
+  test('removeDirectory() takes away all that is in it and nothing that it links to', async () => {
+    mkdirSync(`${root}/state/tree/deep`, { recursive: true })
+    mkdirSync(`${root}/outside`)
+    writeFileSync(`${root}/outside/file`, 'theirs')
+    symlinkSync(`${root}/outside`, `${root}/state/tree/deep/link`)
+    linkSync(`${root}/outside/file`, `${root}/state/tree/hardlink`)
+    await dir.removeDirectory('tree')
+    await dir.removeDirectory('tree')
+    expect(readdirSync(`${root}/state`)).toEqual([])
+    expect(readFileSync(`${root}/outside/file`, 'utf8')).toBe('theirs')
   })
 
   test('sub() opens a directory in it under the same rules', async () => {

@@ -1,24 +1,26 @@
-import { closeSync, constants, fchmodSync, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs'
-import { readdir, rm } from 'node:fs/promises'
+import { closeSync, constants, fstatSync, fsyncSync, lstatSync, openSync, readFileSync, renameSync } from 'node:fs'
+import type { Stats } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { native } from './native.ts'
-import { durableCalls, octal, unsafe, volatileCalls } from './safe-file.ts'
+import { Entry, type Kind } from './safe-entry.ts'
+import { demandSecret, failed, unsafe } from './safe-error.ts'
+import { durableCalls, removeNow, volatileCalls } from './safe-file.ts'
+import { openDirectory, openDirectoryIn, openFileAt, type OpenOptions } from './safe-open.ts'
+import { removeTree } from './safe-remove.ts'
 
-export interface DirectoryOptions {
-  /** Make what is missing: parents 0755, the directory itself `mode`. */
-  readonly create?: boolean
-  /**
-   * The exact permission bits that the directory must have; 0700. Whether others may pass through it is set on one of ours. `any`:
-   * others may read it.
-   */
-  readonly mode?: number | 'any'
-  /** Not even we may own it or a directory above it: what it holds is root's word to us. With `any`, and without `create`. */
-  readonly owner?: 'root'
+export interface DirectoryOptions extends OpenOptions {
   /**
    * It lives for one boot, on a tmpfs: nothing in it is synced, and small calls are made on the event loop, which memory
    * does not block. A directory in it inherits this; false.
    */
   readonly volatile?: boolean
+}
+
+/** A directory as another thread can be told of it. */
+export interface DirectoryHandle {
+  readonly path: string
+  readonly fd: number
 }
 
 /**
@@ -43,17 +45,25 @@ export class SafeDir {
 
   /** Throws `directory-unsafe` or `file-failed`. */
   static open(path: string, options: DirectoryOptions = {}): SafeDir {
-    const names = path.split('/').slice(1)
-    if (!path.startsWith('/') || names.some((name) => name === '' || name === '.' || name === '..')) {
-      throw new KeepwardError('directory-unsafe', `"${path}" is no plain absolute path of a directory`)
-    }
-    return new SafeDir(path, walk(names, options), options.volatile ?? false)
+    return new SafeDir(path, openDirectory(path, options), options.volatile ?? false)
   }
 
-  /** A directory in this one. */
+  /** The same directory with a descriptor of its own, in a thread that was told of one which is open at this moment. */
+  static again({ path, fd }: DirectoryHandle): SafeDir {
+    try {
+      return new SafeDir(path, openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_DIRECTORY), false)
+    } catch (error) {
+      throw failed(`open ${path} again`, error)
+    }
+  }
+
+  get handle(): DirectoryHandle {
+    return { path: this.path, fd: this.#held }
+  }
+
   sub(name: string, options: DirectoryOptions = {}): SafeDir {
     const path = this.pathOf(name)
-    return new SafeDir(path, enterLast(this.#fd, name, path, options), options.volatile ?? this.#volatile)
+    return new SafeDir(path, openDirectoryIn(this.#held, name, path, options), options.volatile ?? this.#volatile)
   }
 
   /** The path of a file in it, for the arguments of programs. */
@@ -87,15 +97,10 @@ export class SafeDir {
   /** The text of a file that only its owner, root or we, may read. Throws `file-unsafe`, without a word of the content. */
   readSecret(name: string): string {
     const path = this.pathOf(name)
-    const fd = this.openFile(name, constants.O_RDONLY | constants.O_NONBLOCK)
+    const fd = this.openFile(name, constants.O_RDONLY)
     try {
-      const stats = fstatSync(fd)
-      const owned = stats.uid === 0 || stats.uid === process.geteuid?.()
-      const closed = (stats.mode & 0o077) === 0
-      if (stats.isFile() && owned && closed && stats.size <= maxSecretBytes) return readFileSync(fd, 'utf8')
-      throw unsafe(
-        `${path} must be a file of ours or root's with mode 0600, not of uid ${stats.uid} with ${octal(stats)}`,
-      )
+      demandSecret(fstatSync(fd), path)
+      return readFileSync(fd, 'utf8')
     } finally {
       closeSync(fd)
     }
@@ -106,9 +111,9 @@ export class SafeDir {
     await this.#attempt(`remove ${this.pathOf(name)}`, () => this.#calls.remove(this.#self, name))
   }
 
-  /** Removes a directory in it with all that it holds, following no link; absent is fine. */
+  /** Removes a directory in it, or whatever bears the name, with all that it holds, following no link; absent is fine. */
   async removeDirectory(name: string): Promise<void> {
-    await this.#attempt(`remove ${this.pathOf(name)}`, () => rm(this.#at(name), { recursive: true, force: true }))
+    await this.#attempt(`remove ${this.pathOf(name)}`, () => removeTree(this.#at(name)))
   }
 
   async list(): Promise<string[]> {
@@ -120,24 +125,80 @@ export class SafeDir {
    * sees an end when a writer leaves. Throws `file-unsafe` when something else bears the name.
    */
   makeFifo(name: string): number {
+    const path = this.pathOf(name)
+    const at = this.#at(name)
+    const umask = process.umask(0o077)
     try {
-      native().mkfifo(this.#at(name), 0o600)
+      native().mkfifo(at, 0o600)
     } catch (error) {
-      if (errnoOf(error) !== 'EEXIST') throw failed(`make the FIFO ${this.pathOf(name)}`, error)
+      if (errnoOf(error) !== 'EEXIST') throw failed(`make the FIFO ${path}`, error)
+    } finally {
+      process.umask(umask)
     }
-    const fd = this.openFile(name, constants.O_RDWR | constants.O_NONBLOCK)
-    const stats = fstatSync(fd)
-    if (stats.isFIFO() && stats.uid === process.geteuid?.() && (stats.mode & 0o077) === 0) return fd
-    closeSync(fd)
-    throw unsafe(`${this.pathOf(name)} is not a FIFO of ours that only we can open`)
+    using fifo = this.find(name, 'FIFO')
+    if (fifo === undefined) throw unsafe(`${path} was removed as soon as it was made`)
+    // It is not put right: one with another mode is not of our making, and may have been another's a moment ago.
+    fifo.demandAccess({ mode: 0o600 })
+    return fifo.open(constants.O_RDWR | constants.O_NONBLOCK)
   }
 
-  /** A descriptor of a file by plain open(2) flags, O_NOFOLLOW added; the caller closes it. */
+  /**
+   * A descriptor of a regular file by plain open(2) flags; the caller closes it. One that O_CREAT makes has the mode asked,
+   * whatever the umask. Throws `file-unsafe` when it is a link, has other names, or others own or can write it.
+   */
   openFile(name: string, flags: number, mode = 0o600): number {
-    try {
-      return openSync(this.#at(name), flags | constants.O_NOFOLLOW, mode)
-    } catch (error) {
-      throw failed(`open ${this.pathOf(name)}`, error)
+    return openFileAt(this.#at(name), this.pathOf(name), flags, mode)
+  }
+
+  /**
+   * What bears the name now, held; undefined when nothing does. Throws `file-unsafe` unless it is of that kind, ours or
+   * root's, with one name.
+   */
+  find(name: string, kind: Kind): Entry | undefined {
+    return Entry.find(this.#at(name), this.pathOf(name), kind)
+  }
+
+  /** What bears the name now, a link not followed; undefined when nothing does. */
+  look(name: string): Stats | undefined {
+    return attempt(`look at ${this.pathOf(name)}`, () => lstatSync(this.#at(name), { throwIfNoEntry: false }))
+  }
+
+  /** {@link remove} on this thread. */
+  drop(name: string): void {
+    attempt(`remove ${this.pathOf(name)}`, () => {
+      removeNow(this.#at(name))
+    })
+  }
+
+  /** Gives a file another's name as one step, durably, on this thread. A symlink of that name is replaced, not followed. */
+  replace(name: string, by: string): void {
+    attempt(`replace ${this.pathOf(name)}`, () => {
+      renameSync(this.#at(by), this.#at(name))
+    })
+    this.flush()
+  }
+
+  /** Waits until the names in it are on the disk. */
+  flush(): void {
+    attempt(`sync ${this.path}`, () => {
+      fsyncSync(this.#held)
+    })
+  }
+
+  /**
+   * A file's path by the descriptor, for a call that takes nothing else, such as bind(2). Good until {@link hold} is released.
+   */
+  via(name: string): string {
+    return this.#at(name)
+  }
+
+  /** Keeps the descriptor open after `close`, until what it returns is called, once. */
+  hold(): () => void {
+    if (!this.#open) throw new KeepwardError('internal', `${this.path} is closed`)
+    this.#pending++
+    return () => {
+      this.#pending--
+      this.#closeWhenIdle()
     }
   }
 
@@ -153,15 +214,13 @@ export class SafeDir {
   }
 
   async #attempt<T>(says: string, body: () => Promise<T>): Promise<T> {
-    if (!this.#open) throw new KeepwardError('internal', `${this.path} is closed`)
-    this.#pending++
+    const release = this.hold()
     try {
       return await body()
     } catch (error) {
       throw error instanceof KeepwardError ? error : failed(says, error)
     } finally {
-      this.#pending--
-      this.#closeWhenIdle()
+      release()
     }
   }
 
@@ -177,108 +236,25 @@ export class SafeDir {
     return `/proc/self/fd/${this.#fd}`
   }
 
+  /** The descriptor, which is no longer this directory's once it is closed. */
+  get #held(): number {
+    if (this.#open) return this.#fd
+    throw new KeepwardError('internal', `${this.path} is closed`)
+  }
+
   #at(name: string): string {
-    if (!this.#open) throw new KeepwardError('internal', `${this.path} is closed`)
-    return `${this.#self}/${checkedName(name)}`
+    return `/proc/self/fd/${this.#held}/${checkedName(name)}`
   }
 }
 
-const sticky = 0o1000
-const maxSecretBytes = 4096
 const nameForm = /^[A-Za-z0-9_][A-Za-z0-9_.@:-]{0,199}$/
 
-function walk(names: readonly string[], options: DirectoryOptions): number {
-  let path = ''
-  let fd = enter(undefined, '/', '/')
-  for (const [at, name] of names.entries()) {
-    path += `/${name}`
-    const parent = fd
-    try {
-      fd = at === names.length - 1 ? enterLast(parent, name, path, options) : enterParent(parent, name, path, options)
-    } finally {
-      closeSync(parent)
-    }
-  }
-  return fd
-}
-
-function enterParent(parent: number, name: string, path: string, options: DirectoryOptions): number {
-  return options.create === true ? enterOrMake(parent, name, path, 0o755) : enter(parent, name, path, options.owner)
-}
-
-function enterLast(parent: number, name: string, path: string, options: DirectoryOptions): number {
-  const mode = options.mode ?? 0o700
-  if (mode === 'any') return enter(parent, name, path, options.owner)
-  const fd = options.create === true ? enterOrMake(parent, name, path, mode) : enter(parent, name, path)
-  const stats = fstatSync(fd)
-  const ours = stats.uid === process.geteuid?.()
-  if (ours && (stats.mode & 0o7777) === mode) return fd
-  if (ours && ((stats.mode & 0o7777) ^ mode) === passBits) {
-    fchmodSync(fd, mode)
-    return fd
-  }
-  closeSync(fd)
-  throw new KeepwardError('directory-unsafe', `${path} belongs to uid ${stats.uid} with mode ${octal(stats)}`, {
-    hint: `chown it to uid ${process.geteuid?.() ?? 0} and chmod it to ${mode.toString(8).padStart(4, '0')}`,
-  })
-}
-
-/** Search permission for group and others. */
-const passBits = 0o011
-
-/** Opens one directory without following a symlink; its owner is root or we, and nobody else can put names into it. */
-function enter(parent: number | undefined, name: string, path: string, owner?: 'root'): number {
-  const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
-  let fd: number
+function attempt<T>(says: string, body: () => T): T {
   try {
-    fd = openSync(parent === undefined ? '/' : `/proc/self/fd/${parent}/${name}`, flags)
-  } catch (cause) {
-    const symlink = ['ENOTDIR', 'ELOOP'].includes(errnoOf(cause) ?? '')
-    if (symlink) throw new KeepwardError('directory-unsafe', `${path} is a symlink or no directory`, { cause })
-    throw failed(`open the directory ${path}`, cause)
-  }
-  const stats = fstatSync(fd)
-  const trusted = stats.uid === 0 || (owner === undefined && stats.uid === process.geteuid?.())
-  // A sticky directory such as /tmp lets others add names, but not replace those of others (inode(7)).
-  const closed = (stats.mode & 0o022) === 0 || (stats.mode & sticky) !== 0
-  if (trusted && closed) return fd
-  closeSync(fd)
-  throw new KeepwardError('directory-unsafe', `Others can change ${path}: owner ${stats.uid}, mode ${octal(stats)}`, {
-    hint: `it and every directory above it must belong to root${owner === undefined ? ', or to us,' : ''} and be writable by no one else`,
-  })
-}
-
-/** It is there but for the first time. */
-function enterOrMake(parent: number, name: string, path: string, mode: number): number {
-  try {
-    return enter(parent, name, path)
+    return body()
   } catch (error) {
-    if (!(error instanceof KeepwardError) || errnoOf(error.cause) !== 'ENOENT') throw error
+    throw error instanceof KeepwardError ? error : failed(says, error)
   }
-  make(parent, name, path, mode)
-  return enter(parent, name, path)
-}
-
-function make(parent: number, name: string, path: string, mode: number): void {
-  try {
-    mkdirSync(`/proc/self/fd/${parent}/${name}`, { mode: 0o700 })
-  } catch (error) {
-    if (errnoOf(error) === 'EEXIST') return
-    throw failed(`make the directory ${path}`, error)
-  }
-  const fd = enter(parent, name, path)
-  try {
-    // mkdir's mode passes the umask, fchmod's does not.
-    fchmodSync(fd, mode)
-  } finally {
-    closeSync(fd)
-  }
-}
-
-function failed(says: string, cause: unknown): KeepwardError {
-  // O_NOFOLLOW's word for a symlink.
-  if (errnoOf(cause) === 'ELOOP') return new KeepwardError('file-unsafe', `Cannot ${says}: it is a symlink`, { cause })
-  return new KeepwardError('file-failed', `Cannot ${says}`, { cause })
 }
 
 function checkedName(name: string): string {

@@ -3,17 +3,18 @@ import {
   constants,
   fchmodSync,
   fstatSync,
+  lstatSync,
   openSync,
   readSync,
   renameSync,
-  rmSync,
   type Stats,
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
+import { type FileHandle, lstat, open, rename, unlink } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
-import { errnoOf, KeepwardError } from '../base/error.ts'
+import { errnoOf } from '../base/error.ts'
+import { demandFile, isOurs, modeOf, octal, unsafe } from './safe-error.ts'
 
 /** What is done in a directory that {@link SafeDir} holds; `directory` is its path by descriptor, names are checked. */
 export interface FileCalls {
@@ -30,7 +31,7 @@ export const durableCalls: FileCalls = {
   async write(directory, name, data, mode) {
     const temporary = temporaryIn(directory)
     try {
-      await writeNew(temporary, data, mode)
+      await writeNew(temporary, name, data, mode)
       await rename(temporary, `${directory}/${name}`)
     } catch (error) {
       await unlink(temporary).catch(() => undefined)
@@ -39,14 +40,19 @@ export const durableCalls: FileCalls = {
     await syncDirectory(directory)
   },
   async read(directory, name, says, maxBytes) {
-    const file = await open(`${directory}/${name}`, readFlags).catch(unlessAbsent)
-    if (file === undefined) return undefined
-    try {
-      const stats = await file.stat()
-      const bytes = bufferFor(stats, says, maxBytes)
-      return checkedPart(bytes, (await file.read(bytes, 0, bytes.length, 0)).bytesRead, says)
-    } finally {
-      await file.close()
+    const path = `${directory}/${name}`
+    for (let tries = 1; ; tries++) {
+      const file = await open(path, readFlags).catch(unlessAbsent)
+      if (file === undefined) return undefined
+      try {
+        const named = await lstat(path).catch(unlessAbsent)
+        const opened = await file.stat()
+        if (isGone(opened, tries)) continue
+        const bytes = bufferFor(opened, named, says, maxBytes)
+        return checkedPart(bytes, (await file.read(bytes, 0, bytes.length, 0)).bytesRead, says)
+      } finally {
+        await file.close()
+      }
     }
   },
   remove: (directory, name) => unlink(`${directory}/${name}`).catch(unlessAbsent),
@@ -64,48 +70,57 @@ export const volatileCalls: FileCalls = {
       try {
         try {
           fchmodSync(fd, mode)
+          demandMade(fstatSync(fd), name, mode)
           writeFileSync(fd, data)
         } finally {
           closeSync(fd)
         }
         renameSync(temporary, `${directory}/${name}`)
       } catch (error) {
-        rmSync(temporary, { force: true })
+        removeNow(temporary)
         throw error
       }
     }),
   read: (directory, name, says, maxBytes) =>
     promised(() => {
-      const fd = unlessMissing(() => openSync(`${directory}/${name}`, readFlags))
-      if (fd === undefined) return undefined
-      try {
-        const bytes = bufferFor(fstatSync(fd), says, maxBytes)
-        return checkedPart(bytes, readSync(fd, bytes, 0, bytes.length, 0), says)
-      } finally {
-        closeSync(fd)
+      const path = `${directory}/${name}`
+      for (let tries = 1; ; tries++) {
+        const fd = unlessMissing(() => openSync(path, readFlags))
+        if (fd === undefined) return undefined
+        try {
+          const named = lstatSync(path, { throwIfNoEntry: false })
+          const opened = fstatSync(fd)
+          if (isGone(opened, tries)) continue
+          const bytes = bufferFor(opened, named, says, maxBytes)
+          return checkedPart(bytes, readSync(fd, bytes, 0, bytes.length, 0), says)
+        } finally {
+          closeSync(fd)
+        }
       }
     }),
   remove: (directory, name) =>
     promised(() => {
-      unlessMissing(() => {
-        unlinkSync(`${directory}/${name}`)
-      })
+      removeNow(`${directory}/${name}`)
     }),
 }
 
-export const unsafe = (message: string): KeepwardError => new KeepwardError('file-unsafe', message)
-
-export const octal = (stats: Stats): string => (stats.mode & 0o7777).toString(8).padStart(4, '0')
+/** Absent is fine. */
+export function removeNow(path: string): void {
+  unlessMissing(() => {
+    unlinkSync(path)
+  })
+}
 
 const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const writeFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 
 const temporaryIn = (directory: string): string => `${directory}/tmp-${randomBytes(8).toString('hex')}`
 
-async function writeNew(path: string, data: string | Uint8Array, mode: number): Promise<void> {
+async function writeNew(path: string, name: string, data: string | Uint8Array, mode: number): Promise<void> {
   const file = await open(path, writeFlags, 0o600)
   try {
     await file.chmod(mode)
+    demandMade(await file.stat(), name, mode)
     await file.writeFile(data)
     await file.sync()
   } finally {
@@ -122,14 +137,21 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
+/** There are file systems that give files another owner, or know no modes. */
+function demandMade(stats: Stats, name: string, mode: number): void {
+  if (isOurs(stats) && modeOf(stats) === mode) return
+  throw unsafe(`The new ${name} belongs to uid ${stats.uid} with mode ${octal(stats)}, not to us with the mode wanted`)
+}
+
+/** It was removed or replaced just after it was opened, as keepalived does with its pid files: the name is looked up again. Asked behind the name. */
+const isGone = (opened: Stats, tries: number): boolean => opened.nlink === 0 && tries < maxTries
+const maxTries = 5
+
 /** One byte more than the file holds, to see it grow. Throws when it is not to be read. */
-function bufferFor(stats: Stats, path: string, maxBytes: number): Buffer {
-  if (!stats.isFile()) throw unsafe(`${path} is no regular file`)
-  if (stats.nlink !== 1) throw unsafe(`${path} has ${stats.nlink} names (hard links), wanted one`)
-  if (stats.uid !== 0 && stats.uid !== process.geteuid?.()) throw unsafe(`${path} belongs to uid ${stats.uid}`)
-  if ((stats.mode & 0o022) !== 0) throw unsafe(`Others can write ${path}: mode ${octal(stats)}`)
-  if (stats.size > maxBytes) throw unsafe(`${path} is ${stats.size} bytes, at most ${maxBytes} are read`)
-  return Buffer.alloc(stats.size + 1)
+function bufferFor(opened: Stats, named: Stats | undefined, path: string, maxBytes: number): Buffer {
+  demandFile(opened, named, path)
+  if (opened.size > maxBytes) throw unsafe(`${path} is ${opened.size} bytes, at most ${maxBytes} are read`)
+  return Buffer.alloc(opened.size + 1)
 }
 
 function checkedPart(bytes: Buffer, bytesRead: number, path: string): Buffer {

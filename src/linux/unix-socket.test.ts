@@ -77,7 +77,7 @@ describe('listenAt()', () => {
   test('leaves a file that is no socket alone', async () => {
     writeFileSync(dir.pathOf('socket'), 'theirs')
     await expect(listenAt(server(), dir, 'socket', { mode: 0o600 })).rejects.toMatchObject({ code: 'file-unsafe' })
-    await expect(removeStaleSocket(dir.pathOf('socket'))).rejects.toMatchObject({ code: 'file-unsafe' })
+    await expect(removeStaleSocket(dir, 'socket')).rejects.toMatchObject({ code: 'file-unsafe' })
     expect(readFileSync(dir.pathOf('socket'), 'utf8')).toBe('theirs')
   })
 

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { chmodSync, chownSync, lstatSync, unlinkSync } from 'node:fs'
+import type { Stats } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { native } from './native.ts'
 import type { SafeDir } from './safe-dir.ts'
+import type { Entry } from './safe-entry.ts'
+import { unsafe } from './safe-error.ts'
 
 /** Who connected: the process as it was at connect(2) (unix(7), SO_PEERCRED); the numbers are of our namespaces. */
 export interface Peer {
@@ -66,49 +68,78 @@ export async function proveWhoConnects(): Promise<void> {
 }
 
 /**
- * Listens on a socket in a directory, in the place of a stale one. From its first moment the socket has no more than the
- * permissions `mode`. Throws `state-in-use` when somebody answers there, `file-unsafe` when it is not ours to replace.
+ * Listens on a socket in a directory, in the place of a stale one, until the server is closed. From its first moment the
+ * socket has no more than the permissions `mode`. Returns what it is then, looked at after all was set. Throws
+ * `state-in-use` when somebody answers there, `file-unsafe` when it is not ours to replace.
  */
 export async function listenAt(
   server: Server,
   dir: SafeDir,
   name: string,
   options: { readonly mode: number; readonly gid?: number; readonly backlog?: number },
-): Promise<void> {
+): Promise<Stats> {
   const path = dir.pathOf(name)
-  // sun_path holds 107 bytes and a NUL (unix(7)); Node.js would cut a longer one short without a word.
+  // sun_path holds 107 bytes and a NUL (unix(7)): nobody could connect to a longer one.
   if (Buffer.byteLength(path) > 107)
     throw new KeepwardError('file-failed', `${path} is longer than a socket's path may be (107 bytes)`)
-  await removeStaleSocket(path)
-  const umask = process.umask(0o177)
+  await removeStaleSocket(dir, name)
+  await bind(server, dir, name, options)
   try {
-    // Binds before it returns, so the umask is ours alone.
-    server.listen({ path, backlog: options.backlog })
-  } finally {
-    process.umask(umask)
+    using socket = dir.find(name, 'socket')
+    if (socket === undefined) throw unsafe(`${path} was removed as soon as it was made`)
+    return options.gid === undefined ? socket.demandAccess(options) : socket.give(options)
+  } catch (error) {
+    server.close()
+    throw error
   }
+}
+
+/**
+ * By the directory's descriptor, wherever its path leads meanwhile. Closing the server unlinks the socket by the same path
+ * (uv_pipe_t), so the descriptor must not become another directory's before that.
+ */
+async function bind(
+  server: Server,
+  dir: SafeDir,
+  name: string,
+  { mode, gid, backlog }: Parameters<typeof listenAt>[3],
+): Promise<void> {
+  const release = dir.hold()
   try {
+    // A socket is born with what the umask leaves of 0777 (unix(7)); one of a group waits for its group.
+    const umask = process.umask(0o777 & ~(gid === undefined ? mode : 0o600))
+    try {
+      // Binds before it returns, so the umask is ours alone.
+      server.listen({ path: dir.via(name), backlog })
+    } finally {
+      process.umask(umask)
+    }
     await once(server, 'listening')
-    if (options.gid !== undefined) chownSync(path, -1, options.gid)
-    chmodSync(path, options.mode)
+    server.once('close', release)
   } catch (cause) {
-    throw new KeepwardError('file-failed', `Cannot listen at ${path}`, { cause })
+    release()
+    throw new KeepwardError('file-failed', `Cannot listen at ${dir.pathOf(name)}`, { cause })
   }
 }
 
 /** Removes a socket of ours that nobody answers at. Absent is fine. */
-export async function removeStaleSocket(path: string): Promise<void> {
-  const stats = lstatSync(path, { throwIfNoEntry: false })
-  if (stats === undefined) return
-  if (!stats.isSocket() || (stats.uid !== process.geteuid?.() && stats.uid !== 0)) {
-    throw new KeepwardError('file-unsafe', `${path} is not a socket of ours; it is left alone`)
-  }
-  if (await answers(path)) throw new KeepwardError('state-in-use', `Another process listens at ${path}`)
-  unlinkSync(path)
+export async function removeStaleSocket(dir: SafeDir, name: string): Promise<void> {
+  using socket = dir.find(name, 'socket')
+  if (socket === undefined) return
+  if (await answers(socket)) throw inUse(dir.pathOf(name))
+  // The one that was asked is held, so that no other can have its inode number: who took the name meanwhile has just begun.
+  const now = dir.look(name)
+  if (now !== undefined && now.ino !== socket.stats.ino) throw inUse(dir.pathOf(name))
+  dir.drop(name)
 }
 
+const inUse = (path: string): KeepwardError =>
+  new KeepwardError('state-in-use', `Another process listens at ${path}`, {
+    hint: 'stop the other agent, or give this one directories of its own',
+  })
+
 /** Connecting to a Unix socket is decided at once: no deadline is needed, save for a full backlog, which is an answer. */
-async function answers(path: string): Promise<boolean> {
+async function answers({ path }: Entry): Promise<boolean> {
   const socket = connect(path)
   try {
     await once(socket, 'connect')

@@ -1,4 +1,4 @@
-import { lstatSync, readFileSync, rmSync, type Stats } from 'node:fs'
+import { readFileSync, type Stats } from 'node:fs'
 import { describeError, KeepwardError } from '../base/error.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
 import { listenAt, proveWhoConnects } from '../linux/unix-socket.ts'
@@ -46,7 +46,6 @@ export function proveUidMap(text: string): void {
 
 export class StateChangeServer {
   readonly #parts: ServerParts
-  readonly #path: string
   readonly #timers: readonly NodeJS.Timeout[]
   #http: HttpServer | undefined
   #identity = ''
@@ -55,7 +54,6 @@ export class StateChangeServer {
 
   constructor(parts: ServerParts) {
     this.#parts = parts
-    this.#path = parts.dir.pathOf(socketName)
     this.#timers = [
       setInterval(() => {
         this.#watch()
@@ -81,16 +79,8 @@ export class StateChangeServer {
     const { dir, access } = this.#parts
     this.#retire()
     const http = makeHttpServer(this.#parts)
-    await listenAt(http.server, dir, socketName, { ...modeOf(access), backlog })
-    const stats = lstatSync(this.#path)
-    const { mode, gid } = modeOf(access)
-    const asWanted = (stats.mode & 0o7777) === mode && stats.uid === process.geteuid?.()
-    if (!asWanted || (gid !== undefined && stats.gid !== gid)) {
-      http.server.close()
-      throw new KeepwardError('file-unsafe', `${this.#path} has not the owner and mode that it was given`)
-    }
+    this.#identity = identityOf(await listenAt(http.server, dir, socketName, { ...modeOf(access), backlog }))
     this.#http = http
-    this.#identity = identityOf(stats)
   }
 
   async close(): Promise<void> {
@@ -121,20 +111,20 @@ export class StateChangeServer {
 
   /** Whatever stands in the socket's place in our own directory is not wanted there. */
   #watch(): void {
-    const stats = lstatSync(this.#path, { throwIfNoEntry: false })
-    if (this.#opening !== undefined || (stats !== undefined && identityOf(stats) === this.#identity)) return
-    const what = stats === undefined ? 'removed' : 'replaced or changed'
-    this.#opening = this.#makeAnew(what, stats).finally(() => {
+    this.#opening ??= this.#look().finally(() => {
       this.#opening = undefined
     })
   }
 
-  async #makeAnew(what: string, stats: Stats | undefined): Promise<void> {
+  async #look(): Promise<void> {
     try {
-      if (stats !== undefined) rmSync(this.#path)
-      if (!this.#closed) await this.open()
-      this.#parts.audit.note(`the socket was ${what}`)
-      this.#parts.onTrouble(undefined)
+      const { dir, audit, onTrouble } = this.#parts
+      const stats = dir.look(socketName)
+      if (this.#closed || (stats !== undefined && identityOf(stats) === this.#identity)) return
+      if (stats !== undefined) await dir.remove(socketName)
+      await this.open()
+      audit.note(`the socket was ${stats === undefined ? 'removed' : 'replaced or changed'}`)
+      onTrouble(undefined)
     } catch (error) {
       this.#parts.onTrouble(describeError(error))
     }

@@ -143,7 +143,7 @@ describe('what others than root could have written is refused', () => {
     await signFile(file, ours.privateFile)
     await load()
     chmodSync(path(), 0o664)
-    await expect(load()).rejects.toMatchObject(refused('config-unsafe', `${path()} has mode 0664`))
+    await expect(load()).rejects.toMatchObject(refused('config-unsafe', `Others can write ${path()}: mode 0664`))
     chmodSync(path(), 0o644)
     chownSync(path(), 65_534, 0)
     await expect(load()).rejects.toMatchObject(refused('config-unsafe', `${path()} belongs to uid 65534`))

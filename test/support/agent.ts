@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Agent } from '../../src/agent/agent.ts'
@@ -77,12 +77,14 @@ export class TestAgent implements AsyncDisposable {
     const paths = { state: join(directory, 'state'), run: join(directory, 'run') }
     if (choices.stateOf !== undefined)
       cpSync(join(choices.stateOf.directory, 'state'), paths.state, { recursive: true })
-    else mkdirSync(paths.state, { mode: 0o700 })
+    else mkdirSync(paths.state)
+    chmodSync(paths.state, 0o700)
     const world = choices.world ?? new World()
     const config = configOf(paths, choices)
     const boot = choices.boot ?? 'boot1'
     const journal = await openJournal({
-      file: join(paths.state, 'journal.sqlite'),
+      dir: SafeDir.open(paths.state),
+      name: 'journal.sqlite',
       agent: config.agent.id,
       boot,
       clock: world.clock,
