@@ -1,40 +1,26 @@
 import pLimit from 'p-limit'
 import type { AgentConfig } from '../config/agent-config.ts'
-import type { ConfigFile, TrustedConfig } from '../config/trusted.ts'
+import type { TrustedConfig } from '../config/trusted.ts'
 import { ConfigInForce, hashOf, lookAtFile, type FileSeen } from './config-in-force.ts'
 import { KeepwardError } from '../base/error.ts'
-import type { Clock, Instant } from '../base/instant.ts'
-import type { Host, HostEvent } from '../host/operation.ts'
+import type { Instant } from '../base/instant.ts'
+import type { Host } from '../host/operation.ts'
 import type { Journal } from '../journal/journal.ts'
-import { compareConditions, type ConditionCode, type Raised } from '../router/condition.ts'
+import { compareConditions, type Raised } from '../router/condition.ts'
 import { parseRouterId } from '../router/spec.ts'
 import { Claims } from './claims.ts'
 import type { Applicant } from './applicant.ts'
 import type { AgentStatus, ApplyAnswer, Explanation, PlanAnswer } from './api.ts'
-import type { Chronicle } from './events.ts'
+import type { AgentParts } from './agent-parts.ts'
 import { makeExecutors } from './executors.ts'
-import { refuseOtherIdentity, sectionsForRestart } from './fixed-settings.ts'
-import type { Metrics } from './metrics.ts'
+import { compareSections, refuseOtherIdentity, type SectionChange } from './fixed-settings.ts'
+import { ownConditions } from './own-conditions.ts'
 import { previewConfig } from './preview.ts'
 import { startReconciling } from './reconcile.ts'
 import { recordedRole } from './record.ts'
 import { Recorder } from './recorder.ts'
 import { isGone, RouterSet } from './router-set.ts'
-import { explainRouter, overallHealth, viewConditions, viewRouter } from './view.ts'
-
-/** What an agent is made of; tests put a world in memory in the place of the host. */
-export interface AgentParts {
-  readonly config: TrustedConfig
-  /** Read the config file again. Throws `config-unsafe` or `config-unreadable`. */
-  readonly readConfig: () => Promise<ConfigFile>
-  readonly makeHost: (emit: (event: HostEvent) => void) => Host
-  readonly journal: Journal
-  readonly clock: Clock
-  readonly boot: string
-  readonly version: string
-  readonly chronicle: Chronicle
-  readonly metrics: Metrics
-}
+import { explainRouter, overallHealth, viewClaims, viewConditions, viewRouter } from './view.ts'
 
 /** How long `--teardown` may take in all. */
 const teardownMs = 60_000
@@ -139,7 +125,7 @@ export class Agent {
     const routers = this.#routers.queues.map(({ router }) =>
       viewRouter(router, this.#recorder.isRecorded(router.id), now),
     )
-    const conditions = viewConditions(this.#raised)
+    const conditions = viewConditions(this.#compareConditions(now).raised)
     return {
       agent: {
         id: this.config.agent.id,
@@ -164,7 +150,12 @@ export class Agent {
         ...(journal.status.kind === 'ok' ? {} : { reason: journal.status.reason }),
       },
       routers,
-      claims: this.claims.view(now),
+      claims: viewClaims(
+        this.claims.view(now),
+        this.#routers.queues.map(({ router }) => router),
+        this.config.stateChange.claimInterval,
+        now,
+      ),
     }
   }
 
@@ -182,13 +173,16 @@ export class Agent {
     const now = this.#parts.clock()
     const last = await this.journal.read({ router: queue.id, limit: 10, newestFirst: true })
     const status = viewRouter(queue.router, this.#recorder.isRecorded(queue.id), now)
-    return { status, ...explainRouter(queue.router, now), last }
+    return { status, ...explainRouter(queue.router, this.config.stateChange.claimInterval, now), last }
   }
 
-  /** What applying the config file would do now, without doing any of it. */
+  /** What applying the config file would do now, without doing any of it; what apply refuses, it refuses too. */
   async plan(): Promise<PlanAnswer> {
     const file = await this.#parts.readConfig()
-    return previewConfig(file.load(this.#config.loaded), this.host, this.#routers.queues, this.#parts.clock())
+    const loaded = file.load(this.#config.loaded)
+    refuseOtherIdentity(this.config, loaded.config)
+    const preview = await previewConfig(loaded, this.host, this.#routers.queues, this.#parts.clock())
+    return { ...preview, ...this.#compareSections(loaded) }
   }
 
   /**
@@ -226,14 +220,14 @@ export class Agent {
       if (file.kind === 'unreadable') throw file.error
       const loaded = file.file.load(this.#config.loaded)
       refuseOtherIdentity(this.config, loaded.config)
-      const restartFor = sectionsForRestart(this.#parts.config.config, loaded.config)
+      const sections = this.#compareSections(loaded)
       this.#config.take(loaded)
       this.#reconcile()
       this.host.configure(loaded.config.routers)
       const change = this.#routers.want(loaded.config.routers)
       this.#recorder.configLoaded(loaded, applicant, change)
       this.#recheckAll()
-      return { configDigest: loaded.hash, ...change, restartFor }
+      return { configDigest: loaded.hash, ...change, ...sections }
     } catch (error) {
       const refused =
         error instanceof KeepwardError
@@ -272,6 +266,10 @@ export class Agent {
     }
   }
 
+  #compareSections({ config }: TrustedConfig): SectionChange {
+    return compareSections(this.#parts.config.config, this.config, config)
+  }
+
   #recheckAll(): void {
     for (const queue of this.#routers.queues) {
       queue.attempt(() => {
@@ -286,15 +284,13 @@ export class Agent {
   }
 
   #reviewConditions(): void {
-    const texts = new Map<ConditionCode, string>()
-    const { status } = this.journal
-    if (status.kind === 'unavailable') {
-      texts.set('journal-unavailable', `${status.reason}; ${String(status.pending)} records wait in memory`)
-    }
-    for (const [code, text] of this.#config.conditions()) texts.set(code, text)
-    if (this.#stateChangeTrouble !== undefined) texts.set('state-change-unavailable', this.#stateChangeTrouble)
-    const { raised, changes } = compareConditions(this.#raised, texts, this.#parts.clock())
+    const { raised, changes } = this.#compareConditions(this.#parts.clock())
     this.#raised = raised
     for (const change of changes) this.#recorder.conditionChanged(undefined, change)
+  }
+
+  #compareConditions(now: Instant): ReturnType<typeof compareConditions> {
+    const troubles = { config: this.#config.conditions(), stateChange: this.#stateChangeTrouble }
+    return compareConditions(this.#raised, ownConditions(this.journal.status, troubles), now)
   }
 }

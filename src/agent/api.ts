@@ -44,6 +44,10 @@ export const claim = z.object({
   stale: z.boolean().describe('Not repeated for three of its intervals'),
 })
 
+const unseenClaim = claim.extend({
+  known: z.boolean().describe('The router is in the config, and there is no fresh evidence of it from the kernel'),
+})
+
 export const journalStatus = z.object({
   state: z.enum(['ok', 'unavailable']),
   durableSeq: z.number(),
@@ -70,7 +74,9 @@ export const agentStatus = z.object({
   conditions: z.array(condition),
   journal: journalStatus,
   routers: z.array(routerStatus),
-  claims: z.array(claim).describe('What notifiers say of routers that this agent does not know, the oldest first'),
+  claims: z
+    .array(unseenClaim)
+    .describe('What notifiers say of routers that this agent does not know or cannot see, the oldest first'),
 })
 
 export const evidence = z.object({
@@ -118,12 +124,18 @@ export const routerPlan = z.object({
   waiting: z.array(z.object({ step: z.string(), reason: z.string(), movesRole: z.boolean() })),
 })
 
+const sectionChange = {
+  sections: z.array(z.string()).describe('Sections beside the routers that differ and take effect at once'),
+  restartFor: z.array(z.string()).describe('Sections that take effect when the agent is started again'),
+}
+
 export const planAnswer = z.object({
   configDigest: z.string(),
   routers: z.array(routerPlan),
   movesRole: z
     .boolean()
     .describe('At least one step, a waiting one included, may make an instance gain or lose the primary role'),
+  ...sectionChange,
 })
 
 export const applyAnswer = z.object({
@@ -131,7 +143,7 @@ export const applyAnswer = z.object({
   added: z.number(),
   changed: z.number(),
   removed: z.number(),
-  restartFor: z.array(z.string()).describe('Sections that take effect when the agent is started again'),
+  ...sectionChange,
 })
 
 export const verdict = z.union([

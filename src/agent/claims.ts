@@ -1,7 +1,7 @@
 import type { Clock, Instant } from '../base/instant.ts'
 import type { Journal } from '../journal/journal.ts'
 import { routerOf, type JournalRecord } from '../journal/record.ts'
-import type { NotifierClaim } from '../router/notifier.ts'
+import { isStale, type NotifierClaim } from '../router/notifier.ts'
 import { parseRouterId, type RouterId } from '../router/spec.ts'
 import type { AuditEntry } from '../statechange/audit.ts'
 import type { Claim, Listener } from '../statechange/receiver.ts'
@@ -30,8 +30,6 @@ export interface ClaimsPlace {
 type Serving = Pick<StateChangeServer, 'messagesWaiting' | 'connectionsWaiting'>
 
 const maxUnmatched = 1024
-/** After so many intervals without a word a claim is stale. */
-const staleAfterIntervals = 3
 /** So many claims of routers that are unknown here are searched for the last word on each. */
 const maxSearched = 20_000
 const pageSize = 1000
@@ -125,9 +123,10 @@ export class Claims implements Listener {
 
   /** Claims of routers that are unknown here, the oldest first. */
   view(now: Instant): ClaimView[] {
-    return [...this.#unmatched].map(([router, { state, uid, pid, at, intervalMs }]) => {
+    return [...this.#unmatched].map(([router, claim]) => {
+      const { state, uid, pid, at } = claim
       const ageMs = now.monoMs - at.monoMs
-      const stale = ageMs > staleAfterIntervals * (intervalMs ?? this.#place.intervalMs())
+      const stale = isStale(claim, this.#place.intervalMs(), now)
       return { router, state, uid, pid, atMs: at.wallMs, ageMs: Math.round(ageMs), stale }
     })
   }

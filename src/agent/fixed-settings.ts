@@ -14,8 +14,20 @@ export function refuseOtherIdentity(inForce: AgentConfig, next: AgentConfig): vo
   })
 }
 
-/** Sections that differ from those the process started with, and that it takes over at its next start only. */
-export function sectionsForRestart(started: AgentConfig, next: AgentConfig): string[] {
-  const sections = ['control', 'journal', 'stateChange', 'logging'] as const
-  return sections.filter((section) => JSON.stringify(started[section]) !== JSON.stringify(next[section]))
+/** Sections beside the routers that differ, by when the agent takes them over. */
+export interface SectionChange {
+  /** Differ from what is in force, and take effect when they are applied. */
+  readonly sections: string[]
+  /** Differ from what the process started with, and take effect at its next start only. */
+  readonly restartFor: string[]
+}
+
+export function compareSections(started: AgentConfig, inForce: AgentConfig, next: AgentConfig): SectionChange {
+  return { sections: differing(inForce, next, ['config', 'reconcile']), restartFor: differing(started, next, atStart) }
+}
+
+const atStart = ['control', 'journal', 'stateChange', 'logging'] as const
+
+function differing(before: AgentConfig, next: AgentConfig, sections: readonly (keyof AgentConfig)[]): string[] {
+  return sections.filter((section) => JSON.stringify(before[section]) !== JSON.stringify(next[section]))
 }

@@ -6,6 +6,7 @@ import { plan } from '../router/plan.ts'
 import { newRouter, type Router } from '../router/router.ts'
 import type { RouterSpec } from '../router/spec.ts'
 import type { PlanAnswer, RouterPlan } from './api.ts'
+import type { SectionChange } from './fixed-settings.ts'
 import type { RouterQueue } from './router-queue.ts'
 
 /** Compare the config file with what runs, router by router, touching nothing. */
@@ -14,7 +15,7 @@ export async function previewConfig(
   host: Host,
   queues: readonly RouterQueue[],
   now: Instant,
-): Promise<PlanAnswer> {
+): Promise<Omit<PlanAnswer, keyof SectionChange>> {
   const next = new Map(loaded.config.routers.map((spec) => [spec.id, spec]))
   const known = new Map(queues.map((queue) => [queue.id, queue.router]))
   host.stage(loaded.config.routers)

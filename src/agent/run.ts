@@ -1,8 +1,7 @@
 import { once } from 'node:events'
-import { statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { readTrustedConfig, type ConfigFile, type TrustedConfig } from '../config/trusted.ts'
-import { describeError, KeepwardError } from '../base/error.ts'
+import { describeError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
 import { versionText } from '../base/version.ts'
 import { openRealHost } from '../host/real-host.ts'
@@ -21,6 +20,7 @@ import { makeChronicle } from './events.ts'
 import { makeLogger, type Logger } from './log.ts'
 import { makeMetrics } from './metrics.ts'
 import { accessOf, startStateChanges } from './state-change.ts'
+import { journalName, openStateDirectory } from './state-directory.ts'
 
 /**
  * Run an agent in the foreground until SIGTERM or SIGINT; SIGHUP applies the config file again. Resolves with the exit
@@ -65,7 +65,7 @@ interface Opening {
 async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves }: Opening): Promise<Agent> {
   const { agent: identity, paths, control, journal: retention, stateChange } = loaded.config
   const access = await accessOf(stateChange)
-  const state = open.use(openState(paths.state, directoryMode(access)))
+  const state = open.use(openStateDirectory(paths.state, directoryMode(access)))
   open.use(lockDirectory(state))
   open.use(lockIdentity(identity.id))
   const readerGid = await accountNumber('group', control.group)
@@ -76,7 +76,7 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
   const boot = bootId()
   const journal = await openJournal({
     dir: state,
-    name: 'journal.sqlite',
+    name: journalName,
     agent: identity.id,
     boot,
     clock,
@@ -115,21 +115,6 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
     open.defer(await startControl({ agent, metrics, log, version: versionText, dir: runDir, policy, metricsPort }))
   }
   return agent
-}
-
-/** Throws `directory-unsafe`. */
-function openState(path: string, mode: number): SafeDir {
-  try {
-    return SafeDir.open(path, { create: true, mode })
-  } catch (error) {
-    const owner = statSync(path, { throwIfNoEntry: false })?.uid
-    if (!(error instanceof KeepwardError) || owner === undefined || owner === 0 || owner === process.geteuid?.())
-      throw error
-    throw new KeepwardError(error.code, error.message, {
-      cause: error.cause,
-      hint: 'give Keepward a directory of its own as paths.state, and start Neutron’s monitors with --state_path of that directory',
-    })
-  }
 }
 
 const closeJournalMs = 5000

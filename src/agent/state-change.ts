@@ -9,12 +9,12 @@ import { SafeDir } from '../linux/safe-dir.ts'
 import { parseRouterId } from '../router/spec.ts'
 import { Audit } from '../statechange/audit.ts'
 import { maxSkewMs } from '../statechange/freshness.ts'
+import { keyOfFile } from '../statechange/key-file.ts'
 import { openMasterKey, secretFinder } from '../statechange/keys.ts'
 import type { Policy, Rule } from '../statechange/policy.ts'
 import { Receiver } from '../statechange/receiver.ts'
 import type { Claims } from './claims.ts'
 import { serveStateChanges, type Access } from '../statechange/server.ts'
-import { readKey } from '../statechange/signature.ts'
 
 export interface StateChangeParts {
   readonly settings: StateChangeEntry
@@ -130,5 +130,5 @@ function namedKeys(senders: readonly SenderEntry[]): Map<string, Buffer> {
 
 function keyIn(file: string): Buffer {
   using dir = SafeDir.open(dirname(file), { mode: 'any' })
-  return readKey(dir.readSecret(basename(file)))
+  return keyOfFile(file, dir.readSecret(basename(file)))
 }

@@ -2,9 +2,10 @@ import type { Instant } from '../base/instant.ts'
 import { formatPrefix } from '../base/address.ts'
 import { conditions, type Raised, type RaisedCondition } from '../router/condition.ts'
 import { evidenceMaxAgeMs } from '../router/diagnose.ts'
+import { isStale } from '../router/notifier.ts'
 import { plan } from '../router/plan.ts'
 import { shownRole, type Router } from '../router/router.ts'
-import type { AgentStatus, ConditionView, Explanation, RouterStatus } from './api.ts'
+import type { AgentStatus, ClaimView, ConditionView, Explanation, RouterStatus } from './api.ts'
 
 /** A router as the API shows it. `recorded`: the journal has its last transition on disk. */
 export function viewRouter(router: Router, recorded: boolean, now: Instant): RouterStatus {
@@ -38,6 +39,30 @@ function viewCondition({ code, since, text }: RaisedCondition): ConditionView {
   return { code, severity, text, title, hint, sinceMs: since.wallMs }
 }
 
+/**
+ * What notifiers say of routers that only they can see: the `unmatched`, which are not known here, and those of `routers` of which
+ * the kernel shows nothing fresh. `intervalMs`: how often a notifier speaks that does not say it.
+ */
+export function viewClaims(
+  unmatched: readonly ClaimView[],
+  routers: readonly Router[],
+  intervalMs: number,
+  now: Instant,
+): AgentStatus['claims'] {
+  const unseen = routers.flatMap((router) => {
+    const { id, wanted, notifier } = router
+    if (wanted === undefined || notifier === undefined || isSeen(router, now)) return []
+    const { state, uid, pid, at } = notifier.claim
+    const ageMs = Math.round(now.monoMs - at.monoMs)
+    const stale = isStale(notifier.claim, intervalMs, now)
+    return [{ router: id, state, uid, pid, atMs: at.wallMs, ageMs, stale, known: true }]
+  })
+  return [...unseen, ...unmatched.map((one) => ({ ...one, known: false }))].toSorted((a, b) => b.ageMs - a.ageMs)
+}
+
+const isSeen = ({ kernel }: Router, now: Instant): boolean =>
+  kernel.kind === 'present' && now.monoMs - kernel.asOf.monoMs <= evidenceMaxAgeMs
+
 /** One word for the whole: the worst of what is raised; a role nobody can see is `unknown`. */
 export function overallHealth(
   agent: readonly ConditionView[],
@@ -51,13 +76,17 @@ export function overallHealth(
   return 'healthy'
 }
 
-/** The evidence behind a role, each with its age. */
-export function explainRouter(router: Router, now: Instant): Pick<Explanation, 'evidence' | 'waiting'> {
+/** The evidence behind a role, each with its age. `intervalMs`: as for {@link viewClaims}. */
+export function explainRouter(
+  router: Router,
+  intervalMs: number,
+  now: Instant,
+): Pick<Explanation, 'evidence' | 'waiting'> {
   return {
     evidence: [
       ...kernelEvidence(router, now),
       ...keepalivedEvidence(router, now),
-      ...notifierEvidence(router, now),
+      ...notifierEvidence(router, intervalMs, now),
       ...configEvidence(router, now),
     ],
     waiting: plan(router, now.monoMs).waiting.map(({ step, reason }) => ({ step: step.text, reason })),
@@ -110,10 +139,11 @@ function keepalivedEvidence({ process, answer }: Router, now: Instant): Found[] 
   ]
 }
 
-function notifierEvidence({ notifier }: Router, now: Instant): Found[] {
+function notifierEvidence({ notifier }: Router, intervalMs: number, now: Instant): Found[] {
   if (notifier === undefined) return []
   const { state, uid, pid, at } = notifier.claim
-  return [found('notifier: says', `${state} (uid ${String(uid)}, pid ${String(pid)})`, at, now)]
+  const stale = isStale(notifier.claim, intervalMs, now) ? ', stale' : ''
+  return [found('notifier: says', `${state}${stale} (uid ${String(uid)}, pid ${String(pid)})`, at, now)]
 }
 
 function configEvidence({ settings, process }: Router, now: Instant): Found[] {

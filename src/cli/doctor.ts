@@ -8,7 +8,7 @@ import { inForceFinding, securityChecks, weakeningFindings } from '../doctor/tru
 import { call } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
-import { stateText, table, timeText, type Look } from '../text/table.ts'
+import { oneLine, stateText, table, timeText, type Look } from '../text/table.ts'
 
 /** `keepward doctor`: what this host has and lacks; needs no agent. Exit status 0 all ok, 1 warnings, 2 failures. */
 export async function doctor(globals: Globals, { security }: Record<string, unknown>): Promise<number> {
@@ -48,11 +48,7 @@ export function doctorStatus(findings: Examination['findings']): number {
 
 /** One line a check; below each that is not ok, what is wanted and what to do. */
 export function renderDoctor(findings: readonly Finding[], asOfMs: number): string {
-  const rows = findings.map(({ name, status, found }) => [
-    stateText(looks[status], status),
-    name,
-    found.replace(/\s*\n\s*/g, '; '),
-  ])
+  const rows = findings.map(({ name, status, found }) => [stateText(looks[status], status), name, oneLine(found)])
   const [head = '', ...lines] = table(['', 'CHECK', 'FOUND'], rows).split('\n')
   const body = findings.flatMap(({ wanted, fix }, at) => {
     const line = lines[at] ?? ''

@@ -1,11 +1,13 @@
 import { resolve } from 'node:path'
+import { ageText } from '../base/age.ts'
+import { countText } from '../base/count.ts'
 import { KeepwardError } from '../base/error.ts'
 import { verifyFile } from '../journal/verify.ts'
 import type { EventView, VerdictView } from '../agent/api.ts'
 import { call, stream } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
-import { ageText, timeText } from '../text/table.ts'
+import { oneLine, timeText } from '../text/table.ts'
 
 /** `keepward events`: the journal, oldest first; `--verify` walks its hash chain. */
 export async function events(globals: Globals, options: Record<string, unknown>): Promise<number> {
@@ -50,7 +52,7 @@ async function verify(globals: Globals, file: unknown): Promise<number> {
   const verdict =
     typeof file === 'string' ? verifyFile(resolve(file)) : await call<VerdictView>(globals, 'GET', '/v1/verify')
   const text = verdict.ok
-    ? `The chain is whole: ${String(verdict.records)} records, ${String(verdict.fromSeq)} to ${String(verdict.toSeq)}.`
+    ? `The chain is whole: ${countText(verdict.records, 'record')}, ${String(verdict.fromSeq)} to ${String(verdict.toSeq)}.`
     : `The chain is broken at record ${String(verdict.brokenAtSeq)}: ${verdict.reason}`
   process.stdout.write(`${globals.json ? JSON.stringify(verdict) : text}\n`)
   return verdict.ok ? ExitStatus.ok : ExitStatus.critical
@@ -58,10 +60,10 @@ async function verify(globals: Globals, file: unknown): Promise<number> {
 
 /** One record on one line. */
 export function renderEvent({ seq, at, router, kind, body, late }: EventView): string {
-  return `${String(seq).padStart(6)}  ${timeText(at.wallMs)}  ${(router ?? '-').padEnd(12)}  ${describe(kind, body)}${late ? '  (recorded late)' : ''}`
+  return `${String(seq).padStart(6)}  ${timeText(at.wallMs)}  ${(router ?? '-').padEnd(12)}  ${oneLine(describe(kind, router, body))}${late ? '  (recorded late)' : ''}`
 }
 
-function describe(kind: string, body: Record<string, unknown>): string {
+function describe(kind: string, router: string | undefined, body: Record<string, unknown>): string {
   const text = (key: string) => (typeof body[key] === 'string' ? body[key] : '')
   switch (kind) {
     case 'transition': {
@@ -76,7 +78,7 @@ function describe(kind: string, body: Record<string, unknown>): string {
       return `${sender(body)} said ${text('state')}${times(body)}${text('decision') === 'unmatched' ? `, of ${text('router')}, which is not known here` : ''}`
     case 'refusal':
       if (text('decision') === 'socket-made-anew') return `state-change socket made anew: ${text('reason')}`
-      return `${sender(body)} ${text('decision')}: ${text('reason')}${times(body)}`
+      return `${sender(body)}${attempt(router, body)} ${text('decision')}: ${text('reason')}${times(body)}`
     default:
       return `${kind} ${Object.entries(body)
         .map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
@@ -87,10 +89,19 @@ function describe(kind: string, body: Record<string, unknown>): string {
 /** Who spoke, of a claim or refusal. */
 function sender(body: Record<string, unknown>): string {
   const key = typeof body['key'] === 'string' ? ` with key ${body['key']}` : ''
-  return `uid ${String(body['uid'])}, pid ${String(body['pid'])}${key}`
+  const who = typeof body['uid'] === 'number' ? `uid ${String(body['uid'])}, pid ${String(body['pid'])}` : 'somebody'
+  return `${who}${key}`
 }
 
-const times = ({ count }: Record<string, unknown>): string => (count === 1 ? '' : ` (${String(count)} messages)`)
+/** What it wanted to say, as far as it was understood; the router where the record is not that router's own. */
+function attempt(router: string | undefined, body: Record<string, unknown>): string {
+  const of = typeof body['router'] === 'string' && body['router'] !== router ? ` of ${body['router']}` : ''
+  if (typeof body['state'] === 'string') return ` said ${body['state']}${of},`
+  return of === '' ? '' : ` spoke${of},`
+}
+
+const times = ({ count }: Record<string, unknown>): string =>
+  count === 1 ? '' : ` (${countText(Number(count), 'message')})`
 
 interface Since {
   readonly after: number | undefined

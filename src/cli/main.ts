@@ -35,6 +35,12 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
     .showSuggestionAfterError()
     .addHelpText('after', '\nExit status of `status`: 0 healthy, 1 degraded, 2 critical, 3 unknown.')
 
+  /** Loads a command that works in the agent's state directory. */
+  const inState = async (load: Promise<Run>): Promise<Run> => {
+    const [run, { withNamedState }] = await Promise.all([load, import('./named-config.ts')])
+    return async (globals, options, ...words) => run(globals, await withNamedState(program, globals, options), ...words)
+  }
+
   const command = (name: string, what: string, load: () => Promise<Run>, parent = program): Command =>
     parent
       .command(name)
@@ -88,10 +94,8 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
     'check this host: kernel, capabilities, keepalived, clock',
     async () => (await import('./doctor.ts')).doctor,
   ).option('--security', 'list the settings that weaken this host instead', false)
-  command(
-    'notify <router>',
-    'tell the agent’s state-change socket what a router has become',
-    async () => (await import('./notify.ts')).notify,
+  command('notify <router>', 'tell the agent’s state-change socket what a router has become', () =>
+    inState(import('./notify.ts').then(({ notify }) => notify)),
   )
     .addArgument(
       // For help and completion; keepalived's words are taken as well.
@@ -99,16 +103,20 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
         .choices(['primary', 'backup', 'fault', 'unknown'])
         .argParser((word: string) => word),
     )
-    .option('--state <dir>', 'the agent’s state directory (default: /var/lib/keepward)')
+    .option(
+      '--state <dir>',
+      'the agent’s state directory (default: that of the file named with -c, else /var/lib/keepward)',
+    )
     .option('--key-file <file>', 'the key that signs (default: the router’s, in the state directory)')
     .option('--key-id <id>', 'the name of that key (default: the router’s id)')
     .option('--interval <seconds>', 'how often this sender says it again')
     .option('--deadline <seconds>', 'how long to try, at most 55 (default: 30)')
-  command(
-    'notify-key <router>',
-    'print the key with which a sender that is not root speaks for one router',
-    async () => (await import('./notify.ts')).notifyKey,
-  ).option('--state <dir>', 'the agent’s state directory (default: /var/lib/keepward)')
+  command('notify-key <router>', 'print the key with which a sender that is not root speaks for one router', () =>
+    inState(import('./notify.ts').then(({ notifyKey }) => notifyKey)),
+  ).option(
+    '--state <dir>',
+    'the agent’s state directory (default: that of the file named with -c, else /var/lib/keepward)',
+  )
   command('completion', 'print shell completion for bash, zsh or fish', async () => {
     const { completion } = await import('./completion.ts')
     return (_globals, _options, shell = '') => Promise.resolve(completion(program, shell))

@@ -89,7 +89,11 @@ test.each([
   },
   { words: ['r1', 'backup', '--key-file', file('none')], ends: 4, says: `There is no key file ${file('none')} (name` },
   { words: ['r1', 'backup', '--key-file', file('empty')], ends: 4, says: 'Cannot read the key file' },
-  { words: ['r1', 'backup', '--key-file', file('broken')], ends: 4, says: 'The key is not 64 hexadecimal digits' },
+  {
+    words: ['r1', 'backup', '--key-file', file('broken')],
+    ends: 4,
+    says: `Cannot use the key file ${file('broken')}: The key is not 64 hexadecimal digits`,
+  },
   { words: ['r1', 'odd', ...at()], ends: 64, says: 'The state is "odd", must be primary, backup, fault or unknown' },
   { words: ['r/1', 'backup', ...at()], ends: 64, says: '"r/1" is no router id' },
   { words: ['r1', 'backup', ...at(), '--key-id', ''], ends: 64, says: '"" is no key id' },
@@ -110,6 +114,29 @@ test.each([
   heard.length = 0
   expect(await keepward('notify', ...words)).toEqual([ends, expect.stringContaining(says)])
   expect(heard).toEqual([])
+})
+
+test.each([
+  { what: 'the state directory of the file', words: ['-c', file('agent.yaml')], ends: 0 },
+  { what: '--state before the file', words: ['--config', file('agent.yaml'), ...at(file('empty'))], ends: 4 },
+  { what: 'the file, also where it is none', words: [`--config=${file('none.yaml')}`], ends: 4 },
+])('keepward notify takes $what', async ({ words, ends }) => {
+  heard.length = 0
+  writeFileSync(file('agent.yaml'), `version: 1\npaths: { state: ${state} }\nrouters: [broken\n`)
+  const [status, said] = await keepward('notify', 'r1', 'primary', ...words)
+  expect([status, heard.length]).toEqual([ends, ends === 0 ? 1 : 0])
+  if (ends !== 0) expect(said).toMatch(/none\.yaml does not exist|There is no key file \S*\/empty\//)
+})
+
+test('keepward notify-key takes the state directory of the file that -c names', async () => {
+  writeFileSync(file('agent.yaml'), `version: 1\npaths: { state: ${state} }\nrouters: []\n`)
+  const wanted = await keepward('notify-key', 'r1', ...at())
+  expect(await keepward('-c', file('agent.yaml'), 'notify-key', 'r1')).toEqual(wanted)
+  expect(wanted).toEqual([0, expect.stringMatching(/^[0-9a-f]{64}\n$/)])
+})
+
+test('keepward notify says nothing of what a broken key file holds', async () => {
+  expect((await keepward('notify', 'r1', 'backup', '--key-file', file('broken')))[1]).not.toContain('secret')
 })
 
 test('keepward notify names its key and its interval', async () => {

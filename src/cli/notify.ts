@@ -4,10 +4,10 @@ import { parseArgs } from 'node:util'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import type { Role } from '../router/role.ts'
 import { parseRouterId } from '../router/spec.ts'
+import { keyOfFile } from '../statechange/key-file.ts'
 import { masterKeyName, routerKey } from '../statechange/keys.ts'
 import { wireStates } from '../statechange/message.ts'
 import { maxDeadlineMs, notify as send, type Notice, type Outcome } from '../statechange/notify.ts'
-import { readKey } from '../statechange/signature.ts'
 import { ExitStatus } from './exit-status.ts'
 import { failedWith } from './failure.ts'
 import type { Globals } from './globals.ts'
@@ -126,7 +126,7 @@ function keyIn(path: string): Buffer {
       throw new KeepwardError('file-failed', `Cannot read the key file ${path}`, { cause })
     throw new KeepwardError('file-failed', `There is no key file ${path}`, { hint: 'name one with --key-file' })
   }
-  return readKey(text)
+  return keyOfFile(path, text)
 }
 
 /** Undefined for what only the general program can answer. */
@@ -136,6 +136,8 @@ function readWords(args: readonly string[]): [Globals, NotifyOptions, ...string[
     const [command, ...words] = positionals
     if (command !== 'notify' || words.length !== 2) return undefined
     const { config = '', socket, json = false, state, interval, deadline } = values
+    // What a config file says takes longer to read than all the rest.
+    if (config !== '' && state === undefined) return undefined
     const options = { state, keyFile: values['key-file'], keyId: values['key-id'], interval, deadline }
     return [{ config, socket, json }, options, ...words]
   } catch {

@@ -1,7 +1,9 @@
 import type { PlanAnswer, RouterPlan } from '../agent/api.ts'
+import { countText } from '../base/count.ts'
 import { call } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
+import { sectionsText } from './sections.ts'
 import { paint, stateText } from '../text/table.ts'
 
 /** `keepward plan`: what applying the config file would do; nothing is done. */
@@ -11,13 +13,19 @@ export async function showPlan(globals: Globals): Promise<number> {
   return ExitStatus.ok
 }
 
-/** The plan as a diff: `+` comes, `-` goes, `~` changes; a step that can move a role is named so. */
-export function renderPlan({ routers }: PlanAnswer): string {
-  if (routers.length === 0) return 'Nothing to do: what runs is what the config file wants.'
+/**
+ * The plan as a diff: `+` comes, `-` goes, `~` changes; a step that can move a role is named so. Sections beside the routers are
+ * named below.
+ */
+export function renderPlan({ routers, ...sections }: PlanAnswer): string {
+  const rest = sectionsText(sections)
+  if (routers.length === 0) {
+    return rest === '' ? 'Nothing to do: what runs is what the config file wants.' : `No router changes. ${rest}`
+  }
   const steps = routers.flatMap((router) => [...router.steps, ...router.waiting])
   const moving = steps.filter((step) => step.movesRole).length
-  const summary = `${String(routers.length)} routers, ${String(steps.length)} steps, ${String(moving)} of them can move a role.`
-  return [...routers.map(renderRouter), summary].join('\n\n')
+  const summary = `${countText(routers.length, 'router')}, ${countText(steps.length, 'step')}, ${String(moving)} of them can move a role.`
+  return [...routers.map(renderRouter), [summary, rest].join(' ').trimEnd()].join('\n\n')
 }
 
 function renderRouter({ router, change, config, steps, waiting }: RouterPlan): string {

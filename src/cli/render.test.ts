@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { plainTerminal } from '../../test/support/terminal.ts'
 import type { AgentStatus, ConditionView, EventView, PlanAnswer, RouterStatus } from '../agent/api.ts'
+import { renderApplied } from './apply.ts'
 import { renderEvent } from './events.ts'
 import { renderExplanation } from './explain.ts'
 import { renderPlan } from './plan.ts'
@@ -105,9 +106,25 @@ describe('renderStatus()', () => {
     ])
   })
 
-  test('lists what others claim of routers that are not known here apart from what is seen', () => {
-    const claim = { router: 'r9', state: 'primary', uid: 0, pid: 812, atMs: noon, ageMs: 4000, stale: false } as const
-    const stale = { ...claim, router: 'router-10', state: 'backup', ageMs: 400_000, stale: true } as const
+  test('indents the further lines of a condition', () => {
+    const text = 'agent.yaml:3:7 vrid: is 300\nagent.yaml:9:3 priority: is 0\n'
+    const refused = { ...stalled, code: 'config-not-applied', severity: 'warning', text, hint: 'correct it' } as const
+    expect(
+      renderStatus(agentStatus({ conditions: [refused] }))
+        .split('\n')
+        .slice(2),
+    ).toEqual([
+      '',
+      '▲ config-not-applied agent: agent.yaml:3:7 vrid: is 300',
+      '    agent.yaml:9:3 priority: is 0',
+      '    correct it',
+    ])
+  })
+
+  test('lists what others claim of routers that are not seen here apart from what is seen', () => {
+    const by = { uid: 0, pid: 812, atMs: noon }
+    const claim = { ...by, router: 'r9', state: 'primary', ageMs: 4000, stale: false, known: false } as const
+    const stale = { ...claim, router: 'router-10', state: 'backup', ageMs: 400_000, stale: true, known: true } as const
     expect(
       renderStatus(agentStatus({ routers: [router()], claims: [claim, stale] }))
         .split('\n')
@@ -115,10 +132,15 @@ describe('renderStatus()', () => {
     ).toEqual([
       'r1      ● primary  2026-11-20 11:54:50.000  5m10s  0.4s ago  7',
       '',
-      'NOT KNOWN HERE  CLAIMED           SAID       BY',
-      'r9              ? primary         4.0s ago   uid 0, pid 812',
-      'router-10       ? backup (stale)  6m40s ago  uid 0, pid 812',
+      'NOT SEEN HERE  CLAIMED           SAID       BY              WHY',
+      'r9             ? primary         4.0s ago   uid 0, pid 812  not in the config',
+      'router-10      ? backup (stale)  6m40s ago  uid 0, pid 812  its kernel state cannot be seen',
     ])
+  })
+
+  test('says how many records were lost', () => {
+    const journal = { state: 'ok', durableSeq: 1, pending: 0, lost: 3, retainedFromSeq: 1, sizeBytes: 4096 } as const
+    expect(renderStatus(agentStatus({ journal })).split('\n')[0]).toMatch(/ journal ok, 1 record, 3 lost$/)
   })
 
   test('says so when there are no routers', () => {
@@ -127,10 +149,33 @@ describe('renderStatus()', () => {
 })
 
 describe('renderPlan()', () => {
-  const plan = (routers: PlanAnswer['routers']): string => renderPlan({ configDigest: 'd', routers, movesRole: false })
+  const plan = (routers: PlanAnswer['routers'], change: Partial<PlanAnswer> = {}): string =>
+    renderPlan({ configDigest: 'd', routers, movesRole: false, sections: [], restartFor: [], ...change })
 
   test('says so when there is nothing to do', () => {
     expect(plan([])).toBe('Nothing to do: what runs is what the config file wants.')
+  })
+
+  test('names sections of the config in the words of apply', () => {
+    const change = { sections: ['reconcile'], restartFor: ['stateChange', 'logging'] }
+    const words = 'Taken over at once: reconcile. Restart the agent for stateChange, logging; routers run on.'
+    expect(plan([], change)).toBe(`No router changes. ${words}`)
+    const one = {
+      router: 'r1',
+      change: 'none',
+      config: [],
+      steps: [{ text: 'x', movesRole: false }],
+      waiting: [],
+    } as const
+    const routers = [{ ...one, config: [], steps: [...one.steps], waiting: [] }]
+    expect(plan(routers, change).split('\n').at(-1)).toBe(`1 router, 1 step, 0 of them can move a role. ${words}`)
+    const applied = { configDigest: 'd', added: 0, changed: 1, removed: 0 }
+    expect(renderApplied({ ...applied, ...change })).toBe(
+      `Applied: 0 added, 1 changed, 0 removed. ${words} \`keepward status\` shows how far it is.`,
+    )
+    expect(renderApplied({ ...applied, sections: [], restartFor: [] })).toBe(
+      'Applied: 0 added, 1 changed, 0 removed. `keepward status` shows how far it is.',
+    )
   })
 
   test('is a diff that names each step that can move a role', () => {
@@ -194,6 +239,46 @@ describe('renderEvent()', () => {
   test('tells a condition', () => {
     const body = { code: 'config-refused', change: 'raised', text: 'line 3' }
     expect(renderEvent(record({ kind: 'condition', body }))).toBe(`${prefix}config-refused raised: line 3`)
+  })
+
+  const refusal = {
+    decision: 'refused',
+    reason: 'sender-refused',
+    router: 'r2',
+    state: 'primary',
+    uid: 1000,
+    gid: 1000,
+    pid: 99,
+    key: null,
+    controlGroup: '/',
+    count: 3,
+  }
+
+  test.each([
+    ['r1', { router: 'r1' }, 'uid 1000, pid 99 said primary, refused: sender-refused (3 messages)'],
+    ['-', {}, 'uid 1000, pid 99 said primary of r2, refused: sender-refused (3 messages)'],
+    [
+      '-',
+      { state: null, key: 'fleet' },
+      'uid 1000, pid 99 with key fleet spoke of r2, refused: sender-refused (3 messages)',
+    ],
+    [
+      '-',
+      { decision: 'limited', reason: 'user-rate', count: 1 },
+      'uid 1000, pid 99 said primary of r2, limited: user-rate',
+    ],
+    ['-', { router: null, state: null, uid: null, pid: null, count: 1 }, 'somebody refused: sender-refused'],
+  ])('tells a refusal in the column of %s of %j as %s', (column, change, says) => {
+    const one = record({ kind: 'refusal', body: { ...refusal, ...change } })
+    if (column === '-') delete one.router
+    expect(renderEvent(one)).toBe(`    41  2026-11-20 12:00:00.000  ${column.padEnd(12)}  ${says}`)
+  })
+
+  test.each([
+    ['config', { change: 'refused', text: 'a.yaml:3:7 is 300\na.yaml:9:3 is 0' }],
+    ['condition', { code: 'config-not-applied', change: 'raised', text: 'a.yaml:3:7 is 300\r\n  a.yaml:9:3 is 0\n' }],
+  ])('keeps a %s record of several lines on one', (kind, body) => {
+    expect(renderEvent(record({ kind, body }))).toMatch(/a\.yaml:3:7 is 300; a\.yaml:9:3 is 0$/)
   })
 
   test('tells what it does not know by its fields, and an agent record without a router', () => {

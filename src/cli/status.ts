@@ -1,8 +1,10 @@
 import type { AgentStatus } from '../agent/api.ts'
+import { ageText } from '../base/age.ts'
+import { countText } from '../base/count.ts'
 import { call } from './client.ts'
 import { ExitStatus, statusOf } from './exit-status.ts'
 import type { Globals } from './globals.ts'
-import { ageText, claimText, conditionText, healthText, roleText, table, timeText } from '../text/table.ts'
+import { claimText, conditionLines, conditionText, healthText, roleText, table, timeText } from '../text/table.ts'
 import { describeError } from '../base/error.ts'
 
 /** `keepward status`: exit status 0 healthy, 1 degraded, 2 critical, 3 unknown. */
@@ -20,7 +22,7 @@ export async function status(globals: Globals): Promise<number> {
 
 /** The status as text, each state with since when and as of when. */
 export function renderStatus({ agent, asOfMs, health, journal, routers, claims, conditions }: AgentStatus): string {
-  const head = `agent ${agent.id}  ${healthText(health)}  as of ${timeText(asOfMs)}  journal ${journal.state}, ${String(journal.durableSeq)} records`
+  const head = `agent ${agent.id}  ${healthText(health)}  as of ${timeText(asOfMs)}  journal ${journal.state}, ${countText(journal.durableSeq, 'record')}${journal.lost === 0 ? '' : `, ${String(journal.lost)} lost`}`
   const rows = routers.map((router) => [
     router.id,
     roleText(router.role, router.stale),
@@ -36,18 +38,19 @@ export function renderStatus({ agent, asOfMs, health, journal, routers, claims, 
     ...conditions.map((one) => ({ one, where: 'agent' })),
     ...routers.flatMap((router) => router.conditions.map((one) => ({ one, where: router.id }))),
   ]
-  const details = raised.map(({ one, where }) => `${conditionText(one)} ${where}: ${one.text}\n    ${one.hint}`)
+  const details = raised.map(({ one, where }) => conditionLines(one, where))
   return [head, listing, ...renderClaims(claims), ...(details.length === 0 ? [] : ['', ...details])].join('\n')
 }
 
-/** Routers that this agent does not know, by the word of others alone. */
+/** Routers that this agent does not know or cannot see, by the word of others alone. */
 function renderClaims(claims: AgentStatus['claims']): string[] {
   if (claims.length === 0) return []
-  const rows = claims.map(({ router, state, stale, ageMs, uid, pid }) => [
+  const rows = claims.map(({ router, state, stale, ageMs, uid, pid, known }) => [
     router,
     claimText(state, stale),
     `${ageText(ageMs)} ago`,
     `uid ${String(uid)}, pid ${String(pid)}`,
+    known ? 'its kernel state cannot be seen' : 'not in the config',
   ])
-  return ['', table(['NOT KNOWN HERE', 'CLAIMED', 'SAID', 'BY'], rows)]
+  return ['', table(['NOT SEEN HERE', 'CLAIMED', 'SAID', 'BY', 'WHY'], rows)]
 }

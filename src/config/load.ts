@@ -13,16 +13,23 @@ import { checkStateChange } from './state-change-rules.ts'
 import { readSource, type Source } from './source.ts'
 
 /**
- * The config in `text`, checked and complete. `hostname` is the host identity where the file names none.
+ * The config in `text`, checked and complete. `hostname` is the host identity where the file names none; `known` is what is
+ * known to be wrong already.
  * Throws one {@link ConfigError} (code `config-invalid`) with every problem there is.
  */
-export function loadConfig(text: string, fileName: string, hostname: string): AgentConfig {
+export function loadConfig(
+  text: string,
+  fileName: string,
+  hostname: string,
+  known: readonly Finding[] = [],
+): AgentConfig {
   const source = readSource(text)
   const parsed = configSchema.safeParse(source.value)
   const findings = [
     ...(parsed.success ? [] : judgeValues(source)),
     ...judgeIdentity(source, hostname),
     ...judgeWhole(source),
+    ...known,
   ]
   const problems = [...source.faults, ...source.refusals, ...findings.map((finding) => source.locate(finding))]
   if (problems.length > 0 || !parsed.success) throw new ConfigError(fileName, inFileOrder(problems))

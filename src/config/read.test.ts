@@ -31,6 +31,25 @@ test('readConfig() names the whole path when the config is invalid', async () =>
   })
 })
 
+test('readConfig() names accounts that the host does not have, beside all other problems', async () => {
+  const stateChange =
+    'stateChange: { socketGroup: kw-none, senders: [{ user: kw-none }, { user: root }, { group: kw-none }] }'
+  const path = file('accounts.yaml', `version: 1\n${stateChange}\nrouters: 1\n`)
+  const find = (_database: string, name: string) => Promise.resolve(name === 'root' ? 0 : undefined)
+  await expect(readConfig(path, 'host-a', find)).rejects.toMatchObject({
+    code: 'config-invalid',
+    problems: [
+      { line: 2, path: 'stateChange.socketGroup', message: 'is "kw-none", must be a group that this host has' },
+      { line: 2, path: 'stateChange.senders[0].user', message: 'is "kw-none", must be a user that this host has' },
+      { line: 2, path: 'stateChange.senders[2].group', message: 'is "kw-none", must be a group that this host has' },
+      { line: 3, path: 'routers' },
+    ],
+  })
+  await expect(readConfig(path, 'host-a', () => Promise.resolve(7))).rejects.toMatchObject({
+    problems: [{ path: 'routers' }],
+  })
+})
+
 test.each([
   ['is relative', () => 'agent.yaml', 'is a relative path, must be an absolute one'],
   ['does not exist', () => join(directory, 'none.yaml'), 'does not exist'],

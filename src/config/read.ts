@@ -4,6 +4,7 @@ import { isAbsolute } from 'node:path'
 import { promisify } from 'node:util'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { openRootFile } from '../linux/root-file.ts'
+import { missingAccounts, type FindAccount } from './account-rules.ts'
 import type { AgentConfig } from './agent-config.ts'
 import { configHash, loadConfig } from './load.ts'
 import { valueAt } from './schema-findings.ts'
@@ -18,22 +19,30 @@ export interface LoadedConfig {
 
 /**
  * Read and load the config file at an absolute path for a person, whoever owns it. Throws `config-unreadable` when there is
- * no such text to read, and `config-invalid` with every problem when there is.
+ * no such text to read, and `config-invalid` with every problem when there is; with `find`, an account that the host does not
+ * have is one.
  */
-export async function readConfig(path: string, hostname: string): Promise<LoadedConfig> {
+export async function readConfig(path: string, hostname: string, find?: FindAccount): Promise<LoadedConfig> {
   const bytes = await readPlain(path, maxConfigBytes)
-  return { config: loadConfig(decode(path, bytes), path, hostname), hash: configHash(bytes) }
+  const text = decode(path, bytes)
+  const missing = find === undefined ? [] : await missingAccounts(readSource(text).value, find)
+  return { config: loadConfig(text, path, hostname, missing), hash: configHash(bytes) }
 }
 
 /**
  * Where the config file puts the control socket's directory. Nothing else of the file is judged: with a config that has an error
  * the agent that runs must still be reachable. Throws `config-unreadable`.
  */
-export async function readRunPath(path: string): Promise<string> {
+export const readRunPath = (path: string): Promise<string> => readPathSetting(path, 'run')
+
+/** As {@link readRunPath}, of the directory with the state-change socket and its key. */
+export const readStatePath = (path: string): Promise<string> => readPathSetting(path, 'state')
+
+async function readPathSetting(path: string, name: 'run' | 'state'): Promise<string> {
   const { value } = readSource(decode(path, await readPlain(path, maxConfigBytes)))
-  const { run } = pathsSchema.unwrap().shape
-  const found = run.safeParse(valueAt(value, ['paths', 'run']))
-  return found.success ? found.data : run.parse(undefined)
+  const schema = pathsSchema.unwrap().shape[name]
+  const found = schema.safeParse(valueAt(value, ['paths', name]))
+  return found.success ? found.data : schema.parse(undefined)
 }
 
 /** A file that root alone can have written. Throws `config-unsafe` or `config-unreadable`, with ENOENT as its cause when it is absent. */

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
+import { countText } from '../base/count.ts'
 import { KeepwardError } from '../base/error.ts'
 import { run } from '../linux/run.ts'
 import { ok, unknown, warning, failed, type Answer, type Check } from './check.ts'
@@ -29,7 +30,7 @@ export function judgeOpenFiles(limits: string, routers: number): Answer {
   if (text === undefined) return unknown('/proc/self/limits does not say', 'mount /proc')
   const limit = text === 'unlimited' ? Number.POSITIVE_INFINITY : Number(text)
   const needed = 64 + 3 * routers
-  const found = `${text}, ${plural(routers)} here`
+  const found = `${text}, ${countText(routers, 'router')} here`
   if (limit >= needed) return ok(found)
   return failed(found, `allow ${String(needed)} or more: LimitNOFILE= of the service, or ulimit -Hn`)
 }
@@ -40,7 +41,7 @@ function processes(routers: number): Answer {
     (key) => Number(readFileSync(`/proc/sys/${key}`, 'utf8')),
   )
   const room = Math.min(pidMax ?? 0, threadsMax ?? 0)
-  const found = `${String(room)}, and ${String(namespacesMax)} namespaces; ${plural(routers)} here`
+  const found = `${String(room)}, and ${String(namespacesMax)} namespaces; ${countText(routers, 'router')} here`
   if (room >= 64 + 2 * routers && (namespacesMax ?? 0) > routers) return ok(found)
   return failed(found, 'raise kernel.pid_max, kernel.threads-max and user.max_net_namespaces (sysctl)')
 }
@@ -72,5 +73,3 @@ async function answerOf(argv: readonly string[]): Promise<string | undefined> {
     throw error
   }
 }
-
-const plural = (routers: number): string => (routers === 1 ? '1 router' : `${String(routers)} routers`)

@@ -1,8 +1,7 @@
-import { hostname } from 'node:os'
 import { describeError, errnoOf } from '../base/error.ts'
 import type { AgentConfig } from '../config/agent-config.ts'
 import { loadConfig } from '../config/load.ts'
-import { readConfig } from '../config/read.ts'
+import { readConfigForHost } from './host-config.ts'
 import type { ScratchOutcome } from './scratch.ts'
 
 /** The host as far as the checks need to know of it. */
@@ -26,7 +25,7 @@ export interface ConfigFound {
 /** Reads the config file at an absolute path; that it is absent or broken is an answer, not an error. */
 export async function findConfig(file: string): Promise<ConfigFound> {
   try {
-    const { config, hash } = await readConfig(file, hostname())
+    const { config, hash } = await readConfigForHost(file)
     return { file, state: { kind: 'loaded', hash }, settings: config }
   } catch (error) {
     const settings = loadConfig('version: 1\nrouters: []\n', 'defaults', 'localhost')

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { dirname } from 'node:path'
+import { countText } from '../base/count.ts'
 import { KeepwardError } from '../base/error.ts'
 import { readTrustedConfig } from '../config/trusted.ts'
 import { weakeningsOf } from '../config/weakening.ts'
@@ -49,7 +50,7 @@ export function inForceFinding({ file, state }: ConfigFound, running: string | u
 function valid({ config: { file, state, settings } }: Subject): Answer {
   switch (state.kind) {
     case 'loaded':
-      return ok(`${file} is valid: ${String(settings.routers.length)} routers`)
+      return ok(`${file} is valid: ${countText(settings.routers.length, 'router')}`)
     case 'absent':
       return ok(`there is no ${file} yet; defaults are used`)
     case 'hidden':

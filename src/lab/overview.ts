@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import type { AgentStatus, RouterStatus } from '../agent/api.ts'
-import { ageText, paint, roleText, stateText, table, timeText } from '../text/table.ts'
+import { ageText } from '../base/age.ts'
+import { paint, roleText, stateText, table, timeText } from '../text/table.ts'
 import type { Lab } from './lab.ts'
 
 /** Asks the agent behind a control socket; undefined when it does not answer. */

@@ -14,7 +14,7 @@ import {
 import { type FileHandle, lstat, open, rename, unlink } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
 import { errnoOf } from '../base/error.ts'
-import { demandFile, isOurs, modeOf, octal, unsafe } from './safe-error.ts'
+import { demandFile, demandOneName, isOurs, modeOf, octal, unsafe } from './safe-error.ts'
 
 /** What is done in a directory that {@link SafeDir} holds; `directory` is its path by descriptor, names are checked. */
 export interface FileCalls {
@@ -45,11 +45,13 @@ export const durableCalls: FileCalls = {
       const file = await open(path, readFlags).catch(unlessAbsent)
       if (file === undefined) return undefined
       try {
-        const named = await lstat(path).catch(unlessAbsent)
         const opened = await file.stat()
-        if (isGone(opened, tries)) continue
+        const named = await lstat(path).catch(unlessAbsent)
+        if (named?.ino !== opened.ino && isGone(await file.stat(), tries)) continue
         const bytes = bufferFor(opened, named, says, maxBytes)
-        return checkedPart(bytes, (await file.read(bytes, 0, bytes.length, 0)).bytesRead, says)
+        const part = checkedPart(bytes, (await file.read(bytes, 0, bytes.length, 0)).bytesRead, says)
+        demandStill(await file.stat(), await lstat(path).catch(unlessAbsent), says)
+        return part
       } finally {
         await file.close()
       }
@@ -88,11 +90,13 @@ export const volatileCalls: FileCalls = {
         const fd = unlessMissing(() => openSync(path, readFlags))
         if (fd === undefined) return undefined
         try {
-          const named = lstatSync(path, { throwIfNoEntry: false })
           const opened = fstatSync(fd)
-          if (isGone(opened, tries)) continue
+          const named = lstatSync(path, { throwIfNoEntry: false })
+          if (named?.ino !== opened.ino && isGone(fstatSync(fd), tries)) continue
           const bytes = bufferFor(opened, named, says, maxBytes)
-          return checkedPart(bytes, readSync(fd, bytes, 0, bytes.length, 0), says)
+          const part = checkedPart(bytes, readSync(fd, bytes, 0, bytes.length, 0), says)
+          demandStill(fstatSync(fd), lstatSync(path, { throwIfNoEntry: false }), says)
+          return part
         } finally {
           closeSync(fd)
         }
@@ -143,7 +147,7 @@ function demandMade(stats: Stats, name: string, mode: number): void {
   throw unsafe(`The new ${name} belongs to uid ${stats.uid} with mode ${octal(stats)}, not to us with the mode wanted`)
 }
 
-/** It was removed or replaced just after it was opened, as keepalived does with its pid files: the name is looked up again. Asked behind the name. */
+/** It was removed or replaced just after it was opened, as keepalived does with its pid files: the name is looked up again. */
 const isGone = (opened: Stats, tries: number): boolean => opened.nlink === 0 && tries < maxTries
 const maxTries = 5
 
@@ -152,6 +156,14 @@ function bufferFor(opened: Stats, named: Stats | undefined, path: string, maxByt
   demandFile(opened, named, path)
   if (opened.size > maxBytes) throw unsafe(`${path} is ${opened.size} bytes, at most ${maxBytes} are read`)
   return Buffer.alloc(opened.size + 1)
+}
+
+/**
+ * After it was read: for a moment within unlink(2) the name is still there and the count of names is one less already, so that what held
+ * before must hold again. A file that has no name left is nobody else's.
+ */
+function demandStill(opened: Stats, named: Stats | undefined, path: string): void {
+  if (opened.nlink > 0) demandOneName(opened, named, path)
 }
 
 function checkedPart(bytes: Buffer, bytesRead: number, path: string): Buffer {

@@ -1,8 +1,9 @@
 import { formatPrefix } from '../base/address.ts'
+import { ageText } from '../base/age.ts'
 import type { Instant } from '../base/instant.ts'
 import type { ConditionCode } from './condition.ts'
 import { lastSaid } from './decide.ts'
-import { seconds, settleMs } from './duration.ts'
+import { settleMs } from './duration.ts'
 import { judgeNotifier } from './notifier.ts'
 import type { Router } from './router.ts'
 import type { RouterSpec, VirtualAddress } from './spec.ts'
@@ -81,7 +82,7 @@ function stalled({ process, answer }: Router, now: Instant): string | undefined 
   if (process.kind !== 'running') return undefined
   if (process.stopped) return `keepalived ${String(process.pid)} is stopped (state T)`
   if (answer.kind !== 'silent' || process.childPid === undefined) return undefined
-  return `keepalived ${String(process.pid)} has not answered for ${seconds(now.monoMs - answer.since.monoMs)}: ${answer.why}`
+  return `keepalived ${String(process.pid)} has not answered for ${ageText(now.monoMs - answer.since.monoMs)}: ${answer.why}`
 }
 
 function tied({ process }: Router): string | undefined {
@@ -94,10 +95,10 @@ function evidenceMissing({ kernel, process, settings, work, lookFailure }: Route
   if (kernel.kind === 'absent')
     return work.kind === 'performing' || settings.kind === 'unseen' ? undefined : kernel.reason
   if (kernel.kind === 'present' && now.monoMs - kernel.asOf.monoMs > evidenceMaxAgeMs) {
-    return `the kernel was last asked ${seconds(now.monoMs - kernel.asOf.monoMs)} ago`
+    return `the kernel was last asked ${ageText(now.monoMs - kernel.asOf.monoMs)} ago`
   }
   if (process.kind === 'running' && now.monoMs - process.asOf.monoMs > evidenceMaxAgeMs) {
-    return `keepalived was last looked at ${seconds(now.monoMs - process.asOf.monoMs)} ago`
+    return `keepalived was last looked at ${ageText(now.monoMs - process.asOf.monoMs)} ago`
   }
   return undefined
 }

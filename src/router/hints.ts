@@ -22,7 +22,7 @@ export function hints(before: Router, after: Router, event: RouterEvent, now: In
     case 'recheck':
       return [
         settingsAreOld(after, now) ? inspect : { type: 'inspect', depth: 'processes' },
-        ...askIf(answerIsOld(after, now)),
+        ...askIf(answerIsOld(after, now) || (runs(after) && mustCheckNotifier(after, now))),
       ]
     case 'notified':
       return event.says === 'stopped' ? [inspect] : askIf(runs(after))

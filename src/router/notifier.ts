@@ -1,5 +1,6 @@
+import { ageText } from '../base/age.ts'
 import type { Instant } from '../base/instant.ts'
-import { seconds, settleMs } from './duration.ts'
+import { settleMs } from './duration.ts'
 import type { Role, RoleHeld } from './role.ts'
 import type { Router } from './router.ts'
 
@@ -17,8 +18,17 @@ export interface NotifierClaim {
 export interface Notifier {
   /** Its last word. */
   readonly claim: NotifierClaim
+  /** When it was heard, of a word that was said before we knew the router, such as before the agent's start. */
+  readonly heardLateAt: Instant | undefined
   /** When the first claim came that contradicts the role, of those that still do. */
   readonly disputedSince: Instant | undefined
+}
+
+/** Without a word for so many of its intervals, or of `intervalMs` where it names none, a claim is stale. */
+const staleAfterIntervals = 3
+
+export function isStale(claim: NotifierClaim, intervalMs: number, now: Instant): boolean {
+  return now.monoMs - claim.at.monoMs > staleAfterIntervals * (claim.intervalMs ?? intervalMs)
 }
 
 /** Neutron's monitors look up to a second after the change, and then need some time to say so. */
@@ -35,22 +45,24 @@ export interface Judgement {
 export function withDispute(router: Router): Router {
   const { notifier } = router
   if (notifier === undefined) return router
-  const disputedSince = contradicts(router) ? (notifier.disputedSince ?? notifier.claim.at) : undefined
+  const { claim, heardLateAt } = notifier
+  const disputedSince = contradicts(router) ? (notifier.disputedSince ?? heardLateAt ?? claim.at) : undefined
   return disputedSince === notifier.disputedSince ? router : { ...router, notifier: { ...notifier, disputedSince } }
 }
 
 /**
  * Compare the notifier's last word with the role. A word said well after the role was taken contradicts it; an older one
- * speaks of the role before, and then a message is owed.
+ * speaks of the role before, and then a message is owed. One that was heard late has the same time as any other to be taken
+ * back, counted from then.
  */
 export function judgeNotifier(router: Router, now: Instant): Judgement {
   const difference = differenceOf(router)
   if (difference === undefined) return {}
   const { notifier, held, turned } = difference
   const { state, at, uid, pid } = notifier.claim
-  const said = `notifier said ${state} ${seconds(now.monoMs - at.monoMs)} ago (uid ${String(uid)}, pid ${String(pid)})`
+  const said = `notifier said ${state} ${ageText(now.monoMs - at.monoMs)} ago (uid ${String(uid)}, pid ${String(pid)})`
   const witness = held.role === 'fault' ? 'keepalived' : 'kernel'
-  const shown = `${witness} says ${held.role} since ${seconds(now.monoMs - held.since.monoMs)}`
+  const shown = `${witness} says ${held.role} since ${ageText(now.monoMs - held.since.monoMs)}`
   if (notifier.disputedSince !== undefined) {
     const settledMs = notifier.disputedSince.monoMs + settleMs
     if (now.monoMs < settledMs) return { lookAgainInMs: settledMs - now.monoMs }
@@ -58,8 +70,9 @@ export function judgeNotifier(router: Router, now: Instant): Judgement {
   }
   // Not every notifier tells a fault from a backup: only a change from or to primary is owed.
   if (sameSide(state, held.role)) return {}
-  const waitMs = turned.monoMs + silentAfterMs - now.monoMs
-  return waitMs > 0 ? { lookAgainInMs: waitMs } : { silent: `${said} and nothing since, ${shown}` }
+  const waitMs = Math.max(turned.monoMs, notifier.heardLateAt?.monoMs ?? 0) + silentAfterMs - now.monoMs
+  if (waitMs > 0) return { lookAgainInMs: waitMs }
+  return mustCheckNotifier(router, now) ? {} : { silent: `${said} and nothing since, ${shown}` }
 }
 
 /** The notifier's last word fits the role; undefined where nothing can be judged. */
@@ -71,9 +84,10 @@ export function notifierAgrees({ notifier, role }: Router): boolean | undefined 
   return state === 'fault' ? role.held.role === 'fault' : sameSide(state, role.held.role)
 }
 
-/** The notifier contradicts the role, and nobody has looked since that has settled. */
+/** The notifier contradicts the role, or was heard late and differs, and nobody has looked since that has settled. */
 export function mustCheckNotifier(router: Router, now: Instant): boolean {
-  const since = router.notifier?.disputedSince
+  const { notifier } = router
+  const since = notifier?.disputedSince ?? (notifierAgrees(router) === false ? notifier?.heardLateAt : undefined)
   if (since === undefined) return false
   const settledMs = since.monoMs + settleMs
   return now.monoMs >= settledMs && lookedAtMs(router) < settledMs

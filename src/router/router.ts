@@ -9,6 +9,8 @@ import type { RouterId, RouterSpec } from './spec.ts'
 /** Everything that the core knows of one router on this host. A value: `step` makes the next one. */
 export interface Router {
   readonly id: RouterId
+  /** When this run of the agent took it up. */
+  readonly knownSince: Instant
   readonly wanted: RouterSpec | undefined
   readonly kernel: KernelEvidence
   /** The marker on its interface, and since when it is so. */
@@ -71,6 +73,7 @@ export interface Supervision {
 export function newRouter(id: RouterId, recorded: Recorded | undefined, now: Instant): Router {
   return {
     id,
+    knownSince: now,
     wanted: undefined,
     kernel: { kind: 'unseen' },
     marker: { present: false, since: now },

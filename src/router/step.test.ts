@@ -445,10 +445,50 @@ describe('step() of a claim', () => {
     expect([...woken.router.raised.keys()]).toEqual([])
     const { router } = feed(woken.router, ...looked(21_005, false))
     expect(router.raised.get('notifier-disagrees')?.text).toBe(
-      'notifier said primary 1.0 s ago (uid 0, pid 812), kernel says backup since 21.0 s',
+      'notifier said primary 1.0s ago (uid 0, pid 812), kernel says backup since 21s',
     )
     expect([...feed(router, [30_000, claimed(30_000, 'backup')]).router.raised.keys()]).toEqual([])
     expect([...feed(router, ...looked(30_000, true)).router.raised.keys()]).toEqual([])
+  })
+
+  it('step() takes a claim from before the agent’s start for disputed only when that has settled since it was heard', () => {
+    const known = (ms: number): Router => newRouter(id('r1'), { role: 'backup', since: at(1), sameBoot: true }, at(ms))
+    const late = (ms: number) => [ms, claimed(5000, 'primary')] as const
+    const start = (ms: number) => asBackup.map(([after, event]) => [ms + after, event] as const)
+    const heard = feed(
+      known(20_000),
+      ...start(20_000),
+      ...looked(20_010, false),
+      late(20_100),
+      ...looked(20_200, false),
+    )
+    expect([...heard.router.raised.keys()]).toEqual([])
+    const settled = feed(heard.router, ...looked(21_099, false), [21_100, { type: 'woken' }])
+    expect([...settled.router.raised.keys()]).toEqual([])
+    expect(settled.effects).toContainEqual({ type: 'ask-keepalived' })
+    expect([...feed(settled.router, ...looked(21_101, false)).router.raised.keys()]).toEqual(['notifier-disagrees'])
+  })
+
+  it('step() takes a claim from before the agent’s start for owed only after a look that is newer than its settling', () => {
+    const known = newRouter(id('r1'), { role: 'primary', since: at(8000), sameBoot: true }, at(20_000))
+    const started = feed(known, ...asBackup.map(([ms, event]) => [20_000 + ms, event] as const))
+    const heard = feed(started.router, ...looked(20_010, true), [20_100, claimed(5000, 'backup')])
+    const waited = feed(heard.router, ...looked(21_000, true), [23_099, { type: 'woken' }])
+    expect([...waited.router.raised.keys()]).toEqual([])
+    const unseen = feed(waited.router, [23_100, { type: 'woken' }])
+    expect([...unseen.router.raised.keys()]).toEqual([])
+    expect(unseen.effects).toContainEqual({ type: 'recheck-kernel' })
+    expect([...feed(unseen.router, ...looked(23_101, true)).router.raised.keys()]).toEqual(['notifier-silent'])
+    expect([...feed(unseen.router, [23_101, claimed(23_100, 'primary')]).router.raised.keys()]).toEqual([])
+  })
+
+  it('step() tells the age of a claim in the same form as every other age', () => {
+    const day = 86_400_000
+    const spoken = feed(fresh(), ...asBackup, [5000, claimed(5000, 'backup')])
+    const { router } = feed(spoken.router, ...looked(day, true), ...looked(day + 310_000, true))
+    expect(router.raised.get('notifier-silent')?.text).toBe(
+      'notifier said backup 1d00h ago (uid 0, pid 812) and nothing since, kernel says primary since 5m10s',
+    )
   })
 
   it('step() keeps notifier-disagrees while the same claim is repeated', () => {
@@ -464,7 +504,7 @@ describe('step() of a claim', () => {
     expect([...late.router.raised.keys()].filter((code) => code.startsWith('notifier'))).toEqual([])
     expect(late.effects.at(-1)).toEqual({ type: 'wake', afterMs: 1 })
     expect(feed(late.router, [12_000, { type: 'woken' }]).router.raised.get('notifier-silent')?.text).toBe(
-      'notifier said backup 2.8 s ago (uid 0, pid 812) and nothing since, kernel says primary since 3.0 s',
+      'notifier said backup 2.8s ago (uid 0, pid 812) and nothing since, kernel says primary since 3.0s',
     )
   })
 
@@ -518,7 +558,7 @@ describe('step() of a claim', () => {
       [8000, fault],
     )
     expect(router.raised.get('notifier-disagrees')?.text).toBe(
-      'notifier said primary 3.0 s ago (uid 0, pid 812), keepalived says fault since 7.9 s',
+      'notifier said primary 3.0s ago (uid 0, pid 812), keepalived says fault since 7.9s',
     )
   })
 

@@ -62,7 +62,7 @@ function absorb(router: Router, event: RouterEvent, now: Instant): Router {
     case 'answer':
       return absorbAnswer(router, event.evidence)
     case 'claimed':
-      return absorbClaim(router, event.claim)
+      return absorbClaim(router, event.claim, now)
     case 'performed':
       return absorbOutcome(router, event.operation, event.outcome, now)
     case 'notified':
@@ -119,10 +119,11 @@ function absorbAnswer(router: Router, evidence: Exclude<Router['answer'], { kind
 }
 
 /** One that was kept, or waited with others, comes late: the newest stays. */
-function absorbClaim(router: Router, claim: NotifierClaim): Router {
+function absorbClaim(router: Router, claim: NotifierClaim, now: Instant): Router {
   const known = router.notifier
   if (known !== undefined && known.claim.at.monoMs > claim.at.monoMs) return router
-  return { ...router, notifier: { claim, disputedSince: known?.disputedSince } }
+  const heardLateAt = claim.at.monoMs < router.knownSince.monoMs ? now : undefined
+  return { ...router, notifier: { claim, heardLateAt, disputedSince: known?.disputedSince } }
 }
 
 function absorbOutcome(router: Router, operation: RouterOperation, outcome: Outcome, now: Instant): Router {

@@ -1,6 +1,6 @@
 import { hkdfSync, randomBytes } from 'node:crypto'
 import type { SafeDir } from '../linux/safe-dir.ts'
-import { readKey } from './signature.ts'
+import { keyOfFile } from './key-file.ts'
 
 /** In the state directory: from this secret each router's own key is derived, so that keys cost nothing per router. */
 export const masterKeyName = 'state-change.key'
@@ -12,7 +12,8 @@ export function routerKey(master: Buffer, router: string): Buffer {
 
 /** The master secret, made at the first call (mode 0600). Throws `file-unsafe` or `file-failed`. */
 export async function openMasterKey(dir: SafeDir): Promise<Buffer> {
-  if ((await dir.list()).includes(masterKeyName)) return readKey(dir.readSecret(masterKeyName))
+  if ((await dir.list()).includes(masterKeyName))
+    return keyOfFile(dir.pathOf(masterKeyName), dir.readSecret(masterKeyName))
   const secret = randomBytes(32)
   await dir.write(masterKeyName, `${secret.toString('hex')}\n`)
   return secret

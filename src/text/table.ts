@@ -61,14 +61,16 @@ export function conditionText({ code, severity }: { readonly code: string; reado
   return stateText(severity === 'critical' ? 'bad' : 'warning', code)
 }
 
-/** Age for a person: `0.4s`, `12s`, `5m10s`, `3h02m`, `2d04h`. */
-export function ageText(ms: number): string {
-  if (ms < 10_000) return `${(Math.max(0, ms) / 1000).toFixed(1)}s`
-  const seconds = Math.floor(ms / 1000)
-  if (seconds < 60) return `${String(seconds)}s`
-  if (seconds < 3600) return `${String(Math.floor(seconds / 60))}m${two(seconds % 60)}s`
-  if (seconds < 86_400) return `${String(Math.floor(seconds / 3600))}h${two(Math.floor(seconds / 60) % 60)}m`
-  return `${String(Math.floor(seconds / 86_400))}d${two(Math.floor(seconds / 3600) % 24)}h`
+/** Text of several lines as one, for a table or a list with a line for each thing. */
+export const oneLine = (text: string): string => text.trim().replace(/\s*[\r\n]+\s*/g, '; ')
+
+/** What is raised: where and what, each further line of it indented, and what to do. */
+export function conditionLines(
+  condition: { readonly code: string; readonly severity: Severity; readonly text: string; readonly hint: string },
+  where?: string,
+): string {
+  const text = condition.text.trim().replace(/\s*[\r\n]+\s*/g, '\n    ')
+  return `${conditionText(condition)} ${where === undefined ? '' : `${where}: `}${text}\n    ${condition.hint}`
 }
 
 /** Local time with milliseconds: `2026-11-20 10:04:05.123`. */

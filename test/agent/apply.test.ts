@@ -24,6 +24,7 @@ test('apply() says and does what is added, changed and removed, and touches no o
     added: 1,
     changed: 1,
     removed: 1,
+    sections: [],
     restartFor: [],
   })
   await test.role('backup', 'r3')
@@ -55,6 +56,7 @@ test('apply() of the same config changes nothing', async () => {
     added: 0,
     changed: 0,
     removed: 0,
+    sections: [],
     restartFor: [],
   })
   await staysSo('nothing done', () => changing(test.world.host.performed.slice(made)).length === 0, 200)
@@ -188,6 +190,31 @@ test('plan() of a config without the router says that removal ends its role as p
       },
     ],
   })
+})
+
+test('plan() and apply() name the sections that take effect at once, and those for which the agent must be restarted', async () => {
+  await using test = await TestAgent.start({ routers: [r1] })
+  await test.role('backup')
+  await until('the plan is carried out', async () => (await test.agent.plan()).routers.length === 0)
+  const { stateChange } = test.agent.config
+  test.want([r1], { reconcile: { intervalMs: 5000 }, stateChange: { ...stateChange, socketGroup: 'neutron' } })
+  const wanted = { sections: ['reconcile'], restartFor: ['stateChange'] }
+  expect(await test.agent.plan()).toMatchObject({ routers: [], ...wanted })
+  expect(await test.agent.apply()).toMatchObject(wanted)
+  // Applied, but the process still is what it was started as.
+  expect(await test.agent.plan()).toMatchObject({ routers: [], sections: [], restartFor: ['stateChange'] })
+  test.want([r1], { reconcile: { intervalMs: 5000 }, stateChange })
+  expect(await test.agent.plan()).toMatchObject({ routers: [], sections: [], restartFor: [] })
+})
+
+test('plan() refuses another identity as apply() does, and raises nothing', async () => {
+  await using test = await TestAgent.start({ routers: [r1] })
+  test.want([], { agent: { id: 'host2' } })
+  await expect(test.agent.plan()).rejects.toMatchObject({
+    code: 'config-invalid',
+    message: 'agent.id cannot change while the agent runs',
+  })
+  expect(test.agent.status().conditions).toEqual([])
 })
 
 test('plan() of an invalid config is refused, and raises nothing', async () => {

@@ -156,7 +156,7 @@ test('status() says stale, and the whole unknown, when the kernel has not been a
   expect(late).toMatchObject({ role: 'backup', stale: true })
   expect(late.ageMs).toBeGreaterThan(30_000)
   expect(test.agent.status().health).not.toBe('healthy')
-  expect(await test.condition('evidence-missing', 'r1')).toMatch(/^the kernel was last asked 3\d\.\d s ago$/)
+  expect(await test.condition('evidence-missing', 'r1')).toMatch(/^the kernel was last asked 3\ds ago$/)
   test.world.lets = () => true
   await test.noCondition('evidence-missing', 'r1')
   expect(test.router()).toMatchObject({ stale: false })

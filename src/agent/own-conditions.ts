@@ -1,0 +1,23 @@
+import { countText } from '../base/count.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { ConditionCode } from '../router/condition.ts'
+
+/** What can be wrong with the agent itself; undefined or empty: nothing. */
+export interface Troubles {
+  readonly config: readonly (readonly [ConditionCode, string])[]
+  readonly stateChange: string | undefined
+}
+
+/** What is so of the agent now, by condition code; the counts in a text are those of this moment. */
+export function ownConditions(journal: Journal['status'], troubles: Troubles): ReadonlyMap<ConditionCode, string> {
+  const texts = new Map<ConditionCode, string>()
+  if (journal.kind === 'unavailable') texts.set('journal-unavailable', `${journal.reason}; ${waitingText(journal)}`)
+  for (const [code, text] of troubles.config) texts.set(code, text)
+  if (troubles.stateChange !== undefined) texts.set('state-change-unavailable', troubles.stateChange)
+  return texts
+}
+
+function waitingText({ pending, lost }: Journal['status']): string {
+  const waiting = `${countText(pending, 'record')} ${pending === 1 ? 'waits' : 'wait'} in memory`
+  return lost === 0 ? waiting : `${waiting}, ${countText(lost, 'older one')} given up`
+}

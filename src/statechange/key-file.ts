@@ -1,0 +1,13 @@
+import { KeepwardError } from '../base/error.ts'
+import { readKey } from './signature.ts'
+
+/** As {@link readKey}, of a text that was read from `path`, which the error names. */
+export function keyOfFile(path: string, text: string): Buffer {
+  try {
+    return readKey(text)
+  } catch (cause) {
+    if (!(cause instanceof KeepwardError)) throw cause
+    const hint = cause.hint === undefined ? {} : { hint: cause.hint }
+    throw new KeepwardError(cause.code, `Cannot use the key file ${path}`, { cause, ...hint })
+  }
+}
