@@ -97,7 +97,7 @@ test('a running agent refuses to plan and to apply a config that is another user
   const before = (await status()).agent.configDigest
   write('control: { metricsPort: 9899 }\n')
   chownSync(file, 65_534, 65_534)
-  await until('the change shows', async () => (await conditions()).includes('config-changed-on-disk'), 1500)
+  await until('the change shows', async () => (await conditions()).includes('config-changed-on-disk'), 4000)
   for (const verb of ['plan', 'apply']) {
     const [code, said] = await ended(verb)
     expect([code, said]).toEqual([4, expect.stringContaining(`${file} belongs to uid 65534`)])
@@ -139,12 +139,12 @@ test('once keys lie beside the config, a file without their signature is refused
   await startAgent()
   const before = (await status()).agent.configDigest
   renameSync(`${home}/config-signing.pub`, `${home}/taken-away`)
-  await until('that shows', async () => (await conditions()).includes('config-changed-on-disk'), 1000)
+  await until('that shows', async () => (await conditions()).includes('config-changed-on-disk'), 4000)
   expect((await status()).conditions[0]?.text).toBe(
     'The file is what runs, but its signature or the public keys beside it are others than when it was loaded',
   )
   renameSync(`${home}/taken-away`, `${home}/config-signing.pub`)
-  await until('that ends', async () => (await conditions()).length === 0, 1000)
+  await until('that ends', async () => (await conditions()).length === 0, 4000)
   write('reconcile: { intervalMs: 5000 }\n')
   for (const words of [['plan'], ['apply'], ['config', 'verify']]) {
     expect(await ended(...words)).toEqual([4, expect.stringContaining(`${file}.sig is not of ${file} as it is now`)])
