@@ -22,7 +22,14 @@ export const errorMeanings = {
   'command-missing': 'A program that is needed is not installed.',
   'command-timeout': 'A program that was run did not end in time and was killed.',
   'config-invalid': 'The config has problems; each is named with file, line, column, what is and what is wanted.',
+  'config-key-unusable':
+    'A file of keys for config signatures is absent where one is needed, or holds anything but such keys.',
+  'config-signature-wrong':
+    'The signature of the config file is of another form, by another key than those wanted, or of another file.',
   'config-unreadable': 'The config file cannot be read: absent, forbidden, too long, or no regular file.',
+  'config-unsafe':
+    'The config file, or a directory on its way, does not belong to root, can be written by others, or is a link.',
+  'config-unsigned': 'A config file must be signed, and there is no signature beside it.',
   'directory-unsafe': 'Others than root and our own user can change a directory, or a component of its path is a link.',
   'file-failed': 'A file operation failed: no space, read-only, I/O error; the cause says which.',
   'file-unsafe': 'A file is a link, has other names, belongs to another user, or is of another type than wanted.',

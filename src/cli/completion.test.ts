@@ -60,6 +60,7 @@ describe('completion of bash', () => {
       'validate',
       'plan',
       'apply',
+      'config',
       'status',
       'watch',
       'events',

@@ -7,7 +7,7 @@ import { loadConfig } from './load.ts'
 const docs = join(import.meta.dirname, '..', '..', 'docs')
 const written = (name: string) => readFileSync(join(docs, name), 'utf8')
 
-test.each(['agent.example.yaml', 'agent.schema.json'])('docs/%s is what the schema gives', (name) => {
+test.each(['agent.example.yaml', 'agent.schema.json', 'config.md'])('docs/%s is what the schema gives', (name) => {
   expect(written(name), 'run script/node src/config/write-docs.ts').toBe(configDocs()[name])
 })
 

@@ -18,6 +18,7 @@ test('loadConfig() gives every default when the file has as little as it can', (
     paths: { state: '/var/lib/keepward', run: '/run/keepward' },
     control: { group: 'keepward', metricsPort: undefined },
     journal: { retainDays: 30, maxSizeMb: 256 },
+    config: { requireSignature: false, applyChanges: false },
     reconcile: { intervalMs: 3000 },
     stateChange: {
       unknownRouters: 'compatible',
@@ -60,6 +61,7 @@ agent: { id: host-b }
 paths: { state: /srv/kw/state, run: /srv/kw/run }
 control: { group: ops, metricsPort: 9841 }
 journal: { retainDays: 7, maxSizeMb: 64 }
+config: { requireSignature: true, applyChanges: true }
 reconcile: { intervalMs: 1000 }
 stateChange:
   unknownRouters: strict
@@ -99,6 +101,7 @@ routers:
     paths: { state: '/srv/kw/state', run: '/srv/kw/run' },
     control: { group: 'ops', metricsPort: 9841 },
     journal: { retainDays: 7, maxSizeMb: 64 },
+    config: { requireSignature: true, applyChanges: true },
     reconcile: { intervalMs: 1000 },
     stateChange: {
       unknownRouters: 'strict',
@@ -313,7 +316,9 @@ test('loadConfig() reads words of YAML 1.1 as plain text', () => {
 })
 
 test('configHash() gives SHA-256 in hexadecimal', () => {
-  expect(configHash('version: 1\n')).toBe('09bfcc6a14b83e2192b8673677725c84883ee9cd0c70e45c9ec09daa8f2b2847')
+  expect(configHash(Buffer.from('version: 1\n'))).toBe(
+    '09bfcc6a14b83e2192b8673677725c84883ee9cd0c70e45c9ec09daa8f2b2847',
+  )
 })
 
 function problemsOf(text: string, hostname = 'host-a'): unknown {

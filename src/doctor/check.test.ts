@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { KeepwardError } from '../base/error.ts'
+import { loadConfig } from '../config/load.ts'
 import { examine, ok, warning, type Check } from './check.ts'
 import { judgeLatency, judgeSpace } from './disk.ts'
 import { judgePropagation } from './kernel.ts'
@@ -15,9 +16,7 @@ const subject: Subject = {
   config: {
     file: '/etc/keepward/agent.yaml',
     state: { kind: 'absent' },
-    routers: [],
-    statePath: '/s',
-    group: 'keepward',
+    settings: loadConfig('version: 1\nrouters: []\n', 'defaults', 'host-a'),
   },
   scratch: { kind: 'none', reason: 'no ip' },
 }

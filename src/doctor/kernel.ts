@@ -123,7 +123,9 @@ function vxlan(subject: Subject): Answer {
 function ifWanted({ config }: Subject, kind: 'macvlan' | 'vxlan', make: () => unknown): Answer {
   const answer = tryLink(kind, make)
   if (answer.status === 'ok') return answer
-  const users = config.routers.filter(({ interfaces }) => interfaces.some(({ attach }) => attach.kind === kind))
+  const users = config.settings.routers.filter(({ interfaces }) =>
+    interfaces.some(({ attach }) => attach.kind === kind),
+  )
   if (users.length === 0) return warning(`${answer.found}; no router here uses it`, answer.fix)
   return failed(`${answer.found}; used by ${users.map(({ id }) => id).join(', ')}`, answer.fix)
 }

@@ -19,7 +19,7 @@ export const softwareChecks: readonly Check[] = [
 ]
 
 async function keepalived({ config }: Subject): Promise<Answer> {
-  return judgeKeepalived(await probeFeatures(), config.routers)
+  return judgeKeepalived(await probeFeatures(), config.settings.routers)
 }
 
 /** New enough to run routers; whether it can sign the adverts of those that want it is told apart. */

@@ -116,6 +116,11 @@ export const conditions = {
     title: 'The config file could not be loaded; the one before stays in force',
     hint: 'Run `keepward validate`, correct what it names, then `keepward apply`',
   },
+  'config-changed-on-disk': {
+    severity: 'warning',
+    title: 'The config file, or what vouches for it, is not what runs: it was changed, and nobody applied it',
+    hint: '`keepward plan` shows the difference, `keepward apply` takes it over; if nobody was to change it, find out who did, and put it back',
+  },
   'state-change-unavailable': {
     severity: 'warning',
     title: 'The state-change socket was removed and cannot be made anew',

@@ -84,7 +84,10 @@ test('a changed priority is reloaded without moving the role (nopreempt), the ma
 test('a broken config file changes nothing, shows, and is forgotten once mended', async () => {
   it.editConfig(primary, (text) => text.replace('vrid: 1', 'vrid: 1000'))
   await expect(it.apply(primary)).rejects.toThrow('vrid')
-  expect((await it.status(primary)).conditions.map(({ code }) => code)).toEqual(['config-not-applied'])
+  expect((await it.status(primary)).conditions.map(({ code }) => code)).toEqual([
+    'config-not-applied',
+    'config-changed-on-disk',
+  ])
   it.editConfig(primary, (text) => text.replace('vrid: 1000', 'vrid: 1'))
   await it.apply(primary)
   await until('the condition is gone', async () => (await it.status(primary)).conditions.length === 0)
