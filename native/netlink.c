@@ -11,8 +11,9 @@
 
 enum { MAX_GROUPS = 32, CHUNK = 64 * 1024 };
 
-static int open_netlink(const int *groups, uint32_t count, bool all_nsid, int buffer_size, const char **failed) {
-  int on = 1, fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+static int open_netlink(int protocol, const int *groups, uint32_t count, bool all_nsid, int buffer_size,
+                        const char **failed) {
+  int on = 1, fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
   struct sockaddr_nl address = {.nl_family = AF_NETLINK};
   *failed = "socket";
   if (fd < 0) return -1;
@@ -39,23 +40,24 @@ failed:;
   return -1;
 }
 
-/* netlinkOpen(groups: number[], allNsid: boolean, receiveBufferBytes: number): fd */
+/* netlinkOpen(protocol: number, groups: number[], allNsid: boolean, receiveBufferBytes: number): fd */
 napi_value netlink_open(napi_env env, napi_callback_info info) {
   napi_value argv[MAX_ARGS], item;
   uint32_t count;
-  int groups[MAX_GROUPS], buffer_size, fd;
+  int protocol, groups[MAX_GROUPS], buffer_size, fd;
   bool all_nsid;
   const char *failed;
-  if (!arguments(env, info, 3, argv)) return NULL;
-  if (napi_get_array_length(env, argv[0], &count) != napi_ok || count > MAX_GROUPS)
+  if (!arguments(env, info, 4, argv)) return NULL;
+  if (!to_int(env, argv[0], "protocol must be a number", &protocol)) return NULL;
+  if (napi_get_array_length(env, argv[1], &count) != napi_ok || count > MAX_GROUPS)
     return refuse(env, "groups must be an array of at most 32 numbers");
   for (uint32_t i = 0; i < count; i++) {
-    if (napi_get_element(env, argv[0], i, &item) != napi_ok) return refuse(env, "a group must be a number");
+    if (napi_get_element(env, argv[1], i, &item) != napi_ok) return refuse(env, "a group must be a number");
     if (!to_int(env, item, "a group must be a number", &groups[i])) return NULL;
   }
-  if (napi_get_value_bool(env, argv[1], &all_nsid) != napi_ok) return refuse(env, "allNsid must be a boolean");
-  if (!to_int(env, argv[2], "receiveBufferBytes must be a number", &buffer_size)) return NULL;
-  fd = open_netlink(groups, count, all_nsid, buffer_size, &failed);
+  if (napi_get_value_bool(env, argv[2], &all_nsid) != napi_ok) return refuse(env, "allNsid must be a boolean");
+  if (!to_int(env, argv[3], "receiveBufferBytes must be a number", &buffer_size)) return NULL;
+  fd = open_netlink(protocol, groups, count, all_nsid, buffer_size, &failed);
   return fd < 0 ? fail(env, failed, errno) : from_int(env, fd);
 }
 

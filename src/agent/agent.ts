@@ -1,41 +1,32 @@
+import pLimit from 'p-limit'
 import type { AgentConfig } from '../config/agent-config.ts'
-import { describeError, KeepwardError } from '../base/error.ts'
-import type { Clock, Instant } from '../base/instant.ts'
-import type { Host, HostEvent } from '../host/operation.ts'
+import type { TrustedConfig } from '../config/trusted.ts'
+import { ConfigInForce, hashOf, lookAtFile, type FileSeen } from './config-in-force.ts'
+import { KeepwardError } from '../base/error.ts'
+import type { Instant } from '../base/instant.ts'
+import type { Host } from '../host/operation.ts'
 import type { Journal } from '../journal/journal.ts'
 import { compareConditions, type Raised } from '../router/condition.ts'
 import { parseRouterId } from '../router/spec.ts'
 import { Claims } from './claims.ts'
+import type { Applicant } from './applicant.ts'
 import type { AgentStatus, ApplyAnswer, Explanation, PlanAnswer } from './api.ts'
-import type { Chronicle } from './events.ts'
+import type { AgentParts } from './agent-parts.ts'
 import { makeExecutors } from './executors.ts'
 import { compareSections, refuseOtherIdentity, type SectionChange } from './fixed-settings.ts'
-import type { Metrics } from './metrics.ts'
 import { ownConditions } from './own-conditions.ts'
-import { previewConfig, tableOf, type LoadedConfig } from './preview.ts'
+import { previewConfig, tableOf } from './preview.ts'
 import { startReconciling } from './reconcile.ts'
 import { recordedRole } from './record.ts'
 import { Recorder } from './recorder.ts'
 import { isGone, RouterSet } from './router-set.ts'
 import { explainRouter, overallHealth, viewClaims, viewConditions, viewRouter } from './view.ts'
 
-/** What an agent is made of; tests put a world in memory in the place of the host. */
-export interface AgentParts {
-  readonly config: LoadedConfig
-  /** Read the config file again. Throws `config-invalid` or `config-unreadable`. */
-  readonly readConfig: () => Promise<LoadedConfig>
-  readonly makeHost: (emit: (event: HostEvent) => void) => Host
-  readonly journal: Journal
-  readonly clock: Clock
-  readonly boot: string
-  readonly version: string
-  readonly chronicle: Chronicle
-  readonly metrics: Metrics
-}
-
 /** How long `--teardown` may take in all. */
 const teardownMs = 60_000
 const lookMs = 20
+/** So many wait for the one before them, as long as the disk does not give the file. */
+const maxApplies = 16
 
 /** The daemon: every router's queue, the journal and the host, wired together. */
 export class Agent {
@@ -47,13 +38,13 @@ export class Agent {
   readonly #recorder: Recorder
   readonly #routers: RouterSet
   readonly #started: Instant
-  #config: LoadedConfig
+  readonly #config: ConfigInForce
   #raised: Raised = new Map()
-  #configTrouble: string | undefined
   readonly #outside: { stateChange: string | undefined; host: string | undefined } = {
     stateChange: undefined,
     host: undefined,
   }
+  readonly #applying = pLimit(1)
   #stopped = false
   #stopReconciling: () => void = () => undefined
   readonly #ignoreJournal: () => void
@@ -61,7 +52,7 @@ export class Agent {
   constructor(parts: AgentParts) {
     this.#parts = parts
     this.#recorder = new Recorder(parts)
-    this.#config = parts.config
+    this.#config = new ConfigInForce(parts.config)
     this.journal = parts.journal
     this.#started = parts.clock()
     this.host = parts.makeHost((event) => {
@@ -123,7 +114,7 @@ export class Agent {
   }
 
   get config(): AgentConfig {
-    return this.#config.config
+    return this.#config.loaded.config
   }
 
   get queued(): number {
@@ -147,7 +138,7 @@ export class Agent {
         boot,
         journal: journal.epoch.journal,
         start: journal.epoch.start,
-        configDigest: this.#config.hash,
+        configDigest: this.#config.loaded.hash,
       },
       asOfMs: now.wallMs,
       health: overallHealth(conditions, routers),
@@ -190,7 +181,8 @@ export class Agent {
 
   /** What applying the config file would do now, without doing any of it; what apply refuses, it refuses too. */
   async plan(): Promise<PlanAnswer> {
-    const loaded = await this.#parts.readConfig()
+    const file = await this.#parts.readConfig()
+    const loaded = file.load(this.#config.loaded)
     refuseOtherIdentity(this.config, loaded.config)
     const preview = await previewConfig(loaded, this.host, this.#routers.queues, this.#parts.clock())
     return { ...preview, ...this.#compareSections(loaded) }
@@ -198,19 +190,45 @@ export class Agent {
 
   /**
    * Read the config file again and take it over; what it wants is reached in the background, shown by `status`. A config
-   * with an error changes nothing and stays a condition until one is accepted.
+   * with an error changes nothing and stays a condition until one is accepted, or the file is what runs again.
    */
-  async apply(): Promise<ApplyAnswer> {
+  apply(applicant?: Applicant): Promise<ApplyAnswer> {
+    // One after the other, so that none puts an older reading over a newer one.
+    if (this.#applying.pendingCount < maxApplies) return this.#applying(() => this.#apply(applicant))
+    return Promise.reject(new KeepwardError('request-invalid', 'Too many wait for the config file to be applied'))
+  }
+
+  /** What the config file is now. Answers whether it is another one than at the last look, and not what runs. */
+  noteConfigFile(file: FileSeen): boolean {
+    const news = this.#config.see(file)
+    this.#reviewConditions()
+    return news && this.#config.differs
+  }
+
+  /** The config file is not what runs, as far as was seen. */
+  get configDiffers(): boolean {
+    return this.#config.differs
+  }
+
+  /** The state-change socket cannot be made now, or keepward-host not be asked; undefined: it can again. */
+  noteTrouble(where: 'stateChange' | 'host', text: string | undefined): void {
+    this.#outside[where] = text
+    if (!this.#stopped) this.#reviewConditions()
+  }
+
+  async #apply(applicant: Applicant | undefined): Promise<ApplyAnswer> {
+    const file = await lookAtFile(this.#parts.readConfig)
+    this.#config.see(file)
     try {
-      const loaded = await this.#parts.readConfig()
+      if (file.kind === 'unreadable') throw file.error
+      const loaded = file.file.load(this.#config.loaded)
       refuseOtherIdentity(this.config, loaded.config)
       const sections = this.#compareSections(loaded)
       await this.host.configure(tableOf(loaded))
-      this.#config = loaded
-      this.#configTrouble = undefined
+      this.#config.take(loaded)
       this.#reconcile()
       const change = this.#routers.want(loaded.config.routers)
-      this.#recorder.configLoaded(loaded, change)
+      this.#recorder.configLoaded(loaded, applicant, change)
       this.#recheckAll()
       return { configDigest: loaded.hash, ...change, ...sections }
     } catch (error) {
@@ -218,18 +236,12 @@ export class Agent {
         error instanceof KeepwardError
           ? error
           : new KeepwardError('internal', 'The config cannot be applied', { cause: error })
-      this.#configTrouble = describeError(refused)
-      this.#recorder.configRefused(refused)
+      this.#config.refuse(refused)
+      this.#recorder.configRefused(refused, applicant, hashOf(file))
       throw refused
     } finally {
       this.#reviewConditions()
     }
-  }
-
-  /** The state-change socket cannot be made now, or keepward-host not be asked; undefined: it can again. */
-  noteTrouble(where: 'stateChange' | 'host', text: string | undefined): void {
-    this.#outside[where] = text
-    if (!this.#stopped) this.#reviewConditions()
   }
 
   /** Stop looking; keepalived runs on. The journal stays open: it is the caller's. */
@@ -257,7 +269,7 @@ export class Agent {
     }
   }
 
-  #compareSections({ config }: LoadedConfig): SectionChange {
+  #compareSections({ config }: TrustedConfig): SectionChange {
     return compareSections(this.#parts.config.config, this.config, config)
   }
 
@@ -277,7 +289,7 @@ export class Agent {
   }
 
   #compareConditions(now: Instant): ReturnType<typeof compareConditions> {
-    const troubles = { config: this.#configTrouble, ...this.#outside }
+    const troubles = { config: this.#config.conditions(), ...this.#outside }
     return compareConditions(this.#raised, ownConditions(this.journal.status, troubles), now)
   }
 }

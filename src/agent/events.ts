@@ -12,7 +12,7 @@ export interface Chronicle {
   roleChanged(router: string, transition: Transition, seq: number, late: boolean): void
   conditionChanged(router: string | undefined, change: ConditionChange): void
   configLoaded(digest: string, routers: number): void
-  configRefused(error: KeepwardError): void
+  configRefused(error: KeepwardError, digest: string | undefined): void
   claimTaken(decision: ClaimDecision, count: number): void
   claimRefused(refusal: ReturnType<typeof refusalBody>): void
   claimsNotRestored(error: unknown): void
@@ -38,8 +38,8 @@ export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
     configLoaded(digest, routers) {
       log.info({ digest, routers }, 'config loaded')
     },
-    configRefused(error) {
-      log.error({ code: error.code, text: error.message }, 'config refused; the one before stays in force')
+    configRefused(error, digest) {
+      log.error({ code: error.code, digest, text: error.message }, 'config refused; the one before stays in force')
     },
     claimTaken(decision, count) {
       // The journal has each; a line for each would be another way to fill a disk.

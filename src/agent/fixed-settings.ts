@@ -25,7 +25,7 @@ export interface SectionChange {
 }
 
 export function compareSections(started: AgentConfig, inForce: AgentConfig, next: AgentConfig): SectionChange {
-  return { sections: differing(inForce, next, ['reconcile']), restartFor: differing(started, next, atStart) }
+  return { sections: differing(inForce, next, ['config', 'reconcile']), restartFor: differing(started, next, atStart) }
 }
 
 const atStart = ['control', 'journal', 'stateChange', 'logging'] as const

@@ -2,9 +2,9 @@ import { countText } from '../base/count.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { ConditionCode } from '../router/condition.ts'
 
-/** What can be wrong with the agent itself; undefined: nothing. */
+/** What can be wrong with the agent itself; undefined or empty: nothing. */
 export interface Troubles {
-  readonly config: string | undefined
+  readonly config: readonly (readonly [ConditionCode, string])[]
   readonly stateChange: string | undefined
   readonly host: string | undefined
 }
@@ -13,7 +13,7 @@ export interface Troubles {
 export function ownConditions(journal: Journal['status'], troubles: Troubles): ReadonlyMap<ConditionCode, string> {
   const texts = new Map<ConditionCode, string>()
   if (journal.kind === 'unavailable') texts.set('journal-unavailable', `${journal.reason}; ${waitingText(journal)}`)
-  if (troubles.config !== undefined) texts.set('config-not-applied', troubles.config)
+  for (const [code, text] of troubles.config) texts.set(code, text)
   if (troubles.stateChange !== undefined) texts.set('state-change-unavailable', troubles.stateChange)
   if (troubles.host !== undefined) texts.set('host-unreachable', troubles.host)
   return texts

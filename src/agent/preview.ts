@@ -1,4 +1,4 @@
-import type { AgentConfig } from '../config/agent-config.ts'
+import type { LoadedConfig } from '../config/read.ts'
 import type { Instant } from '../base/instant.ts'
 import type { Host, Table } from '../host/operation.ts'
 import { compareSpecs } from '../router/diff.ts'
@@ -8,12 +8,6 @@ import type { RouterSpec } from '../router/spec.ts'
 import type { PlanAnswer, RouterPlan } from './api.ts'
 import type { SectionChange } from './fixed-settings.ts'
 import type { RouterQueue } from './router-queue.ts'
-
-/** A config file as it was read, and the SHA-256 of its text. */
-export interface LoadedConfig {
-  readonly config: AgentConfig
-  readonly hash: string
-}
 
 /** What the root half needs of it. */
 export const tableOf = ({ config, hash }: LoadedConfig): Table => ({ hash, routers: config.routers })

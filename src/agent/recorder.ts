@@ -1,5 +1,6 @@
 import { describeError, type KeepwardError } from '../base/error.ts'
 import type { Clock } from '../base/instant.ts'
+import type { TrustedConfig } from '../config/trusted.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { JournalRecord, JsonObject, RecordKind } from '../journal/record.ts'
 import type { ConditionChange } from '../router/condition.ts'
@@ -7,11 +8,11 @@ import type { Transition } from '../router/effect.ts'
 import type { RouterId } from '../router/spec.ts'
 import type { AuditEntry } from '../statechange/audit.ts'
 import type { Claim } from '../statechange/receiver.ts'
+import { applicantBody, type Applicant } from './applicant.ts'
 import { claimBody, refusalBody, type ClaimDecision } from './claim-record.ts'
 import type { Chronicle } from './events.ts'
 import { durableOrLate, maxGateMs } from './gate.ts'
 import type { Metrics } from './metrics.ts'
-import type { LoadedConfig } from './preview.ts'
 import { transitionBody } from './record.ts'
 import type { SetChange } from './router-set.ts'
 
@@ -33,8 +34,13 @@ export class Recorder {
     this.#place = place
   }
 
-  agentStarted(version: string, { hash, config }: LoadedConfig): void {
-    void this.#append('agent', undefined, { change: 'started', version, configDigest: hash })
+  agentStarted(version: string, { hash, config, signedBy }: TrustedConfig): void {
+    void this.#append('agent', undefined, {
+      change: 'started',
+      version,
+      configDigest: hash,
+      configKey: signedBy ?? null,
+    })
     this.#place.chronicle.configLoaded(hash, config.routers.length)
   }
 
@@ -42,14 +48,27 @@ export class Recorder {
     void this.#append('agent', undefined, { change: 'stopped' })
   }
 
-  configLoaded({ hash, config }: LoadedConfig, change: SetChange): void {
-    void this.#append('config', undefined, { change: 'loaded', digest: hash, ...change })
+  configLoaded({ hash, config, signedBy }: TrustedConfig, applicant: Applicant | undefined, change: SetChange): void {
+    void this.#append('config', undefined, {
+      change: 'loaded',
+      digest: hash,
+      key: signedBy ?? null,
+      ...applicantBody(applicant),
+      ...change,
+    })
     this.#place.chronicle.configLoaded(hash, config.routers.length)
   }
 
-  configRefused(error: KeepwardError): void {
-    void this.#append('config', undefined, { change: 'refused', text: describeError(error).slice(0, 4000) })
-    this.#place.chronicle.configRefused(error)
+  /** `digest`: undefined when the file could not be read. */
+  configRefused(error: KeepwardError, applicant: Applicant | undefined, digest: string | undefined): void {
+    void this.#append('config', undefined, {
+      change: 'refused',
+      digest: digest ?? null,
+      ...applicantBody(applicant),
+      code: error.code,
+      text: describeError(error).slice(0, 4000),
+    })
+    this.#place.chronicle.configRefused(error, digest)
   }
 
   /** `router`: undefined for a condition of the agent itself. */

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { hostname } from 'node:os'
-import { readConfig } from '../config/read.ts'
+import { readTrustedConfig, type ConfigFile, type TrustedConfig } from '../config/trusted.ts'
 import { describeError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
 import { versionText } from '../base/version.ts'
@@ -13,13 +13,13 @@ import { SafeDir } from '../linux/safe-dir.ts'
 import { directoryMode } from '../statechange/server.ts'
 import { notifyServiceManager } from '../linux/sd-notify.ts'
 import { Agent } from './agent.ts'
+import { watchConfigFile } from './config-watch.ts'
 import { startControl } from './control/server.ts'
 import { makeChronicle } from './events.ts'
 import { makeLogger, type Logger } from './log.ts'
 import { makeMetrics } from './metrics.ts'
 import { accessOf, startStateChanges } from './state-change.ts'
 import { journalName, openStateDirectory } from './state-directory.ts'
-import type { LoadedConfig } from './preview.ts'
 
 /**
  * Run an agent in the foreground until SIGTERM or SIGINT; SIGHUP applies the config file again. Resolves with the exit
@@ -27,8 +27,8 @@ import type { LoadedConfig } from './preview.ts'
  */
 export async function runAgent(file: string, options: { readonly teardown: boolean }): Promise<number> {
   const told = listenForSignals()
-  const read = () => readConfig(file, hostname())
-  const loaded = await read()
+  const read = () => readTrustedConfig(file, hostname())
+  const loaded = (await read()).load()
   const log = makeLogger(loaded.config.logging.level, loaded.config.agent.id)
   await using open = new AsyncDisposableStack()
   const agent = await openAgent(open, { loaded, read, log, serves: !options.teardown })
@@ -40,8 +40,9 @@ export async function runAgent(file: string, options: { readonly teardown: boole
   }
   notifyServiceManager('READY=1')
   log.info({ version: versionText, config: file, routers: loaded.config.routers.length }, 'agent ready')
+  open.defer(watchConfigFile({ agent, file, read }))
   told.onHangUp(() => {
-    agent.apply().catch((error: unknown) => {
+    agent.apply({ by: 'signal' }).catch((error: unknown) => {
       log.error({ text: describeError(error) }, 'SIGHUP: config not applied')
     })
   })
@@ -52,8 +53,8 @@ export async function runAgent(file: string, options: { readonly teardown: boole
 }
 
 interface Opening {
-  readonly loaded: LoadedConfig
-  readonly read: () => Promise<LoadedConfig>
+  readonly loaded: TrustedConfig
+  readonly read: () => Promise<ConfigFile>
   readonly log: Logger
   /** Answer on the control socket. */
   readonly serves: boolean

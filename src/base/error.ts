@@ -23,7 +23,14 @@ export const errorMeanings = {
   'command-timeout': 'A program that was run did not end in time and was killed.',
   'config-changed': 'The config file is not the one that was just read: it was changed in between.',
   'config-invalid': 'The config has problems; each is named with file, line, column, what is and what is wanted.',
+  'config-key-unusable':
+    'A file of keys for config signatures is absent where one is needed, or holds anything but such keys.',
+  'config-signature-wrong':
+    'The signature of the config file is of another form, by another key than those wanted, or of another file.',
   'config-unreadable': 'The config file cannot be read: absent, forbidden, too long, or no regular file.',
+  'config-unsafe':
+    'The config file, or a directory on its way, does not belong to root, can be written by others, or is a link.',
+  'config-unsigned': 'A config file must be signed, and there is no signature beside it.',
   'directory-unsafe': 'Others than root and our own user can change a directory, or a component of its path is a link.',
   'file-failed': 'A file operation failed: no space, read-only, I/O error; the cause says which.',
   'file-unsafe': 'A file is a link, has other names, belongs to another user, or is of another type than wanted.',
@@ -39,7 +46,7 @@ export const errorMeanings = {
   'keepalived-refused-config': 'keepalived -t refuses the rendered config; the one before stays in force.',
   'keepalived-silent': 'keepalived does not run, is stopped, or does not answer within 3 s.',
   'keepalived-too-old': 'The installed keepalived is older than 2.2.0, or was built without VRRP or JSON.',
-  'key-invalid': 'A key file holds something else than 64 hexadecimal digits and a newline.',
+  'key-invalid': 'A key file holds something else than a key of the form that the message names.',
   'lab-failed': 'A lab cannot be made, found or changed as asked.',
   'namespace-failed': 'A network namespace cannot be opened, made or listed.',
   'namespace-missing': 'There is no network namespace of that name.',

@@ -61,6 +61,7 @@ describe('completion of bash', () => {
       'validate',
       'plan',
       'apply',
+      'config',
       'status',
       'watch',
       'events',

@@ -1,26 +1,42 @@
 import { resolve } from 'node:path'
+import type { AgentStatus } from '../agent/api.ts'
 import { examine, type Examination, type Finding, type Status } from '../doctor/check.ts'
 import { allChecks } from '../doctor/checks.ts'
 import { withScratch } from '../doctor/scratch.ts'
-import { findConfig } from '../doctor/subject.ts'
+import { findConfig, type ConfigFound } from '../doctor/subject.ts'
+import { inForceFinding, securityChecks, weakeningFindings } from '../doctor/trust.ts'
+import { call } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
 import { oneLine, stateText, table, timeText, type Look } from '../text/table.ts'
 
 /** `keepward doctor`: what this host has and lacks; needs no agent. Exit status 0 all ok, 1 warnings, 2 failures. */
-export async function doctor({ config: file, json }: Globals): Promise<number> {
-  const root = process.geteuid?.() === 0
-  const config = await findConfig(resolve(file))
+export async function doctor(globals: Globals, { security }: Record<string, unknown>): Promise<number> {
+  const config = await findConfig(resolve(globals.config))
   const asOfMs = Date.now()
-  const { findings, abandoned } = await withScratch(root, (scratch) => examine(allChecks, { root, config, scratch }))
+  const { findings, abandoned } = await (security === true ? lookAtSecurity(globals, config) : lookAtAll(config))
   const status = doctorStatus(findings)
-  const text = json
+  const text = globals.json
     ? JSON.stringify({ asOfMs, ok: status === ExitStatus.ok, checks: findings })
     : renderDoctor(findings, asOfMs)
   process.stdout.write(`${text}\n`)
   // What an abandoned check waits for would keep us here.
   if (abandoned) process.exit(status)
   return status
+}
+
+const isRoot = (): boolean => process.geteuid?.() === 0
+
+const lookAtAll = (config: ConfigFound): Promise<Examination> =>
+  withScratch(isRoot(), (scratch) => examine(allChecks, { root: isRoot(), config, scratch }))
+
+/** Whether the config is to be believed, and each setting of it that weakens; tries nothing on the host. */
+async function lookAtSecurity(globals: Globals, config: ConfigFound): Promise<Examination> {
+  const scratch = { kind: 'none', reason: 'not needed' } as const
+  const { findings, abandoned } = await examine(securityChecks, { root: isRoot(), config, scratch })
+  const running = await call<AgentStatus>(globals, 'GET', '/v1/status').catch(() => undefined)
+  const inForce = inForceFinding(config, running?.agent.configDigest)
+  return { findings: [...findings, inForce, ...weakeningFindings(config)], abandoned }
 }
 
 /** What could not be looked at is not taken for good. */

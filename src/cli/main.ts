@@ -41,8 +41,8 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
     return async (globals, options, ...words) => run(globals, await withNamedState(program, globals, options), ...words)
   }
 
-  const command = (name: string, what: string, load: () => Promise<Run>): Command =>
-    program
+  const command = (name: string, what: string, load: () => Promise<Run>, parent = program): Command =>
+    parent
       .command(name)
       .description(what)
       .action(async (...given: unknown[]) => {
@@ -70,6 +70,16 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
   )
   command('plan', 'show what applying the config file would do', async () => (await import('./plan.ts')).showPlan)
   command('apply', 'make the agent take over its config file', async () => (await import('./apply.ts')).apply)
+  const config = program.command('config').description('sign the config file, and verify its signature')
+  command('keygen <dir>', 'make a key pair', async () => (await import('./config.ts')).keygen, config)
+  command('sign', 'sign the config file', async () => (await import('./config.ts')).sign, config).requiredOption(
+    '--key <file>',
+    'the private key',
+  )
+  command('verify', 'check its signature', async () => (await import('./config.ts')).verify, config).option(
+    '--public-key <file>',
+    'the public keys (default: config-signing.pub beside the config)',
+  )
   command('status', 'show every router: role, since when, as of when', async () => (await import('./status.ts')).status)
   command('watch', 'show the status, live', async () => (await import('./watch.ts')).watch)
   command('events', 'print the journal', async () => (await import('./events.ts')).events)
@@ -88,7 +98,7 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
     'doctor',
     'check this host: kernel, capabilities, keepalived, clock',
     async () => (await import('./doctor.ts')).doctor,
-  )
+  ).option('--security', 'list the settings that weaken this host instead', false)
   command('notify <router>', 'tell the agent’s state-change socket what a router has become', () =>
     inState(import('./notify.ts').then(({ notify }) => notify)),
   )

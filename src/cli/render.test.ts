@@ -143,6 +143,17 @@ describe('renderStatus()', () => {
     expect(renderStatus(agentStatus({ journal })).split('\n')[0]).toMatch(/ journal ok, 1 record, 3 lost$/)
   })
 
+  test('tells notes once for all routers, and beside none of them', () => {
+    const note: ConditionView = { ...stalled, code: 'vrrp-unauthenticated', severity: 'info', title: 'No signature' }
+    const routers = [router({ conditions: [note] }), router({ id: 'r2', conditions: [note] })]
+    expect(renderStatus(agentStatus({ routers })).split('\n').slice(2)).toEqual([
+      'r1      ● primary  2026-11-20 11:54:50.000  5m10s  0.4s ago  7',
+      'r2      ● primary  2026-11-20 11:54:50.000  5m10s  0.4s ago  7',
+      '',
+      '· vrrp-unauthenticated r1 and 1 more: No signature',
+    ])
+  })
+
   test('says so when there are no routers', () => {
     expect(renderStatus(agentStatus()).split('\n')[1]).toBe('no routers')
   })

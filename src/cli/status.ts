@@ -30,7 +30,7 @@ export function renderStatus({ agent, asOfMs, health, journal, routers, claims, 
     ageText(router.heldMs),
     `${ageText(router.ageMs)} ago`,
     String(router.vrid),
-    router.conditions.map(conditionText).join(' ') || (router.recorded ? '' : 'not on disk yet'),
+    router.conditions.filter(isTrouble).map(conditionText).join(' ') || (router.recorded ? '' : 'not on disk yet'),
   ])
   const listing =
     rows.length === 0 ? 'no routers' : table(['ROUTER', 'ROLE', 'SINCE', 'FOR', 'AS OF', 'VRID', 'CONDITIONS'], rows)
@@ -38,8 +38,25 @@ export function renderStatus({ agent, asOfMs, health, journal, routers, claims, 
     ...conditions.map((one) => ({ one, where: 'agent' })),
     ...routers.flatMap((router) => router.conditions.map((one) => ({ one, where: router.id }))),
   ]
-  const details = raised.map(({ one, where }) => conditionLines(one, where))
-  return [head, listing, ...renderClaims(claims), ...(details.length === 0 ? [] : ['', ...details])].join('\n')
+  const troubles = raised.filter(({ one }) => isTrouble(one))
+  const details = troubles.map(({ one, where }) => conditionLines(one, where))
+  const notes = renderNotes(raised.filter(({ one }) => !isTrouble(one)))
+  const below = [...details, ...notes]
+  return [head, listing, ...renderClaims(claims), ...(below.length === 0 ? [] : ['', ...below])].join('\n')
+}
+
+type Condition = AgentStatus['conditions'][number]
+
+const isTrouble = ({ severity }: Condition): boolean => severity !== 'info'
+
+/** One line for each kind, however many routers it is so with; `explain` says more. */
+function renderNotes(notes: readonly { readonly one: Condition; readonly where: string }[]): string[] {
+  const byCode = Map.groupBy(notes, ({ one }) => one.code)
+  return [...byCode.values()].flatMap(([first, ...others]) => {
+    if (first === undefined) return []
+    const more = others.length === 0 ? '' : ` and ${String(others.length)} more`
+    return [`${conditionText(first.one)} ${first.where}${more}: ${first.one.title}`]
+  })
 }
 
 /** Routers that this agent does not know or cannot see, by the word of others alone. */

@@ -10,6 +10,7 @@ export interface AgentConfig {
   readonly paths: Readonly<ConfigEntry['paths']>
   readonly control: { readonly group: string; readonly metricsPort: number | undefined }
   readonly journal: Readonly<ConfigEntry['journal']>
+  readonly config: Readonly<ConfigEntry['config']>
   readonly reconcile: Readonly<ConfigEntry['reconcile']>
   readonly stateChange: Readonly<ConfigEntry['stateChange']>
   readonly logging: Readonly<ConfigEntry['logging']>
@@ -23,6 +24,7 @@ export function completeConfig(entry: ConfigEntry, hostname: string): AgentConfi
     paths: entry.paths,
     control: { group: entry.control.group, metricsPort: entry.control.metricsPort },
     journal: entry.journal,
+    config: entry.config,
     reconcile: entry.reconcile,
     stateChange: entry.stateChange,
     logging: entry.logging,

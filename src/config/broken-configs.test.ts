@@ -69,7 +69,7 @@ const brokenConfigs: readonly BrokenConfig[] = [
     when: 'an unknown key is __proto__',
     text: edited(oneRouter, ['agent: { id: host-a }', '__proto__: { id: host-a }']),
     says: [
-      'agent.yaml:2:1 unknown key `__proto__`; must be one of version, agent, paths, control, journal, reconcile, stateChange, logging, routers',
+      'agent.yaml:2:1 unknown key `__proto__`; must be one of version, agent, paths, control, journal, config, reconcile, stateChange, logging, routers',
     ],
   },
   {
@@ -418,16 +418,13 @@ const brokenConfigs: readonly BrokenConfig[] = [
     when: 'a password stands in the file',
     text: edited(oneRouter, ['vrrpVersion: 3', 'vrrpVersion: 2\n    authentication: hunter2']),
     says: [
-      'agent.yaml:7:21 routers[0].authentication: is a text of 7 characters (not shown), must be none or a map with the key passFile',
+      'agent.yaml:7:21 routers[0].authentication: is a text of 7 characters (not shown), must be none or a map with the key hmac or passFile',
     ],
   },
   {
     when: 'a password stands under a key of its own',
     text: edited(oneRouter, ['vrrpVersion: 3', 'vrrpVersion: 2\n    authentication: { password: hunter2 }']),
-    says: [
-      'agent.yaml:7:21 routers[0].authentication.passFile: is missing, must be an absolute path of at most 200 letters, digits, ".", "_", "-" and "/", without ".", ".." or a "/" at the end',
-      'agent.yaml:7:23 routers[0].authentication: unknown key `password`; must be one of passFile',
-    ],
+    says: ['agent.yaml:7:23 routers[0].authentication: unknown key `password`; must be one of hmac, passFile'],
   },
   {
     when: 'a password stands where its file belongs',
@@ -439,7 +436,67 @@ const brokenConfigs: readonly BrokenConfig[] = [
   {
     when: 'VRRPv3 has a password',
     text: edited(oneRouter, ['vrid: 7', 'vrid: 7\n    authentication: { passFile: /etc/keepward/secrets/r1 }']),
-    says: ['agent.yaml:6:21 routers[0].authentication: names a passFile, must be none: VRRPv3 has no authentication'],
+    says: ['agent.yaml:6:21 routers[0].authentication: names a passFile, must be none or hmac: VRRPv3 has no password'],
+  },
+  {
+    when: 'AH is asked for',
+    text: edited(oneRouter, ['vrid: 7', 'vrid: 7\n    authentication: AH']),
+    says: [
+      'agent.yaml:6:21 routers[0].authentication: is a text of 2 characters (not shown), must be none or a map with the key hmac or passFile; AH is not offered: use hmac, or put WireGuard or IPsec under the HA link (docs/operations.md)',
+    ],
+  },
+  {
+    when: 'AH is asked for by a key of its own',
+    text: edited(oneRouter, ['vrid: 7', 'vrid: 7\n    authentication: { ah: /etc/keepward/secrets/r1 }']),
+    says: [
+      'agent.yaml:6:23 routers[0].authentication: unknown key `ah`; must be one of hmac, passFile; AH is not offered: use hmac, or put WireGuard or IPsec under the HA link (docs/operations.md)',
+    ],
+  },
+  {
+    when: 'authentication names nothing',
+    text: edited(oneRouter, ['vrid: 7', 'vrid: 7\n    authentication: {}']),
+    says: ['agent.yaml:6:21 routers[0].authentication: names neither hmac nor passFile, must name one of them'],
+  },
+  {
+    when: 'authentication names both of its kinds',
+    text: edited(oneRouter, [
+      'vrid: 7',
+      'vrid: 7\n    authentication: { hmac: { keys: [{ id: 1, file: /etc/k1 }], activeKey: 1 }, passFile: /etc/p }',
+    ]),
+    says: ['agent.yaml:6:21 routers[0].authentication: names both hmac and passFile, must name one of them'],
+  },
+  {
+    when: 'the active key of hmac is none of its keys, and two have one id',
+    text: edited(oneRouter, [
+      'vrid: 7',
+      'vrid: 7\n    authentication: { hmac: { keys: [{ id: 1, file: /etc/k1 }, { id: 1, file: /etc/k2 }], activeKey: 2 } }',
+    ]),
+    says: [
+      'agent.yaml:6:70 routers[0].authentication.hmac.keys[1].id: is 1, must differ from routers[0].authentication.hmac.keys[0].id on line 6',
+      'agent.yaml:6:102 routers[0].authentication.hmac.activeKey: is 2, must be the id of one of the keys: 1, 1',
+    ],
+  },
+  {
+    when: 'hmac has no keys, an id out of range and no such mode',
+    text: edited(oneRouter, [
+      'vrid: 7',
+      'vrid: 7\n    authentication: { hmac: { keys: [], activeKey: 256, mode: receive } }',
+    ]),
+    says: [
+      'agent.yaml:6:37 routers[0].authentication.hmac.keys: is an empty list, must be a list of at least one key',
+      'agent.yaml:6:52 routers[0].authentication.hmac.activeKey: is 256, must be a whole number from 1 to 255',
+      'agent.yaml:6:63 routers[0].authentication.hmac.mode: is a text of 7 characters (not shown), must be enforce or permissive',
+    ],
+  },
+  {
+    when: 'a key of hmac stands where its file belongs',
+    text: edited(oneRouter, [
+      'vrid: 7',
+      "vrid: 7\n    authentication: { hmac: { keys: [{ id: 1, file: 'hex:001122' }], activeKey: 1 } }",
+    ]),
+    says: [
+      'agent.yaml:6:53 routers[0].authentication.hmac.keys[0].file: is a text of 10 characters (not shown), must be an absolute path of at most 200 letters, digits, ".", "_", "-" and "/", without ".", ".." or a "/" at the end',
+    ],
   },
   {
     when: 'ha has neither unicast nor multicast',
@@ -454,7 +511,7 @@ const brokenConfigs: readonly BrokenConfig[] = [
   {
     when: 'multicast is false',
     text: edited(oneRouter, ['unicast: { source: 169.254.192.1, peers: [169.254.192.2] }', 'multicast: false']),
-    says: ['agent.yaml:9:18 routers[0].ha.multicast: is false, must be true or left out'],
+    says: ['agent.yaml:9:18 routers[0].ha.multicast: is false, must be true or a map with the key peers'],
   },
   {
     when: 'unicast has no peer',
@@ -547,6 +604,67 @@ const brokenConfigs: readonly BrokenConfig[] = [
     ),
     says: [
       'agent.yaml:6:18 routers[0].vrrpVersion: is 2, must be 3: its virtual addresses are IPv6 only, and VRRPv2 speaks IPv4 only',
+    ],
+  },
+  {
+    when: 'a peer is beyond a router and no minTtl is declared',
+    text: edited(oneRouter, ['peers: [169.254.192.2]', 'peers: [169.254.192.2, 192.0.2.7]']),
+    says: [
+      'agent.yaml:9:64 routers[0].ha.unicast.peers[1]: is 192.0.2.7, outside the subnets of ha0 (169.254.192.1/18), must come with ha.unicast.minTtl',
+    ],
+  },
+  {
+    when: 'minTtl is more than a packet can have',
+    text: edited(oneRouter, ['peers: [169.254.192.2] }', 'peers: [169.254.192.2], minTtl: 256 }']),
+    says: ['agent.yaml:9:73 routers[0].ha.unicast.minTtl: is 256, must be a whole number from 1 to 255'],
+  },
+  {
+    when: 'minTtl is none',
+    text: edited(oneRouter, ['peers: [169.254.192.2] }', 'peers: [169.254.192.2], minTtl: 0 }']),
+    says: ['agent.yaml:9:73 routers[0].ha.unicast.minTtl: is 0, must be a whole number from 1 to 255'],
+  },
+  {
+    when: 'minTtl stands beside multicast',
+    text: edited(oneRouter, [
+      'unicast: { source: 169.254.192.1, peers: [169.254.192.2] }',
+      'multicast: { peers: [169.254.192.2], minTtl: 254 }',
+    ]),
+    says: ['agent.yaml:9:44 routers[0].ha.multicast: unknown key `minTtl`; must be one of peers'],
+  },
+  {
+    when: 'the peers of multicast are no list',
+    text: edited(oneRouter, [
+      'unicast: { source: 169.254.192.1, peers: [169.254.192.2] }',
+      'multicast: { peers: 169.254.192.2 }',
+    ]),
+    says: ['agent.yaml:9:27 routers[0].ha.multicast.peers: is "169.254.192.2", must be a list of IP addresses'],
+  },
+  {
+    when: 'a peer of multicast is the router itself, repeated, elsewhere or of the other family',
+    text: edited(oneRouter, [
+      'unicast: { source: 169.254.192.1, peers: [169.254.192.2] }',
+      `multicast: { peers: [169.254.192.1, 169.254.192.2, 169.254.192.2, 192.0.2.7, 'fe80::2'] }`,
+    ]),
+    says: [
+      `agent.yaml:9:28 routers[0].ha.multicast.peers[0]: is 169.254.192.1, an address of the router's own ha0, must be another host's address`,
+      'agent.yaml:9:58 routers[0].ha.multicast.peers[2]: is 169.254.192.2, must differ from routers[0].ha.multicast.peers[1] on line 9',
+      'agent.yaml:9:73 routers[0].ha.multicast.peers[3]: is 192.0.2.7, must lie in a subnet of ha0 (169.254.192.1/18): multicast does not leave the link',
+      'agent.yaml:9:84 routers[0].ha.multicast.peers[4]: is fe80::2, must be IPv4 as the advertisements of this router',
+    ],
+  },
+  {
+    when: 'multicast over IPv6 has peers, and no source that they could declare',
+    text: edited(
+      oneRouter,
+      [
+        'unicast: { source: 169.254.192.1, peers: [169.254.192.2] }',
+        `multicast: { peers: ['fe80::2', 'fd00::2'] }\n    marker: fe80::7/64`,
+      ],
+      ['169.254.192.1/18', `'fd00::1/64'`],
+    ),
+    says: [
+      'agent.yaml:9:39 routers[0].ha.multicast.peers[1]: is fd00::2, must be a link-local address such as fe80::2: IPv6 advertisements come from one',
+      'agent.yaml:12:9 routers[0].interfaces[0]: has no link-local IPv6 address, must have one: multicast advertisements leave from ha0',
     ],
   },
   {

@@ -7,7 +7,7 @@ import { loadConfig } from './load.ts'
 const docs = join(import.meta.dirname, '..', '..', 'docs')
 const written = (name: string) => readFileSync(join(docs, name), 'utf8')
 
-test.each(['agent.example.yaml', 'agent.schema.json'])('docs/%s is what the schema gives', (name) => {
+test.each(['agent.example.yaml', 'agent.schema.json', 'config.md'])('docs/%s is what the schema gives', (name) => {
   expect(written(name), 'run script/node src/config/write-docs.ts').toBe(configDocs()[name])
 })
 
@@ -28,7 +28,8 @@ test('loadConfig() loads docs/agent.example.yaml when each key that is commented
     '# socketGroup: neutron',
     '# openToAll: true',
     '# namespace: keepward-r1',
-    '# multicast: true',
+    '# minTtl: 254',
+    '# multicast: { peers: [ 169.254.192.2, 169.254.192.3 ] }',
     '# marker: 169.254.0.7/24',
     '# track: [ ha0 ]',
     '# mtu: 1500',
@@ -48,7 +49,7 @@ test('loadConfig() loads docs/agent.example.yaml with each other way to write a 
     all.findIndex((line) => line.startsWith('  - id: ')),
   )
   const others = lines.flatMap((line, index) => (line.includes('#   or  ') ? [index] : []))
-  expect(others).toHaveLength(9)
+  expect(others).toHaveLength(10)
   for (const at of others) {
     const other = lines[at]?.replace('#   or  ', '') ?? ''
     const key = other.slice(0, other.indexOf(':') + 1)

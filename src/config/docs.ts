@@ -1,9 +1,14 @@
 import { exampleConfig } from './example.ts'
 import { configJsonSchema } from './json-schema.ts'
+import { configReference } from './reference.ts'
 
 /** Generated documents by their names under docs/. */
 export function configDocs(): Readonly<Record<string, string>> {
-  return { 'agent.example.yaml': exampleConfig(), 'agent.schema.json': `${pretty(configJsonSchema(), '')}\n` }
+  return {
+    'agent.example.yaml': exampleConfig(),
+    'agent.schema.json': `${pretty(configJsonSchema(), '')}\n`,
+    'config.md': configReference(),
+  }
 }
 
 const width = 120

@@ -78,7 +78,8 @@ function alternatives(key: string, schema: JsonSchema, value: unknown, indent: s
   return others.map((one) => `${indent}#   or  ${key}: ${flow(one)}`)
 }
 
-function flow(value: unknown): string {
+/** A value on one line, as YAML. */
+export function flow(value: unknown): string {
   return stringify(value, { collectionStyle: 'flow', flowCollectionPadding: true, lineWidth: 0 }).trimEnd()
 }
 

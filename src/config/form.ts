@@ -35,10 +35,8 @@ export const namespaceName = word(
   'must be a namespace name: 1 to 128 letters, digits, ".", "_" or "-", not starting with "." or "-"',
 )
 
-export const groupName = word(
-  /^[A-Za-z_][A-Za-z0-9._-]{0,31}$/,
-  'must be a group name: 1 to 32 letters, digits, ".", "_" or "-", starting with a letter or "_"',
-)
+export const userName = accountName('user')
+export const groupName = accountName('group')
 
 /** Absolute and normalized, so that two spellings never name one directory. */
 export function absolutePath(maxLength: number) {
@@ -106,6 +104,13 @@ export const networkPrefix = judged(
     return kind === undefined ? { value: prefix } : { wanted: `${networkWanted}; this is ${kind}` }
   },
 )
+
+function accountName(kind: 'user' | 'group') {
+  return word(
+    /^[A-Za-z_][A-Za-z0-9._-]{0,31}$/,
+    `must be a ${kind} name: 1 to 32 letters, digits, ".", "_" or "-", starting with a letter or "_"`,
+  )
+}
 
 type Judged<T> = { readonly value: T } | { readonly wanted: string }
 

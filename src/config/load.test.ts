@@ -18,6 +18,7 @@ test('loadConfig() gives every default when the file has as little as it can', (
     paths: { state: '/var/lib/keepward', run: '/run/keepward', host: '/run/keepward-host' },
     control: { group: 'keepward', metricsPort: undefined },
     journal: { retainDays: 30, maxSizeMb: 256 },
+    config: { requireSignature: false, applyChanges: false },
     reconcile: { intervalMs: 3000 },
     stateChange: {
       unknownRouters: 'compatible',
@@ -60,6 +61,7 @@ agent: { id: host-b, user: 1007 }
 paths: { state: /srv/kw/state, run: /srv/kw/run, host: /srv/kw/host }
 control: { group: ops, metricsPort: 9841 }
 journal: { retainDays: 7, maxSizeMb: 64 }
+config: { requireSignature: true, applyChanges: true }
 reconcile: { intervalMs: 1000 }
 stateChange:
   unknownRouters: strict
@@ -99,6 +101,7 @@ routers:
     paths: { state: '/srv/kw/state', run: '/srv/kw/run', host: '/srv/kw/host' },
     control: { group: 'ops', metricsPort: 9841 },
     journal: { retainDays: 7, maxSizeMb: 64 },
+    config: { requireSignature: true, applyChanges: true },
     reconcile: { intervalMs: 1000 },
     stateChange: {
       unknownRouters: 'strict',
@@ -156,7 +159,7 @@ routers:
             metric: undefined,
           },
         ],
-        advertise: { kind: 'multicast' },
+        advertise: { kind: 'multicast', peers: undefined },
         authentication: { kind: 'pass', passwordFile: '/etc/keepward/secrets/r1' },
         trackedInterfaces: ['ha-1', 'ext0'],
       },
@@ -313,7 +316,9 @@ test('loadConfig() reads words of YAML 1.1 as plain text', () => {
 })
 
 test('configHash() gives SHA-256 in hexadecimal', () => {
-  expect(configHash('version: 1\n')).toBe('09bfcc6a14b83e2192b8673677725c84883ee9cd0c70e45c9ec09daa8f2b2847')
+  expect(configHash(Buffer.from('version: 1\n'))).toBe(
+    '09bfcc6a14b83e2192b8673677725c84883ee9cd0c70e45c9ec09daa8f2b2847',
+  )
 })
 
 function problemsOf(text: string, hostname = 'host-a'): unknown {
@@ -325,3 +330,20 @@ function problemsOf(text: string, hostname = 'host-a'): unknown {
     throw error
   }
 }
+
+test('loadConfig() takes hmac with two keys, for VRRPv2 and VRRPv3', () => {
+  const hmac = '{ keys: [{ id: 2, file: /etc/keepward/k2 }, { id: 1, file: /etc/keepward/k1 }], activeKey: 1 }'
+  for (const version of [2, 3]) {
+    const interval = version === 2 ? '1s' : '100ms'
+    const text = `${minimal}    vrrpVersion: ${String(version)}\n    advertisementInterval: ${interval}\n    authentication: { hmac: ${hmac} }\n`
+    expect(loadConfig(text, 'agent.yaml', 'h1').routers[0]?.authentication).toEqual({
+      kind: 'hmac',
+      keys: [
+        { id: 2, file: '/etc/keepward/k2' },
+        { id: 1, file: '/etc/keepward/k1' },
+      ],
+      activeKey: 1,
+      mode: 'enforce',
+    })
+  }
+})

@@ -36,9 +36,9 @@ export function loadConfig(
   return completeConfig(parsed.data, hostname)
 }
 
-/** SHA-256 of the text, in hexadecimal: whether two hosts or two moments have the same file. */
-export function configHash(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
+/** SHA-256 of the file, in hexadecimal, as sha256sum(1) says it: whether two hosts or two moments have the same. */
+export function configHash(file: Uint8Array): string {
+  return createHash('sha256').update(file).digest('hex')
 }
 
 /**

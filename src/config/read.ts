@@ -1,7 +1,9 @@
-import { constants } from 'node:fs'
-import { open, type FileHandle } from 'node:fs/promises'
+import { close, constants, fstatSync, read } from 'node:fs'
+import { lstat, open, type FileHandle } from 'node:fs/promises'
 import { isAbsolute } from 'node:path'
+import { promisify } from 'node:util'
 import { errnoOf, KeepwardError } from '../base/error.ts'
+import { openRootFile } from '../linux/root-file.ts'
 import { missingAccounts, type FindAccount } from './account-rules.ts'
 import type { AgentConfig } from './agent-config.ts'
 import { configHash, loadConfig } from './load.ts'
@@ -9,18 +11,22 @@ import { valueAt } from './schema-findings.ts'
 import { pathsSchema } from './schema.ts'
 import { maxConfigBytes, readSource } from './source.ts'
 
+/** A config that was read and found good, and the SHA-256 of the file's bytes, in hexadecimal. */
+export interface LoadedConfig {
+  readonly config: AgentConfig
+  readonly hash: string
+}
+
 /**
- * Read and load the config file at an absolute path. Throws `config-unreadable` when there is no such text to read, and
- * `config-invalid` with every problem when there is; with `find`, an account that the host does not have is one.
+ * Read and load the config file at an absolute path for a person, whoever owns it. Throws `config-unreadable` when there is
+ * no such text to read, and `config-invalid` with every problem when there is; with `find`, an account that the host does not
+ * have is one.
  */
-export async function readConfig(
-  path: string,
-  hostname: string,
-  find?: FindAccount,
-): Promise<{ config: AgentConfig; hash: string }> {
-  const text = await readText(path)
+export async function readConfig(path: string, hostname: string, find?: FindAccount): Promise<LoadedConfig> {
+  const bytes = await readPlain(path, maxConfigBytes)
+  const text = decode(path, bytes)
   const missing = find === undefined ? [] : await missingAccounts(readSource(text).value, find)
-  return { config: loadConfig(text, path, hostname, missing), hash: configHash(text) }
+  return { config: loadConfig(text, path, hostname, missing), hash: configHash(bytes) }
 }
 
 /**
@@ -33,47 +39,95 @@ export const readRunPath = (path: string): Promise<string> => readPathSetting(pa
 export const readStatePath = (path: string): Promise<string> => readPathSetting(path, 'state')
 
 async function readPathSetting(path: string, name: 'run' | 'state'): Promise<string> {
-  const { value } = readSource(await readText(path))
+  const { value } = readSource(decode(path, await readPlain(path, maxConfigBytes)))
   const schema = pathsSchema.unwrap().shape[name]
   const found = schema.safeParse(valueAt(value, ['paths', name]))
   return found.success ? found.data : schema.parse(undefined)
 }
 
-async function readText(path: string): Promise<string> {
+/** A file that root alone can have written. Throws `config-unsafe` or `config-unreadable`, with ENOENT as its cause when it is absent. */
+export function readTrusted(path: string, maxBytes: number): Promise<Buffer> {
+  return readAs(path, async () => {
+    // Asked in another thread first: a disk that does not answer must not hold up this one.
+    await lstat(path)
+    const fd = openRootFile(path)
+    try {
+      return await readBounded(path, fd, maxBytes)
+    } finally {
+      await promisify(close)(fd)
+    }
+  })
+}
+
+/** Anybody's file. Throws `config-unreadable`. */
+export function readPlain(path: string, maxBytes: number): Promise<Buffer> {
+  return readAs(path, async () => {
+    let file: FileHandle | undefined
+    try {
+      // Without O_NONBLOCK, opening a FIFO would wait for its writer for ever.
+      file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+      return await readBounded(path, file.fd, maxBytes)
+    } finally {
+      await file?.close()
+    }
+  })
+}
+
+async function readAs(path: string, body: () => Promise<Buffer>): Promise<Buffer> {
   if (!isAbsolute(path)) throw unreadable(path, 'is a relative path, must be an absolute one')
-  let file: FileHandle | undefined
   try {
-    // Without O_NONBLOCK, opening a FIFO would wait for its writer for ever.
-    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
-    return decode(path, await readBounded(path, file))
+    return await body()
   } catch (error) {
-    if (error instanceof KeepwardError) throw error
-    throw unreadable(path, reasons[errnoOf(error) ?? ''] ?? 'cannot be read', error)
-  } finally {
-    await file?.close()
+    if (!(error instanceof KeepwardError)) throw unreadable(path, wordsFor(error), error)
+    if (error.code === 'file-failed') throw unreadable(path, wordsFor(error.cause), error.cause)
+    if (error.code !== 'file-unsafe' && error.code !== 'directory-unsafe') throw error
+    const hint = error.code === 'file-unsafe' ? fileHint : error.hint
+    const why = `The configuration is not root’s alone: ${error.message}`
+    throw new KeepwardError('config-unsafe', why, hint === undefined ? {} : { hint })
   }
 }
 
-/** One byte more than allowed is read, since a file can grow after its size was asked. */
-async function readBounded(path: string, file: FileHandle): Promise<Buffer> {
-  if (!(await file.stat()).isFile()) throw unreadable(path, 'is no regular file, must be one')
-  const buffer = Buffer.alloc(maxConfigBytes + 1)
+const fileHint = 'it must be a file with one name that belongs to root and is writable by no one else'
+
+/** One byte more than the file holds is asked for, since it can grow after its size was asked. */
+async function readBounded(path: string, fd: number, maxBytes: number): Promise<Buffer> {
+  const stats = fstatSync(fd)
+  if (!stats.isFile()) throw unreadable(path, 'is no regular file, must be one')
+  if (stats.size > maxBytes) {
+    throw unreadable(path, `is longer than ${maxBytes} bytes, must be at most that`)
+  }
+  const buffer = Buffer.alloc(stats.size + 1)
   let length = 0
-  for (;;) {
-    const { bytesRead } = await file.read(buffer, length, buffer.length - length, length)
+  while (length < buffer.length) {
+    const { bytesRead } = await readSome(fd, buffer, length, buffer.length - length, length)
     if (bytesRead === 0) return buffer.subarray(0, length)
     length += bytesRead
-    if (length > maxConfigBytes) throw unreadable(path, `is longer than ${maxConfigBytes} bytes, must be at most that`)
   }
+  throw unreadable(path, 'grew while it was read')
 }
 
-function decode(path: string, bytes: Buffer): string {
+const readSome = promisify(read)
+
+/** Throws `config-unreadable`. */
+export function decode(path: string, bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (error) {
     throw unreadable(path, 'is not UTF-8 text, must be', error)
   }
 }
+
+/** Absent is an answer. */
+export async function unlessAbsent(reading: Promise<Buffer>): Promise<Buffer | undefined> {
+  try {
+    return await reading
+  } catch (error) {
+    if (error instanceof KeepwardError && errnoOf(error.cause) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+const wordsFor = (error: unknown): string => reasons[errnoOf(error) ?? ''] ?? 'cannot be read'
 
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: 'does not exist',

@@ -1,10 +1,12 @@
 import { formatPrefix } from '../base/address.ts'
+import { checkAuthentication } from './authentication-rules.ts'
 import { showDuration } from './form.ts'
 import { heldAddresses, type HeldAddress } from './held-address.ts'
 import type { Path } from './problem.ts'
+import { checkPeers } from './peer-rules.ts'
 import { tellRepeated, type Review } from './review.ts'
 import type { RouterDraft } from './router-draft.ts'
-import { familyOf, isLinkLocal, overlaps } from './subnet.ts'
+import { isLinkLocal, overlaps } from './subnet.ts'
 
 /** What must fit together within one router; routes have `route-rules.ts`. */
 export function checkRouter(router: RouterDraft, review: Review): void {
@@ -17,11 +19,9 @@ const rules = [
   interfacesAreOurs,
   mtuCarriesIpv6,
   intervalFitsVersion,
-  authenticationFitsVersion,
+  checkAuthentication,
   familyFitsVersion,
-  peersFitSource,
-  sourceIsOnHaInterface,
-  multicastHasSource,
+  checkPeers,
   markerFitsFamily,
   markerStandsApart,
   addressesDiffer,
@@ -95,56 +95,11 @@ function intervalFitsVersion(router: RouterDraft, review: Review): void {
   }
 }
 
-/** RFC 5798, section 9: VRRPv3 has no authentication, and keepalived ignores what is set. */
-function authenticationFitsVersion(router: RouterDraft, review: Review): void {
-  if (router.vrrpVersion !== 3 || router.authentication?.kind !== 'pass') return
-  review.tell([...router.path, 'authentication'], 'names a passFile, must be none: VRRPv3 has no authentication')
-}
-
 function familyFitsVersion(router: RouterDraft, review: Review): void {
   if (router.vrrpVersion !== 2 || router.family !== 6) return
   const addresses = router.hasOwnMarker ? 'its marker is IPv6' : 'its virtual addresses are IPv6 only'
   const why = router.advertise?.kind === 'unicast' ? 'its unicast source is IPv6' : addresses
   review.tell([...router.path, 'vrrpVersion'], `is 2, must be 3: ${why}, and VRRPv2 speaks IPv4 only`)
-}
-
-function peersFitSource(router: RouterDraft, review: Review): void {
-  if (router.advertise?.kind !== 'unicast') return
-  const { source, peers } = router.advertise
-  const at = [...router.path, 'ha', 'unicast']
-  const family = familyOf(source)
-  peers.forEach((peer, index) => {
-    const path = [...at, 'peers', index]
-    const named = review.name([...at, 'source'])
-    if (peer === source)
-      review.tell(path, `is ${peer}, the router's own source (${named}), must be another host's address`)
-    if (familyOf(peer) !== family)
-      review.tell(path, `is ${peer}, must be IPv${family} as its source ${source} (${named})`)
-  })
-  const found = peers.map((key, index) => ({ key, path: [...at, 'peers', index] }))
-  tellRepeated(review, found, (peer, first) => `is ${peer}, must differ from ${first}`)
-}
-
-/** An existing interface may hold addresses that its maker gave it, unless the config lists some. */
-function sourceIsOnHaInterface(router: RouterDraft, review: Review): void {
-  if (router.advertise?.kind !== 'unicast') return
-  const { source } = router.advertise
-  const ha = router.interfaces.find((one) => one?.name === router.haInterface)
-  if (ha === undefined || (ha.attach.kind === 'existing' && ha.addresses.length === 0)) return
-  if (ha.addresses.some(({ address }) => address === source)) return
-  const listed = ha.addresses.length === 0 ? 'it has none' : ha.addresses.map(formatPrefix).join(', ')
-  const wanted = `must be an address of the HA interface ${ha.name} (${listed})`
-  review.tell([...router.path, 'ha', 'unicast', 'source'], `is ${source}, ${wanted}`)
-}
-
-/** keepalived sends from the first IPv4 address; for IPv6 the kernel gives a link-local one. */
-function multicastHasSource(router: RouterDraft, review: Review): void {
-  if (router.advertise?.kind !== 'multicast' || router.family === 6) return
-  const at = router.interfaces.findIndex((one) => one?.name === router.haInterface)
-  const ha = router.interfaces[at]
-  if (ha === undefined || ha.attach.kind === 'existing' || ha.addresses.some(({ family }) => family === 4)) return
-  const message = `has no IPv4 address, must have one: multicast advertisements leave from ${ha.name}`
-  review.tell([...router.path, 'interfaces', at], message)
 }
 
 function markerFitsFamily(router: RouterDraft, review: Review): void {

@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import type { Advertise, Authentication, Preempt } from '../router/spec.ts'
+import type { Advertise, Preempt } from '../router/spec.ts'
+import { authenticationSchema } from './authentication-schema.ts'
 import {
-  absolutePath,
   duration,
   hostAddress,
   hostPrefix,
@@ -24,8 +24,15 @@ const unicast = z
         .array(hostAddress, 'must be a list of IP addresses')
         .min(1, 'must be a list of at least one IP address')
         .meta({
-          description: 'HA addresses of the same router on the other hosts.',
+          description: 'HA addresses of the same router on the other hosts. Nobody else is heard.',
           examples: [['169.254.192.2', '169.254.192.3']],
+        }),
+      minTtl: wholeNumber(1, 255)
+        .optional()
+        .meta({
+          description:
+            'Least TTL or hop limit that adverts of peers outside of the subnets of the HA interface arrive with: 255 less one for each router between. Needed for such peers; those within must have 255.',
+          examples: [254],
         }),
     },
     'must be a map with the keys source and peers',
@@ -36,6 +43,25 @@ const unicast = z
     examples: [{ source: '169.254.192.1', peers: ['169.254.192.2', '169.254.192.3'] }],
   })
 
+const multicast = z
+  .union(
+    [
+      z.literal(true),
+      z.strictObject({
+        peers: z.array(hostAddress, 'must be a list of IP addresses').meta({
+          description: 'Addresses that the other hosts advertise from; an empty list for none. Nobody else is heard.',
+          examples: [['169.254.192.2', '169.254.192.3']],
+        }),
+      }),
+    ],
+    'must be true or a map with the key peers',
+  )
+  .meta({
+    description:
+      'In place of unicast: advertise to the VRRP group. To be asked for, since every port hears it. With true, whoever is on the link is heard; over IPv6 the peers are link-local addresses.',
+    examples: [{ peers: ['169.254.192.2', '169.254.192.3'] }, true],
+  })
+
 const ha = z
   .strictObject(
     {
@@ -44,24 +70,20 @@ const ha = z
         examples: ['ha0'],
       }),
       unicast: unicast.optional(),
-      multicast: z
-        .literal(true, 'must be true or left out')
-        .optional()
-        .meta({
-          description: 'In place of unicast: advertise to the VRRP group. To be asked for, since every port hears it.',
-          examples: [true],
-        }),
+      multicast: multicast.optional(),
     },
     'must be a map with the keys interface and unicast',
   )
   .transform((entry, context): HaEntry => {
-    if (entry.unicast !== undefined && entry.multicast === undefined) {
-      return { interface: entry.interface, advertise: { kind: 'unicast', ...entry.unicast } }
+    const { unicast: one, multicast: all } = entry
+    if (one !== undefined && all === undefined) {
+      return { interface: entry.interface, advertise: { kind: 'unicast', ...one, minTtl: one.minTtl } }
     }
-    if (entry.unicast === undefined && entry.multicast) {
-      return { interface: entry.interface, advertise: { kind: 'multicast' } }
+    if (one === undefined && all !== undefined) {
+      const peers = all === true ? undefined : all.peers
+      return { interface: entry.interface, advertise: { kind: 'multicast', peers } }
     }
-    const found = entry.unicast === undefined ? 'neither unicast nor multicast' : 'both unicast and multicast'
+    const found = one === undefined ? 'neither unicast nor multicast' : 'both unicast and multicast'
     context.addIssue({
       code: 'custom',
       message: `names ${found}, must name one of them`,
@@ -146,28 +168,7 @@ export const routerShape = {
         'Whether a host that comes back takes the role from a primary of lower priority: a second interruption.',
       examples: [false, { delay: '30s' }],
     }),
-  authentication: z
-    .union(
-      [
-        z.literal('none'),
-        z.strictObject({
-          passFile: absolutePath(200).meta({
-            description: 'File with the password, 1 to 8 bytes.',
-            examples: ['/etc/keepward/secrets/r1'],
-          }),
-        }),
-      ],
-      'must be none or a map with the key passFile',
-    )
-    .transform((value): Authentication =>
-      value === 'none' ? { kind: 'none' } : { kind: 'pass', passwordFile: value.passFile },
-    )
-    .prefault('none')
-    .meta({
-      description:
-        'VRRPv2 alone has a password, in clear text on the wire: it guards against a mistake, not against an attack. It never stands in this file.',
-      examples: ['none', { passFile: '/etc/keepward/secrets/r1' }],
-    }),
+  authentication: authenticationSchema,
   marker: hostPrefix.optional().meta({
     description:
       'Address on the HA interface that only the primary holds, the same on every host and fixed for life. Unset, 169.254.0.<vrid>/24, or fe80::5652:<vrid in hexadecimal>/64 for a router with IPv6 only.',

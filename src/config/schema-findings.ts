@@ -27,9 +27,9 @@ function findingsOf(issues: readonly Issue[], base: Path, subject: Subject): Fin
     const value = valueAt(subject.value, path)
     const alternative = issue.code === 'invalid_union' && isMap(value) ? issue.errors.find(isAboutTheInside) : undefined
     if (alternative !== undefined) return findingsOf(alternative, path, subject)
-    return [
-      { path, on: 'value', message: saysItself(issue) ? issue.message : `is ${show(value, path)}, ${issue.message}` },
-    ]
+    const hint = isAh(value, path) ? insteadOfAh : ''
+    const message = saysItself(issue) ? issue.message : `is ${show(value, path)}, ${issue.message}${hint}`
+    return [{ path, on: 'value', message }]
   })
 }
 
@@ -37,10 +37,17 @@ function unknownKeys(keys: readonly string[], path: Path, subject: Subject): Fin
   const known = knownKeysAt(subject.schema, path)
   return keys.map((key) => {
     const meant = nearest(key, known)
-    const wanted = meant === undefined ? `must be one of ${known.join(', ')}` : `did you mean \`${meant}\`?`
+    const among = `must be one of ${known.join(', ')}${isAh(key, path) ? insteadOfAh : ''}`
+    const wanted = meant === undefined ? among : `did you mean \`${meant}\`?`
     return { path: [...path, key], on: 'key', message: `unknown key \`${printable(key)}\`; ${wanted}` }
   })
 }
+
+/** keepalived's other kind for VRRPv2 (RFC 2338, 5.3.6.3), which RFC 3768 took out. */
+const isAh = (word: unknown, path: Path): boolean =>
+  path.at(-1) === 'authentication' && typeof word === 'string' && word.toLowerCase() === 'ah'
+
+const insteadOfAh = '; AH is not offered: use hmac, or put WireGuard or IPsec under the HA link (docs/operations.md)'
 
 /** Of the alternatives of a union, the one that takes maps at all: its complaints tell more than "no alternative fits". */
 const isAboutTheInside = (issues: readonly Issue[]): boolean =>

@@ -66,6 +66,21 @@ const sections = {
     },
     'must be a map with the keys retainDays and maxSizeMb',
   ).prefault({}),
+  config: section(
+    {
+      requireSignature: z.boolean('must be true or false').prefault(false).meta({
+        description:
+          'Refuse to go without config-signing.pub beside this file, the public keys of those who sign it. Where that file is, a signature is asked for whatever stands here.',
+      }),
+      applyChanges: z.boolean('must be true or false').prefault(false).meta({
+        description:
+          'Apply this file by itself once a change of it is a second old. Otherwise a change shows as config-changed-on-disk until somebody runs `keepward apply`.',
+      }),
+    },
+    'must be a map with the keys requireSignature and applyChanges',
+  )
+    .prefault({})
+    .meta({ description: 'How this file itself is treated.' }),
   reconcile: section(
     {
       intervalMs: wholeNumber(500, 60_000).prefault(3000).meta({

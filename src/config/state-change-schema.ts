@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { absolutePath, duration, groupName, identifier, routerId, wholeNumber } from './form.ts'
+import { absolutePath, duration, groupName, identifier, routerId, userName, wholeNumber } from './form.ts'
 
 const role = z.enum(['primary', 'backup', 'fault', 'unknown'], 'must be primary, backup, fault or unknown')
 
@@ -19,7 +19,7 @@ const kinds = ['user', 'uid', 'group', 'gid', 'key'] as const
 const sender = z
   .strictObject(
     {
-      user: groupName
+      user: userName
         .optional()
         .meta({ description: 'Who: a user by name, or by number as uid.', examples: ['neutron'] }),
       uid: wholeNumber(0, 4_294_967_294)

@@ -1,12 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import { KeepwardError } from '../base/error.ts'
+import { loadConfig } from '../config/load.ts'
 import { examine, ok, warning, type Check } from './check.ts'
 import { judgeLatency, judgeSpace } from './disk.ts'
 import { judgePropagation } from './kernel.ts'
 import { judgeOpenFiles } from './limits.ts'
 import { bridgeFilter } from './network.ts'
 import { judgeCapabilities, judgeUidMap } from './privilege.ts'
-import { judgeManagers, judgeService } from './software.ts'
+import { routerSpec, signed } from '../../test/support/router.ts'
+import { judgeKeepalived, judgeManagers, judgeService } from './software.ts'
 import type { Subject } from './subject.ts'
 
 const subject: Subject = {
@@ -14,9 +16,7 @@ const subject: Subject = {
   config: {
     file: '/etc/keepward/agent.yaml',
     state: { kind: 'absent' },
-    routers: [],
-    statePath: '/s',
-    group: 'keepward',
+    settings: loadConfig('version: 1\nrouters: []\n', 'defaults', 'host-a'),
   },
   scratch: { kind: 'none', reason: 'no ip' },
 }
@@ -204,4 +204,17 @@ test.each([
   ['1000 4096\n', 'failed', '4 MB in /s'],
 ])('judgeSpace() of %j is %s', (said, status, found) => {
   expect(judgeSpace(said, '/s')).toMatchObject({ status, found })
+})
+
+test('judgeKeepalived() fails when routers want signed adverts that this version has not', () => {
+  const features = { version: { major: 2, minor: 2, patch: 7 }, options: new Set(['VRRP_AUTH']), dumpSignal: 36 }
+  const [plain, signing] = [routerSpec(), routerSpec({ authentication: signed })]
+  expect(judgeKeepalived(features, [plain])).toEqual({ status: 'ok', found: '2.2.7 with JSON (signal 36)' })
+  expect(judgeKeepalived(features, [plain, signing])).toMatchObject({
+    status: 'failed',
+    found: '2.2.7 with JSON (signal 36); it has no hmac, which r1 want',
+    fix: expect.stringContaining('install keepalived 2.4.3 or newer') as string,
+  })
+  const modern = { ...features, version: { major: 2, minor: 4, patch: 3 } }
+  expect(judgeKeepalived(modern, [signing]).status).toBe('ok')
 })

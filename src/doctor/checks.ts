@@ -1,16 +1,15 @@
-import { countText } from '../base/count.ts'
-import { failed, ok, unknown, type Answer, type Check } from './check.ts'
+import type { Check } from './check.ts'
 import { diskChecks } from './disk.ts'
 import { kernelChecks } from './kernel.ts'
 import { limitChecks } from './limits.ts'
 import { networkChecks } from './network.ts'
 import { privilegeChecks } from './privilege.ts'
 import { softwareChecks } from './software.ts'
-import type { Subject } from './subject.ts'
+import { configChecks } from './trust.ts'
 
 /** Everything that a host is checked for, in the order in which it is shown. */
 export const allChecks: readonly Check[] = [
-  { name: 'config', wanted: 'valid, or none yet', look: config },
+  ...configChecks,
   ...privilegeChecks,
   ...kernelChecks,
   ...networkChecks,
@@ -18,16 +17,3 @@ export const allChecks: readonly Check[] = [
   ...limitChecks,
   ...diskChecks,
 ]
-
-function config({ config: { file, state, routers } }: Subject): Answer {
-  switch (state.kind) {
-    case 'loaded':
-      return ok(`${file} is valid: ${countText(routers.length, 'router')}`)
-    case 'absent':
-      return ok(`there is no ${file} yet; defaults are used`)
-    case 'hidden':
-      return unknown(`${file} may not be read by this user; defaults are used`, 'run it as root: sudo keepward doctor')
-    case 'broken':
-      return failed(state.reason, `keepward --config ${file} validate`)
-  }
-}

@@ -8,9 +8,9 @@ export const diskChecks: readonly Check[] = [
     name: 'journal disk',
     wanted: 'a write is durable within 20 ms',
     needs: 'root',
-    look: ({ config }) => latency(config.statePath),
+    look: ({ config }) => latency(config.settings.paths.state),
   },
-  { name: 'journal space', wanted: '512 MB free', look: ({ config }) => space(config.statePath) },
+  { name: 'journal space', wanted: '512 MB free', look: ({ config }) => space(config.settings.paths.state) },
 ]
 
 const writes = 16

@@ -7,6 +7,7 @@ import { native } from '../linux/native.ts'
 import { openNetlink, type NetlinkSocket } from '../linux/netlink-socket.ts'
 import { namespaceDirectory } from '../linux/netns.ts'
 import { openProcess } from '../linux/process.ts'
+import { applyRuleset, openNftables } from '../linux/nftables.ts'
 import { readSysctl } from '../linux/sysctl.ts'
 import { takeSnapshot } from '../linux/snapshot.ts'
 import { openWatchSocket, watchKernel } from '../linux/watch.ts'
@@ -33,6 +34,7 @@ export const kernelChecks: readonly Check[] = [
   { name: 'vxlan', wanted: 'can be made', needs: 'scratch', look: vxlan },
   { name: 'IPv6', wanted: 'an address can be added', needs: 'scratch', look: ipv6 },
   { name: 'address protocol', wanted: 'kept by the kernel', needs: 'scratch', look: addressProtocol },
+  { name: 'nftables', wanted: 'a table can be made', needs: 'scratch', look: nftables },
   { name: 'pidfd', wanted: 'a process can be held', look: pidfd },
 ]
 
@@ -123,7 +125,9 @@ function vxlan(subject: Subject): Answer {
 function ifWanted({ config }: Subject, kind: 'macvlan' | 'vxlan', make: () => unknown): Answer {
   const answer = tryLink(kind, make)
   if (answer.status === 'ok') return answer
-  const users = config.routers.filter(({ interfaces }) => interfaces.some(({ attach }) => attach.kind === kind))
+  const users = config.settings.routers.filter(({ interfaces }) =>
+    interfaces.some(({ attach }) => attach.kind === kind),
+  )
   if (users.length === 0) return warning(`${answer.found}; no router here uses it`, answer.fix)
   return failed(`${answer.found}; used by ${users.map(({ id }) => id).join(', ')}`, answer.fix)
 }
@@ -162,6 +166,29 @@ function addressProtocol({ scratch }: Subject): Answer {
     'use Linux 5.18 or newer',
   )
 }
+
+/** As the VRRP filter needs it: a set that packets fill, with a counter each, in a family for both of IP. */
+async function nftables({ scratch }: Subject): Promise<Answer> {
+  const { fd } = made(scratch).namespace
+  const fix = 'apt-get install nftables, and load or install the kernel module nf_tables: modprobe nf_tables'
+  try {
+    using seen = openNftables(fd)
+    await applyRuleset(fd, tryTable)
+    if (seen.fingerprint('try', 'input') !== undefined) return ok('made one')
+    return failed('a table that was made is not there', fix)
+  } catch (error) {
+    return warning(`${describeError(error)}; whoever reaches a router can speak VRRP to it`, fix)
+  }
+}
+
+const tryTable = `table inet try {
+  set sources { type ipv4_addr . ifname; size 64; flags dynamic,timeout; timeout 1m; }
+  chain input {
+    type filter hook input priority -300; policy accept;
+    update @sources { ip saddr . iifname counter }
+  }
+}
+`
 
 function pidfd(): Answer {
   using held = openProcess(process.pid)

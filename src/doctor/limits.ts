@@ -9,11 +9,19 @@ export const limitChecks: readonly Check[] = [
   {
     name: 'open files',
     wanted: '64, and 3 for each router',
-    look: ({ config }) => judgeOpenFiles(readFileSync('/proc/self/limits', 'utf8'), config.routers.length),
+    look: ({ config }) => judgeOpenFiles(readFileSync('/proc/self/limits', 'utf8'), config.settings.routers.length),
   },
-  { name: 'processes', wanted: '64, and 2 for each router', look: ({ config }) => processes(config.routers.length) },
+  {
+    name: 'processes',
+    wanted: '64, and 2 for each router',
+    look: ({ config }) => processes(config.settings.routers.length),
+  },
   { name: 'clock', wanted: 'synchronised', look: clock },
-  { name: 'group', wanted: 'the one that may read the control API', look: ({ config }) => group(config.group) },
+  {
+    name: 'group',
+    wanted: 'the one that may read the control API',
+    look: ({ config }) => group(config.settings.control.group),
+  },
 ]
 
 /** Reads /proc/<pid>/limits (proc_pid_limits(5)); Node.js has raised the soft limit to the hard one. */

@@ -1,9 +1,11 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { errnoOf, KeepwardError } from '../base/error.ts'
-import { formatVersion, probeFeatures } from '../keepalived/features.ts'
+import { formatVersion, hmacHint, offersHmac, probeFeatures, type KeepalivedFeatures } from '../keepalived/features.ts'
 import { networkNamespaceOf } from '../linux/process.ts'
 import { run } from '../linux/run.ts'
-import { ok, unknown, warning, type Answer, type Check } from './check.ts'
+import type { RouterSpec } from '../router/spec.ts'
+import { failed, ok, unknown, warning, type Answer, type Check } from './check.ts'
+import type { Subject } from './subject.ts'
 
 /** Other people's programs: the one that is needed, and those that may be in the way. */
 export const softwareChecks: readonly Check[] = [
@@ -16,10 +18,18 @@ export const softwareChecks: readonly Check[] = [
   },
 ]
 
-async function keepalived(): Promise<Answer> {
-  const { version, options, dumpSignal } = await probeFeatures()
+async function keepalived({ config }: Subject): Promise<Answer> {
+  return judgeKeepalived(await probeFeatures(), config.settings.routers)
+}
+
+/** New enough to run routers; whether it can sign the adverts of those that want it is told apart. */
+export function judgeKeepalived(features: KeepalivedFeatures, routers: readonly RouterSpec[]): Answer {
+  const { version, options, dumpSignal } = features
   const authentication = options.has('VRRP_AUTH') ? '' : ', without VRRP_AUTH'
-  return ok(`${formatVersion(version)} with JSON (signal ${String(dumpSignal)})${authentication}`)
+  const found = `${formatVersion(version)} with JSON (signal ${String(dumpSignal)})${authentication}`
+  const signing = routers.filter(({ authentication: { kind } }) => kind === 'hmac').map(({ id }) => id)
+  if (signing.length === 0 || offersHmac(features)) return ok(found)
+  return failed(`${found}; it has no hmac, which ${signing.join(', ')} want`, hmacHint)
 }
 
 async function otherKeepalived(): Promise<Answer> {

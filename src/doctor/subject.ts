@@ -1,7 +1,6 @@
 import { describeError, errnoOf } from '../base/error.ts'
 import type { AgentConfig } from '../config/agent-config.ts'
 import { loadConfig } from '../config/load.ts'
-import type { RouterSpec } from '../router/spec.ts'
 import { readConfigForHost } from './host-config.ts'
 import type { ScratchOutcome } from './scratch.ts'
 
@@ -17,20 +16,20 @@ export interface Subject {
 export interface ConfigFound {
   readonly file: string
   readonly state:
-    { readonly kind: 'loaded' | 'absent' | 'hidden' } | { readonly kind: 'broken'; readonly reason: string }
-  readonly routers: readonly RouterSpec[]
-  readonly statePath: string
-  readonly group: string
+    | { readonly kind: 'loaded'; readonly hash: string }
+    | { readonly kind: 'absent' | 'hidden' }
+    | { readonly kind: 'broken'; readonly reason: string }
+  readonly settings: AgentConfig
 }
 
 /** Reads the config file at an absolute path; that it is absent or broken is an answer, not an error. */
 export async function findConfig(file: string): Promise<ConfigFound> {
   try {
-    const { config } = await readConfigForHost(file)
-    return { file, state: { kind: 'loaded' }, ...facts(config) }
+    const { config, hash } = await readConfigForHost(file)
+    return { file, state: { kind: 'loaded', hash }, settings: config }
   } catch (error) {
-    const state = stateOf(error)
-    return { file, state, ...facts(loadConfig('version: 1\nrouters: []\n', 'defaults', 'localhost')) }
+    const settings = loadConfig('version: 1\nrouters: []\n', 'defaults', 'localhost')
+    return { file, state: stateOf(error), settings }
   }
 }
 
@@ -39,9 +38,3 @@ function stateOf(error: unknown): ConfigFound['state'] {
   if (code === 'ENOENT') return { kind: 'absent' }
   return code === 'EACCES' ? { kind: 'hidden' } : { kind: 'broken', reason: describeError(error) }
 }
-
-const facts = ({ routers, paths, control }: AgentConfig): Pick<ConfigFound, 'routers' | 'statePath' | 'group'> => ({
-  routers,
-  statePath: paths.state,
-  group: control.group,
-})

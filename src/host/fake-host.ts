@@ -3,32 +3,8 @@ import { KeepwardError } from '../base/error.ts'
 import { formatPrefix } from '../base/address.ts'
 import type { ObservedAddress, ObservedInterface, Says } from '../router/evidence.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
+import { ensureFilter, filterOf, reload, removeInterface, type FakeInterface, type FakeRouter } from './fake-router.ts'
 import type { Host, HostAnswers, HostCounters, HostEvent, AgentOperation, Inspection, Table } from './operation.ts'
-
-/** One router's namespace and keepalived, in memory. */
-interface FakeRouter {
-  readonly namespace: string
-  readonly interfaces: Map<string, FakeInterface>
-  written: string | undefined
-  keepalived: FakeKeepalived | undefined
-}
-
-interface FakeKeepalived {
-  readonly pid: number
-  readonly childPid: number | undefined
-  says: Says
-  loaded: string
-  stopped: boolean
-  deaf: boolean
-}
-
-interface FakeInterface {
-  up: boolean
-  carrier: boolean
-  ours: boolean
-  mtu: number
-  addresses: ObservedAddress[]
-}
 
 /**
  * A small world in the place of root, the kernel and keepalived: it keeps namespaces, interfaces and addresses, and
@@ -125,6 +101,11 @@ export class FakeHost implements Host {
     this.#show(router, 'watch')
   }
 
+  /** Somebody removes the filter. */
+  loseFilter(router: RouterId): void {
+    this.#known(router).filter = undefined
+  }
+
   /** The world as `ip` would tell it. */
   print(): string {
     const lines: string[] = []
@@ -161,6 +142,7 @@ export class FakeHost implements Host {
       case 'ensure-namespace':
       case 'ensure-interface':
       case 'remove-interface':
+      case 'ensure-filter':
       case 'write-config':
       case 'start-keepalived':
       case 'reload-keepalived':
@@ -178,6 +160,7 @@ export class FakeHost implements Host {
     const it = this.#known(spec.id)
     if (operation.verb === 'ensure-interface') this.#ensureInterface(it, spec, operation.interface)
     if (operation.verb === 'remove-interface') removeInterface(it, operation.interface, spec)
+    if (operation.verb === 'ensure-filter') ensureFilter(it, spec)
     if (operation.verb === 'write-config') it.written = JSON.stringify(spec)
     if (operation.verb === 'start-keepalived') this.#start(it, spec)
     if (operation.verb === 'reload-keepalived') reload(it)
@@ -190,7 +173,13 @@ export class FakeHost implements Host {
         .filter((one) => one.attach.kind === 'existing')
         .map((one) => [one.name, { up: true, carrier: true, ours: false, mtu: 1500, addresses: [] }]),
     )
-    this.routers.set(spec.id, { namespace: spec.namespace, interfaces, written: undefined, keepalived: undefined })
+    this.routers.set(spec.id, {
+      namespace: spec.namespace,
+      interfaces,
+      written: undefined,
+      filter: undefined,
+      keepalived: undefined,
+    })
   }
 
   #ensureInterface(it: FakeRouter, spec: RouterSpec, name: string): void {
@@ -236,6 +225,7 @@ export class FakeHost implements Host {
         writtenDigest: it?.written,
         change: alive === undefined || alive.loaded === wanted ? 'none' : 'may-move-role',
         misattached: [],
+        filter: filterOf(it, spec),
         asOf,
       },
     }
@@ -274,21 +264,6 @@ export class FakeHost implements Host {
     if (spec === undefined) throw new KeepwardError('router-unknown', `The config declares no router ${router}`)
     return spec
   }
-}
-
-function reload({ namespace, keepalived, written }: FakeRouter): void {
-  if (keepalived === undefined) throw new KeepwardError('keepalived-silent', `no keepalived runs in ${namespace}`)
-  keepalived.loaded = written ?? ''
-  keepalived.deaf = false
-}
-
-function removeInterface(it: FakeRouter, name: string, spec: RouterSpec): void {
-  if (it.interfaces.get(name)?.ours === false)
-    throw new KeepwardError('permission-denied', `Interface ${name} in ${it.namespace} does not bear our mark`)
-  it.interfaces.delete(name)
-  // It closes its sockets, and opens none on another of that name.
-  if (it.keepalived !== undefined && name === spec.haInterface)
-    it.keepalived = { ...it.keepalived, says: 'backup', deaf: true }
 }
 
 function describe(operation: AgentOperation): string {

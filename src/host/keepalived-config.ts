@@ -15,10 +15,13 @@ export interface RenderPlace {
   readonly fifoPath: string
 }
 
-/** The keepalived config that a router wants. Throws when its password file is missing or open to others. */
-export async function wantedConfig(spec: RouterSpec, { features, fifoPath }: RenderPlace): Promise<string> {
-  const password = await readPassword(spec)
-  return renderConfig(spec, features, { fifoPath, ...(password === undefined ? {} : { password }) })
+/** The keepalived config that a router wants. Throws when a secret's file is missing, open to others or of another form. */
+export function wantedConfig(spec: RouterSpec, { features, fifoPath }: RenderPlace): string {
+  const password = readPassword(spec)
+  // First what keepalived cannot do at all, then whether its keys are there.
+  const text = renderConfig(spec, features, { fifoPath, ...(password === undefined ? {} : { password }) })
+  checkKeys(spec)
+  return text
 }
 
 export interface ConfigComparison {
@@ -27,18 +30,30 @@ export interface ConfigComparison {
   readonly change: ConfigChange
 }
 
+/** Stands for a config that cannot be had: no file is like it, so that writing it is tried, and says why. */
+const notToBeHad = 'not to be had'
+
 /** Compare what is wanted with the file that is there; without a home there is none. */
 export async function compareConfig(
   spec: RouterSpec,
   home: KeepalivedHome | undefined,
   place: RenderPlace,
 ): Promise<ConfigComparison> {
-  const wanted = await wantedConfig(spec, place)
+  const wanted = orUndefined(() => wantedConfig(spec, place))
   const written = home === undefined ? undefined : await readConfig(home)
   return {
-    wantedDigest: configHash(wanted),
+    wantedDigest: wanted === undefined ? notToBeHad : configHash(wanted),
     writtenDigest: written === undefined ? undefined : configHash(written),
-    change: written === undefined ? 'none' : changeBetween(written, wanted),
+    change: written === undefined || wanted === undefined ? 'none' : changeBetween(written, wanted),
+  }
+}
+
+function orUndefined(wanted: () => string): string | undefined {
+  try {
+    return wanted()
+  } catch (error) {
+    if (error instanceof KeepwardError) return undefined
+    throw error
   }
 }
 
@@ -52,7 +67,7 @@ export async function writeConfig(
   namespaceFd: number,
   place: RenderPlace,
 ): Promise<void> {
-  const text = await wantedConfig(spec, place)
+  const text = wantedConfig(spec, place)
   const test = await testConfig(home, namespaceFd, text)
   if (test.kind === 'refused') {
     throw new KeepwardError(
@@ -63,20 +78,30 @@ export async function writeConfig(
   await installConfig(home, text)
 }
 
-async function readPassword({ id, authentication }: RouterSpec): Promise<string | undefined> {
-  if (authentication.kind === 'none') return undefined
-  const path = authentication.passwordFile
-  using directory = openDirectory(path)
-  const text = await directory.readText(basename(path), { maxBytes: 64 })
-  if (text !== undefined) return text.replace(/\n$/, '')
-  throw new KeepwardError('file-failed', `The password file ${path} of router ${id} does not exist`)
+function readPassword({ id, authentication }: RouterSpec): string | undefined {
+  return authentication.kind === 'pass' ? readSecret(id, authentication.passwordFile).replace(/\n$/, '') : undefined
 }
 
-function openDirectory(path: string): SafeDir & Disposable {
-  const directory = SafeDir.open(dirname(path))
-  return Object.assign(directory, {
-    [Symbol.dispose]: () => {
-      directory.close()
-    },
-  })
+/** keepalived reads them itself, and would take any text for a key. */
+function checkKeys({ id, authentication }: RouterSpec): void {
+  if (authentication.kind !== 'hmac') return
+  for (const { file } of authentication.keys) {
+    if (keyForm.test(readSecret(id, file))) continue
+    const message = `The key file ${file} of router ${id} holds something else than hex: and 64 to 128 hexadecimal digits`
+    throw new KeepwardError('key-invalid', message, { hint: makeKey })
+  }
+}
+
+/** 32 to 64 bytes. */
+const keyForm = /^hex:(?:[0-9A-Fa-f]{2}){32,64}\n?$/
+const makeKey = "make it once, for all hosts, as root: umask 077; printf 'hex:%s' $(openssl rand -hex 32) > FILE"
+
+function readSecret(router: string, path: string): string {
+  try {
+    using directory = SafeDir.open(dirname(path))
+    return directory.readSecret(basename(path))
+  } catch (cause) {
+    const code = cause instanceof KeepwardError ? cause.code : 'file-failed'
+    throw new KeepwardError(code, `Cannot read ${path} of router ${router}`, { cause })
+  }
 }

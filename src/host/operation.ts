@@ -24,6 +24,8 @@ export interface HostAnswers {
   readonly 'ensure-namespace': undefined
   readonly 'ensure-interface': undefined
   readonly 'remove-interface': undefined
+  /** What hinders is seen by looking: the router is to run then, too. */
+  readonly 'ensure-filter': undefined
   readonly 'write-config': undefined
   readonly 'start-keepalived': undefined
   readonly 'reload-keepalived': undefined

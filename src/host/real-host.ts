@@ -13,6 +13,7 @@ import type { SafeDir } from '../linux/safe-dir.ts'
 import { takeSnapshot } from '../linux/snapshot.ts'
 import type { Says, SettingsEvidence } from '../router/evidence.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
+import { FilterKeeper } from './filter-keeper.ts'
 import { Hints } from './hints.ts'
 import { ensureInterface, misattached, removeInterface } from './interface.ts'
 import { compareConfig, writeConfig, type RenderPlace } from './keepalived-config.ts'
@@ -53,6 +54,8 @@ class RealHost implements RootHalf {
   readonly #table = new RouterTable()
   readonly #lanes = new Map<RouterId, LimitFunction>()
   readonly #createNamespace = namespaceBatch()
+  readonly #filters: FilterKeeper
+  #closed = false
 
   constructor(options: RealHostOptions, features: RenderPlace['features'], emit: (event: RootEvent) => void) {
     this.#options = options
@@ -60,6 +63,7 @@ class RealHost implements RootHalf {
     this.#socket = openNetlink()
     this.#homes = options.runDir.sub(homesName, { create: true, volatile: true })
     this.#hints = new Hints(options.runDir, emit)
+    this.#filters = new FilterKeeper(options.clock)
     this.#place = { features, fifoPath: this.#hints.fifoPath }
   }
 
@@ -79,14 +83,24 @@ class RealHost implements RootHalf {
     const answer = () => this.#answer(operation)
     // A question is put beside whatever else is done; anything else to one router is done one at a time.
     const alone = 'router' in operation && operation.verb !== 'ask-keepalived' && operation.verb !== 'look'
-    return (await (alone ? this.#oneAtATime(operation.router)(answer) : answer())) as HostAnswers[O['verb']]
+    try {
+      return (await (alone ? this.#oneAtATime(operation.router)(answer) : answer())) as HostAnswers[O['verb']]
+    } finally {
+      // One that was under way at the close may have taken hold of a keepalived since: its pidfd would keep us alive.
+      if (this.#closed) this.#release()
+    }
   }
 
   close(): Promise<void> {
     this.#hints.close()
     this.#socket.close()
-    for (const one of this.#supervised.values()) one.release()
+    this.#closed = true
+    this.#release()
     return Promise.resolve()
+  }
+
+  #release(): void {
+    for (const one of this.#supervised.values()) one.release()
   }
 
   async #answer(operation: HostOperation): Promise<HostAnswers[HostOperation['verb']]> {
@@ -111,6 +125,9 @@ class RealHost implements RootHalf {
         return undefined
       case 'remove-interface':
         removeInterface(this.#table.wanted(operation.router), operation.interface, this.#options.agent)
+        return undefined
+      case 'ensure-filter':
+        await this.#filters.ensure(this.#table.wanted(operation.router))
         return undefined
       case 'write-config':
         return this.#writeConfig(this.#table.wanted(operation.router))
@@ -155,6 +172,7 @@ class RealHost implements RootHalf {
         namespaceReady: namespaceReady(spec),
         ...(await compareConfig(spec, home, this.#place)),
         misattached: misattached(spec, this.#options.agent, this.#socket),
+        filter: this.#filters.look(spec),
         asOf,
       },
     }
@@ -230,6 +248,7 @@ class RealHost implements RootHalf {
     this.#supervised.get(router)?.release()
     this.#supervised.delete(router)
     this.#lanes.delete(router)
+    this.#filters.forget(router)
     this.#table.removed(router)
   }
 
@@ -269,6 +288,7 @@ function nothingLeft(asOf: Instant): Extract<SettingsEvidence, { kind: 'seen' }>
     writtenDigest: undefined,
     change: 'none',
     misattached: [],
+    filter: { kind: 'missing', failure: undefined },
   } as const
   return { kind: 'seen', ...none, asOf }
 }

@@ -2,10 +2,11 @@ import { once } from 'node:events'
 import { hostname } from 'node:os'
 import { KeepwardError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
-import { readConfig } from '../config/read.ts'
+import { readTrustedConfig } from '../config/trusted.ts'
 import { accountNumber } from '../linux/account.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import { notifyServiceManager } from '../linux/sd-notify.ts'
+import { AppliedConfig } from './applied-config.ts'
 import { lockIdentity } from './identity.ts'
 import { openRealHost } from './real-host.ts'
 import { serveHost, type HostServerParts } from './server.ts'
@@ -25,19 +26,17 @@ export interface HostRunOptions {
 export async function runHost({ file, onReady, onRefused }: HostRunOptions): Promise<number> {
   const toEnd = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
   if (process.geteuid?.() !== 0) throw new KeepwardError('permission-denied', 'keepward-host must run as root')
-  const read = () => readConfig(file, hostname())
-  const { agent, paths } = (await read()).config
+  const running = (await readTrustedConfig(file, hostname())).load()
+  const { agent, paths } = running.config
   const agentUid = await uidOf(agent.user)
   await using open = new AsyncDisposableStack()
   open.use(lockIdentity(agent.id))
   // The agent must pass through it to the socket; everything else in it is closed to all but root.
   const dir = open.use(SafeDir.open(paths.host, { create: true, mode: 0o711, volatile: true }))
   const openRoot = await openRealHost({ agent: agent.id, runDir: dir, clock: systemClock })
-  const readTable = async () => {
-    const { config, hash } = await read()
-    return { hash, routers: config.routers }
-  }
-  open.defer(await serveHost({ dir, agentUid, openRoot, readTable, onRefused }))
+  const applied = new AppliedConfig(file, hostname(), dir, running)
+  const tableOf = applied.tableOf.bind(applied)
+  open.defer(await serveHost({ dir, agentUid, openRoot, tableOf, onRefused }))
   notifyServiceManager('READY=1')
   onReady(dir.path)
   await toEnd

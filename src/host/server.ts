@@ -17,8 +17,8 @@ export interface HostServerParts {
   /** The one user that may ask, beside root. */
   readonly agentUid: number
   readonly openRoot: (emit: (event: RootEvent) => void) => RootHalf
-  /** Read the config file now. Throws `config-unreadable` or `config-invalid`. */
-  readonly readTable: () => Promise<Table>
+  /** The routers of the config of this hash. Throws `config-changed`, or what reading it throws. */
+  readonly tableOf: (hash: string, isApplied: boolean) => Promise<Table>
   /** Something was refused: who, and why. */
   readonly onRefused: (peer: Peer | undefined, why: string) => void
 }
@@ -77,18 +77,11 @@ class HostServer {
   }
 
   async #answer(request: Request): Promise<unknown> {
-    if (request.verb === 'configure') return this.#root.configure(await this.#table(request.hash))
+    const { tableOf } = this.#parts
+    if (request.verb === 'configure') return this.#root.configure(await tableOf(request.hash, true))
     if (request.verb === 'configure-nothing') return this.#root.configure('nothing')
-    if (request.verb === 'stage') return this.#root.stage(await this.#table(request.hash))
+    if (request.verb === 'stage') return this.#root.stage(await tableOf(request.hash, false))
     return this.#root.perform(request)
-  }
-
-  async #table(hash: string): Promise<Table> {
-    const table = await this.#parts.readTable()
-    if (table.hash === hash) return table
-    throw new KeepwardError('config-changed', 'The config file was changed since the agent read it', {
-      hint: 'apply it again once it is as it shall be',
-    })
   }
 }
 

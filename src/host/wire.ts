@@ -58,6 +58,7 @@ const requestSchema = z.discriminatedUnion('verb', [
   ofRouter('ensure-namespace'),
   ofInterface('ensure-interface'),
   ofInterface('remove-interface'),
+  ofRouter('ensure-filter'),
   ofRouter('write-config'),
   ofRouter('start-keepalived'),
   ofRouter('reload-keepalived'),

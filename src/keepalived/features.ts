@@ -50,6 +50,18 @@ export const formatVersion = ({ major, minor, patch }: Version): string => `${ma
 export const compareVersions = (a: Version, b: Version): number =>
   a.major - b.major || a.minor - b.minor || a.patch - b.patch
 
+/**
+ * Whether it signs adverts (`auth_hmac`). 2.4.0 to 2.4.2 changed what goes over the wire from one to the next, and could
+ * leave two hosts primary when a clock stepped.
+ */
+export const offersHmac = ({ version, options }: KeepalivedFeatures): boolean =>
+  compareVersions(version, firstWithHmac) >= 0 && options.has('VRRP_AUTH')
+
+export const hmacHint =
+  'install keepalived 2.4.3 or newer, built with VRRP_AUTH, on all hosts of the router first; until then, put WireGuard or IPsec under the HA link (docs/operations.md)'
+
+const firstWithHmac: Version = { major: 2, minor: 4, patch: 3 }
+
 /** The first with `vrrp_startup_delay`, per-address `no_track` and the JSON dump as this room reads them. */
 const oldest: Version = { major: 2, minor: 2, patch: 0 }
 

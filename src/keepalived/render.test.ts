@@ -41,7 +41,7 @@ const small: RouterSpec = {
   marker: prefix('169.254.0.7/24'),
   virtualAddresses: [],
   virtualRoutes: [],
-  advertise: { kind: 'multicast' },
+  advertise: { kind: 'multicast', peers: undefined },
   authentication: { kind: 'none' },
   trackedInterfaces: ['ha0'],
 }
@@ -59,7 +59,7 @@ const full: RouterSpec = {
     { destination: prefix('0.0.0.0/0'), via: '192.0.2.254', interface: 'qr0', metric: 50 },
     { destination: prefix('::/0'), via: '2001:db8::ff', interface: undefined, metric: undefined },
   ],
-  advertise: { kind: 'unicast', source: '10.9.0.1', peers: ['172.16.0.3', '10.9.0.2'] },
+  advertise: { kind: 'unicast', source: '10.9.0.1', peers: ['172.16.0.3', '10.9.0.2'], minTtl: undefined },
   trackedInterfaces: ['up0', 'ha0'],
 }
 
@@ -136,7 +136,12 @@ test('renderConfig() is the same text when only the order of lists without an or
   const reordered: RouterSpec = {
     ...full,
     virtualAddresses: [3, 1, 2, 0].flatMap((at) => full.virtualAddresses[at] ?? []),
-    advertise: { kind: 'unicast', source: '10.9.0.1', peers: ['10.9.0.2', '172.16.0.3', '10.9.0.2'] },
+    advertise: {
+      kind: 'unicast',
+      source: '10.9.0.1',
+      peers: ['10.9.0.2', '172.16.0.3', '10.9.0.2'],
+      minTtl: undefined,
+    },
     trackedInterfaces: ['ha0', 'up0'],
   }
   expect(renderConfig(reordered, features, context)).toBe(renderConfig(full, features, context))
@@ -155,16 +160,39 @@ test('renderConfig() makes an IPv6 marker a native IPv6 instance of VRRPv3', () 
   )
 })
 
-test('renderConfig() asks no hop limit of IPv6 peers, of whom keepalived 2.2.7 would refuse every advert', () => {
+test('renderConfig() asks no hop limit of IPv6 peers, of whom keepalived 2.2.7 would refuse every advert, and sends 255', () => {
   const six: RouterSpec = {
     ...small,
     marker: prefix('fe80::a9fe:7/64'),
     interfaces: small.interfaces.map((one) =>
       one.name === small.haInterface ? { ...one, addresses: [prefix('fe80::1/64')] } : one,
     ),
-    advertise: { kind: 'unicast', source: 'fe80::1', peers: ['fe80::2'] },
+    advertise: { kind: 'unicast', source: 'fe80::1', peers: ['fe80::2'], minTtl: undefined },
   }
-  expect(renderConfig(six, features, context)).toContain('    unicast_peer {\n        fe80::2\n    }\n')
+  expect(renderConfig(six, features, context)).toContain(
+    '    unicast_ttl 255\n    unicast_peer {\n        fe80::2\n    }\n',
+  )
+})
+
+test('renderConfig() advertises from an address that peers can declare, where multicast has declared peers', () => {
+  const six = { marker: prefix('fe80::a9fe:7/64') }
+  const own = (addresses: readonly string[], change: Partial<RouterSpec>) =>
+    renderConfig(
+      {
+        ...small,
+        ...change,
+        interfaces: small.interfaces.map((one) => ({ ...one, addresses: addresses.map(prefix) })),
+      },
+      features,
+      context,
+    )
+  const declared: Partial<RouterSpec> = { advertise: { kind: 'multicast', peers: [] } }
+  expect(own(['fd00::1/64', 'fe80::1/64', '10.9.0.1/24'], { ...declared, ...six })).toContain(
+    '    mcast_src_ip fe80::1\n',
+  )
+  expect(own(['fe80::1/64', '10.9.0.1/24', '10.8.0.1/24'], declared)).toContain('    mcast_src_ip 10.9.0.1\n')
+  expect(own([], declared)).not.toContain('mcast_src_ip')
+  expect(own(['10.9.0.1/24'], {})).not.toContain('mcast_src_ip')
 })
 
 test('renderConfig() writes intervals as keepalived reads them', () => {
@@ -197,9 +225,76 @@ test('renderConfig() renders the password of VRRPv2 and refuses what cannot carr
   expect(() => renderConfig(pass, features, context)).toThrow('its password was not read')
   const secret = { ...context, password: 'a"\nx' }
   expect(() => renderConfig(pass, features, secret)).toThrow(/^Cannot render the keepalived config: the password holds/)
-  expect(() => renderConfig({ ...pass, vrrpVersion: 3 }, features, secret)).toThrow('no authentication')
+  expect(() => renderConfig({ ...pass, vrrpVersion: 3 }, features, secret)).toThrow('VRRP version 3 has no password')
   expect(() => renderConfig(pass, { ...features, options: new Set() }, secret)).toThrow('built without')
 })
+
+test('renderConfig() refuses a password that keepalived would cut off, and does not repeat it', () => {
+  const pass: RouterSpec = {
+    ...small,
+    vrrpVersion: 2,
+    advertisementIntervalMs: 1000,
+    authentication: { kind: 'pass', passwordFile: '/etc/keepward/r1.pass' },
+  }
+  expect(() => renderConfig(pass, features, { ...context, password: 'correcthorse' })).toThrow(
+    expect.objectContaining({
+      message: 'Cannot render the keepalived config of router r1: its password has 12 characters, must have 1 to 8',
+      hint: 'VRRPv2 carries 8, in clear text: shorten it on all hosts at one time; for a secret, use hmac',
+    }),
+  )
+})
+
+const hmac: RouterSpec = {
+  ...small,
+  authentication: {
+    kind: 'hmac',
+    keys: [
+      { id: 2, file: '/etc/keepward/secrets/r1-2' },
+      { id: 1, file: '/etc/keepward/secrets/r1-1' },
+    ],
+    activeKey: 2,
+    mode: 'permissive',
+  },
+}
+const modern: KeepalivedFeatures = { ...features, version: { major: 2, minor: 4, patch: 3 } }
+
+// What the manual of keepalived 2.4 says of auth_hmac; no such version has tested this text.
+test('renderConfig() renders hmac as keepalived 2.4.3 reads it, with the keys in their files', () => {
+  expect(renderConfig(hmac, modern, context)).toContain(`    advert_int 0.1
+    nopreempt
+    garp_master_delay 5
+    garp_lower_prio_delay 5
+    auth_hmac {
+        key 1 file:/etc/keepward/secrets/r1-1
+        key 2 file:/etc/keepward/secrets/r1-2
+        active_key 2
+        anti_replay time
+        mode permissive
+    }
+`)
+})
+
+test.each([
+  [{ major: 2, minor: 4, patch: 2 }, ['VRRP_AUTH'], 'keepalived is version 2.4.2, and hmac needs 2.4.3 or newer'],
+  [{ major: 2, minor: 2, patch: 7 }, ['VRRP_AUTH'], 'keepalived is version 2.2.7, and hmac needs 2.4.3 or newer'],
+  [{ major: 2, minor: 5, patch: 0 }, [], 'keepalived is version 2.5.0, built without VRRP_AUTH, and hmac needs'],
+])('renderConfig() refuses hmac of keepalived %j with %j, with a hint', (version, options, says) => {
+  expect(() => renderConfig(hmac, { ...features, version, options: new Set(options) }, context)).toThrow(
+    expect.objectContaining({
+      code: 'config-invalid',
+      message: expect.stringContaining(says) as string,
+      hint: expect.stringContaining('install keepalived 2.4.3 or newer') as string,
+    }),
+  )
+})
+
+test.each(['/etc/k y', '/etc/../k', 'k', '/etc/k}', '/etc/k\nmode permissive'])(
+  'renderConfig() refuses %j as a key file',
+  (file) => {
+    const authentication = { kind: 'hmac', keys: [{ id: 1, file }], activeKey: 1, mode: 'enforce' } as const
+    expect(() => renderConfig({ ...small, authentication }, modern, context)).toThrow('the key file holds')
+  },
+)
 
 const hostile = ['a b', 'a\nscript', 'a"', 'a{', 'a}', '$A', '@a', 'a!', 'a#', '~a', 'a\\', "a'", 'a;', '', '-a', 'é']
 
@@ -213,8 +308,8 @@ test.each(hostile)('renderConfig() lets nothing like %j through', (text) => {
     { virtualAddresses: [{ ...prefix('192.0.2.1/24'), interface: text }] },
     { virtualRoutes: [{ destination: prefix('0.0.0.0/0'), via: text, interface: 'qr0', metric: undefined }] },
     { virtualRoutes: [{ destination: prefix('0.0.0.0/0'), via: undefined, interface: text, metric: undefined }] },
-    { advertise: { kind: 'unicast', source: text, peers: ['10.9.0.2'] } },
-    { advertise: { kind: 'unicast', source: '10.9.0.1', peers: [text] } },
+    { advertise: { kind: 'unicast', source: text, peers: ['10.9.0.2'], minTtl: undefined } },
+    { advertise: { kind: 'unicast', source: '10.9.0.1', peers: [text], minTtl: undefined } },
   ]
   for (const spec of specs) expect(() => renderConfig({ ...small, ...spec }, features, context)).toThrow('may not be')
   const fifo = { fifoPath: `/run/${text}` }

@@ -2,9 +2,10 @@ import { formatPrefix, type Prefix } from '../base/address.ts'
 import { KeepwardError } from '../base/error.ts'
 import { keepwardProtocol } from '../linux/address.ts'
 import type { RouterSpec, VirtualAddress, VirtualRoute } from '../router/spec.ts'
+import { authenticationLines, refuseAuthentication } from './authentication.ts'
 import type { KeepalivedFeatures } from './features.ts'
-import { isOnLink } from './on-link.ts'
-import { addressToken, integerToken, nameToken, passwordToken, pathToken, prefixToken, secondsToken } from './token.ts'
+import { isLinkLocal, isOnLink } from './on-link.ts'
+import { addressToken, integerToken, nameToken, pathToken, prefixToken, secondsToken } from './token.ts'
 
 export interface RenderContext {
   /** Absolute path of the agent's notify FIFO. */
@@ -53,10 +54,7 @@ function refuseContradictions(spec: RouterSpec, features: KeepalivedFeatures, co
     if (family !== spec.marker.family) refuse(`unicast peers must be IPv${spec.marker.family}, as the marker is`)
     if (spec.advertise.peers.length === 0) refuse('unicast needs at least one peer')
   }
-  if (spec.authentication.kind === 'none') return
-  if (spec.vrrpVersion !== 2) refuse('VRRP version 3 has no authentication')
-  if (!features.options.has('VRRP_AUTH')) refuse('this keepalived was built without VRRP authentication')
-  if (context.password === undefined) refuse('its password was not read')
+  refuseAuthentication(spec, features, context.password)
 }
 
 function globalLines(spec: RouterSpec, context: RenderContext): string[] {
@@ -109,15 +107,17 @@ function preemptLines({ preempt }: RouterSpec): string[] {
 }
 
 function advertLines(spec: RouterSpec, context: RenderContext): string[] {
-  return [...peerLines(spec), ...authenticationLines(spec, context)]
+  return [...peerLines(spec), ...block(...authenticationLines(spec, context.password))]
 }
 
 function peerLines(spec: RouterSpec): string[] {
-  if (spec.advertise.kind === 'multicast') return []
+  if (spec.advertise.kind === 'multicast') return groupSourceLines(spec)
   const peers = [...new Set(spec.advertise.peers.map((peer) => addressToken('unicast peer', peer)))].sort()
   return [
     `unicast_src_ip ${addressToken('unicast source', spec.advertise.source)}`,
     'check_unicast_src',
+    // IPv6 adverts of keepalived 2.2.7 leave with 64 otherwise, and no filter lets them in.
+    ...(spec.marker.family === 6 ? ['unicast_ttl 255'] : []),
     // RFC 9568, 5.1.1.3: a hop limit of 255 proves a sender on the link. A routed peer cannot have it, and of IPv6 peers
     // keepalived 2.2.7 refuses every advert then (ip_ttl_err): all hosts would be primary.
     ...block(
@@ -127,9 +127,12 @@ function peerLines(spec: RouterSpec): string[] {
   ]
 }
 
-function authenticationLines(spec: RouterSpec, context: RenderContext): string[] {
-  if (spec.authentication.kind === 'none' || context.password === undefined) return []
-  return block('authentication', ['auth_type PASS', `auth_pass "${passwordToken(context.password)}"`])
+/** keepalived takes the newest link-local address, which may be one that the kernel made up: no peer could declare it. */
+function groupSourceLines({ advertise, marker, haInterface, interfaces }: RouterSpec): string[] {
+  if (advertise.kind !== 'multicast' || advertise.peers === undefined) return []
+  const own = interfaces.find(({ name }) => name === haInterface)?.addresses ?? []
+  const source = own.find(({ family, address }) => family === marker.family && (family === 4 || isLinkLocal(address)))
+  return source === undefined ? [] : [`mcast_src_ip ${addressToken('multicast source', source.address)}`]
 }
 
 /** keepalived 2.2.7 tracks the VRRP interface unasked, and warns (exit code 5 of -t) when `track_interface` names it. */

@@ -64,6 +64,7 @@ export function renderLab({ lab, asOfMs, hosts, routers }: LabView): string {
 
 function cell(status: RouterStatus | undefined): string {
   if (status === undefined) return paint('gray', '- no word')
-  const raised = status.conditions.length === 0 ? '' : paint('yellow', ` ▲${String(status.conditions.length)}`)
+  const troubles = status.conditions.filter(({ severity }) => severity !== 'info').length
+  const raised = troubles === 0 ? '' : paint('yellow', ` ▲${String(troubles)}`)
   return `${roleText(status.role, status.stale)} ${ageText(status.heldMs)}${raised}`
 }

@@ -122,7 +122,7 @@ function routerLines(
   const rank = (own - ((n - 1) % hosts) + hosts) % hosts
   const advertise =
     peers.length === 0
-      ? 'multicast: true'
+      ? 'multicast: { peers: [] }'
       : `unicast: { source: ${haAddress(own)}, peers: [${peers.map(haAddress).join(', ')}] }`
   return [
     `  - id: ${router.id}`,

@@ -16,7 +16,7 @@ describe('native().netlinkOpen()', () => {
       },
     })
     const before = readdirSync('/proc/self/fd').length
-    expect(() => native().netlinkOpen(groups, false, 65_536)).toThrow('theirs')
+    expect(() => native().netlinkOpen(0, groups, false, 65_536)).toThrow('theirs')
     expect(readdirSync('/proc/self/fd')).toHaveLength(before)
   })
 })

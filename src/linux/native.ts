@@ -12,7 +12,8 @@ export interface WatchHandle {
  * Descriptors it returns are closed with `fs.closeSync`.
  */
 export interface Native {
-  netlinkOpen(groups: readonly number[], allNsid: boolean, receiveBufferBytes: number): number
+  /** `protocol`: NETLINK_ROUTE, NETLINK_NETFILTER. */
+  netlinkOpen(protocol: number, groups: readonly number[], allNsid: boolean, receiveBufferBytes: number): number
   /** Blocks until the last message of `request` is acknowledged or its dump is done. */
   netlinkExchange(fd: number, request: Buffer, timeoutMs: number): Buffer
   /** `frames` holds (namespace id or -1, byte length) for each datagram in `messages`; both null when errno is not 0. */

@@ -38,12 +38,15 @@ export interface NetlinkSocket extends Disposable {
   close(): void
 }
 
+/** netlink(7). */
+const NETLINK_ROUTE = 0
+
 /**
  * Opens a socket in the namespace of `namespaceFd`, or in our own. Calls block the thread: the kernel answers route
  * requests within microseconds, but waits for its own lock while another process changes links.
  */
-export function openNetlink(namespaceFd?: number): NetlinkSocket {
-  const open = () => openDescriptor([], false, receiveBufferBytes)
+export function openNetlink(namespaceFd?: number, protocol = NETLINK_ROUTE): NetlinkSocket {
+  const open = () => openDescriptor([], false, receiveBufferBytes, protocol)
   const fd = namespaceFd === undefined ? open() : inNamespace(namespaceFd, open)
   let sequence = 0
   let closed = false
@@ -85,9 +88,14 @@ export function openNetlink(namespaceFd?: number): NetlinkSocket {
 }
 
 /** A descriptor for notifications of `groups`, of all namespaces with an id or of our own. */
-export function openDescriptor(groups: readonly number[], allNamespaces: boolean, bufferBytes: number): number {
+export function openDescriptor(
+  groups: readonly number[],
+  allNamespaces: boolean,
+  bufferBytes: number,
+  protocol = NETLINK_ROUTE,
+): number {
   try {
-    return native().netlinkOpen(groups, allNamespaces, bufferBytes)
+    return native().netlinkOpen(protocol, groups, allNamespaces, bufferBytes)
   } catch (cause) {
     const code = errnoOf(cause) === 'EPERM' ? 'permission-denied' : 'netlink-failed'
     throw new KeepwardError(code, 'Cannot open a netlink socket', {

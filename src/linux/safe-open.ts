@@ -11,6 +11,8 @@ export interface OpenOptions {
    * is for one that we only read in: others may read it too, and if it is sticky, as /tmp is, they may have files of their own there.
    */
   readonly mode?: number | 'any'
+  /** Not even we may own it or a directory above it: what it holds is root's word to us. With `any`, and without `create`. */
+  readonly owner?: 'root'
 }
 
 /** The descriptor of the directory behind a path, from the root on. Throws `directory-unsafe` or `file-failed`. */
@@ -37,7 +39,7 @@ export function openDirectory(path: string, options: OpenOptions): number {
 /** The descriptor of a directory in the one that `parent` holds; `path` is for messages. */
 export function openDirectoryIn(parent: number, name: string, path: string, options: OpenOptions): number {
   const mode = options.mode ?? 0o700
-  if (mode === 'any') return enter(parent, name, path)
+  if (mode === 'any') return enter(parent, name, path, options.owner)
   const fd = options.create === true ? enterOrMake(parent, name, path, mode) : enter(parent, name, path)
   return closedOnError(fd, () => {
     const stats = fstatSync(fd)
@@ -72,18 +74,18 @@ const directoryFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_
 const passBits = 0o011
 
 function enterParent(parent: number, name: string, path: string, options: OpenOptions): number {
-  return options.create === true ? enterOrMake(parent, name, path, 0o755) : enter(parent, name, path)
+  return options.create === true ? enterOrMake(parent, name, path, 0o755) : enter(parent, name, path, options.owner)
 }
 
 /** Opens one directory without following a symlink; its owner is root or we, and nobody else can put names into it. */
-function enter(parent: number | undefined, name: string, path: string, flags = directoryFlags): number {
+function enter(parent: number | undefined, name: string, path: string, owner?: 'root', flags = directoryFlags): number {
   const at = parent === undefined ? '/' : `/proc/self/fd/${parent}/${name}`
   let fd: number
   try {
     fd = openSync(at, flags)
   } catch (cause) {
     // One that we may only pass through, as others may through ours, is held without being read.
-    if (errnoOf(cause) === 'EACCES' && (flags & O_PATH) === 0) return enter(parent, name, path, flags | O_PATH)
+    if (errnoOf(cause) === 'EACCES' && (flags & O_PATH) === 0) return enter(parent, name, path, owner, flags | O_PATH)
     if (!['ENOTDIR', 'ELOOP'].includes(errnoOf(cause) ?? '')) throw failed(`open the directory ${path}`, cause)
     throw new KeepwardError('directory-unsafe', `${path} is a symlink or no directory`, {
       cause,
@@ -94,9 +96,10 @@ function enter(parent: number | undefined, name: string, path: string, flags = d
     const stats = fstatSync(fd)
     // A sticky directory such as /tmp lets others add names, but not replace those of others (inode(7)).
     const closed = (stats.mode & 0o022) === 0 || (stats.mode & sticky) !== 0
-    if ((stats.uid === 0 || isOurs(stats)) && closed) return
+    const trusted = stats.uid === 0 || (owner === undefined && isOurs(stats))
+    if (trusted && closed) return
     throw new KeepwardError('directory-unsafe', `Others can change ${path}: owner ${stats.uid}, mode ${octal(stats)}`, {
-      hint: 'it and every directory above it must belong to root, or to us, and be writable by no one else',
+      hint: `it and every directory above it must belong to root${owner === undefined ? ', or to us,' : ''} and be writable by no one else`,
     })
   })
 }

@@ -38,8 +38,8 @@ export const conditions = {
   },
   'config-refused': {
     severity: 'warning',
-    title: 'keepalived refuses the rendered config; the one before stays in force',
-    hint: 'The text of the refusal names the line; correct the router in agent.yaml and apply it',
+    title: 'The config of keepalived is refused; the one before stays in force',
+    hint: 'The text says by whom and why; correct the router in agent.yaml and apply it',
   },
   'evidence-missing': {
     severity: 'critical',
@@ -76,6 +76,31 @@ export const conditions = {
     title: 'The role has changed, and the notifier that spoke before has said nothing of it',
     hint: 'The role shown is the right one; restart the notifier: a monitor of Neutron that once was not answered stays silent for ever',
   },
+  'vrrp-stranger': {
+    severity: 'warning',
+    title: 'VRRP adverts came from somebody who is no declared peer, and were dropped',
+    hint: 'The text names source and interface: a host that agent.yaml should list as a peer (with minTtl when a router is between), or somebody who forges adverts',
+  },
+  'vrrp-unfiltered': {
+    severity: 'warning',
+    title: 'The VRRP filter cannot be put in force: whoever reaches the router can take its role away',
+    hint: 'Install nftables and a kernel with nf_tables (`keepward doctor` tries both); it is tried again every 30 s',
+  },
+  'vrrp-peers-undeclared': {
+    severity: 'warning',
+    title: 'The router advertises to a multicast group and declares no peers: whoever is on the HA link is heard',
+    hint: 'List the addresses that the other hosts advertise from: `multicast: { peers: [...] }`',
+  },
+  'vrrp-unauthenticated': {
+    severity: 'info',
+    title: 'VRRP adverts are not authenticated; the filter alone keeps others out',
+    hint: 'Keep the HA link for the hosts of the routers, put WireGuard, IPsec or MACsec under it (docs/operations.md), or use `authentication: { hmac: ... }` with keepalived 2.4.3 or newer',
+  },
+  'vrrp-password': {
+    severity: 'warning',
+    title: 'The router uses the simple password of VRRPv2, which is no security',
+    hint: 'It keeps routers apart that share a link and a VRID by mistake; against an attacker use `authentication: { hmac: ... }`, or protect the HA link (docs/operations.md)',
+  },
   'operation-failed': {
     severity: 'warning',
     title: 'A step towards the wanted state failed and is tried again',
@@ -90,6 +115,11 @@ export const conditions = {
     severity: 'warning',
     title: 'The config file could not be loaded; the one before stays in force',
     hint: 'Run `keepward validate`, correct what it names, then `keepward apply`',
+  },
+  'config-changed-on-disk': {
+    severity: 'warning',
+    title: 'The config file, or what vouches for it, is not what runs: it was changed, and nobody applied it',
+    hint: '`keepward plan` shows the difference, `keepward apply` takes it over; if nobody was to change it, find out who did, and put it back',
   },
   'state-change-unavailable': {
     severity: 'warning',
@@ -119,6 +149,9 @@ export interface ConditionChange {
   readonly condition: RaisedCondition
 }
 
+/** Follows from the config alone, whose load is on record, and is so with most routers: each start would tell it of each. */
+const unrecorded: ReadonlySet<ConditionCode> = new Set(['vrrp-unauthenticated'])
+
 /**
  * Compare what was raised with what is so now. A condition whose text alone changes keeps its `since` and is no change
  * worth a record.
@@ -139,5 +172,5 @@ export function compareConditions(
   for (const [code, condition] of before) {
     if (!texts.has(code)) changes.push({ change: 'cleared', condition })
   }
-  return { raised, changes }
+  return { raised, changes: changes.filter(({ condition }) => !unrecorded.has(condition.code)) }
 }

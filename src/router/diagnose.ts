@@ -1,12 +1,14 @@
 import { formatPrefix } from '../base/address.ts'
 import { ageText } from '../base/age.ts'
 import type { Instant } from '../base/instant.ts'
+import { judgeAuthentication } from './authentication.ts'
 import type { ConditionCode } from './condition.ts'
 import { lastSaid } from './decide.ts'
 import { settleMs } from './duration.ts'
 import { judgeNotifier } from './notifier.ts'
 import type { Router } from './router.ts'
 import type { RouterSpec, VirtualAddress } from './spec.ts'
+import { judgeFilter } from './vrrp-filter.ts'
 
 /** Answers and the kernel's view older than this are missing evidence. */
 export const evidenceMaxAgeMs = 30_000
@@ -35,6 +37,7 @@ export function diagnose(router: Router, now: Instant): Diagnosis {
   const notifier = judgeNotifier(router, now)
   say('notifier-disagrees', notifier.disagrees)
   say('notifier-silent', notifier.silent)
+  for (const [code, text] of [...judgeFilter(router, wanted, now), ...judgeAuthentication(wanted)]) say(code, text)
   say('config-refused', failed(router, true))
   say('operation-failed', failed(router, false))
   // keepalived moves several addresses and writes its lines one after the other: not yet settled is no condition.
@@ -125,12 +128,15 @@ function failed({ work }: Router, refusals: boolean): string | undefined {
   const { last } = work
   if (last === undefined) return undefined
   if (last.failure !== undefined) {
-    return (last.failure.code === 'keepalived-refused-config') === refusals ? last.failure.text : undefined
+    return refusalCodes.includes(last.failure.code) === refusals ? last.failure.text : undefined
   }
   return !refusals && last.tries >= triesWithoutEffect
     ? `no effect after ${String(last.tries)} tries: ${last.steps}`
     : undefined
 }
+
+/** What ends only when the config, a secret or the installed keepalived is another. */
+const refusalCodes = ['keepalived-refused-config', 'config-invalid', 'key-invalid']
 
 function kernelDisagrees(router: Router, wanted: RouterSpec): string | undefined {
   const { answer, marker, process } = router

@@ -89,7 +89,23 @@ export type SettingsEvidence =
       readonly change: ConfigChange
       /** Interfaces that hang on another bridge, parent or kind than wanted. */
       readonly misattached: readonly string[]
+      readonly filter: FilterEvidence
       readonly asOf: Instant
     }
+
+/** The rules that let only declared peers speak VRRP to this instance. */
+export type FilterEvidence =
+  /** In force as wanted; and who was turned away of late. */
+  | { readonly kind: 'ready'; readonly strangers: readonly Stranger[] }
+  /** Not there, or not as wanted. `failure`: why it could not be made the last time. */
+  | { readonly kind: 'missing'; readonly failure: { readonly why: string; readonly at: Instant } | undefined }
+
+/** A source of adverts that is no declared peer, or whose adverts came from too far away. */
+export interface Stranger {
+  readonly source: string
+  readonly interface: string
+  readonly packets: number
+  readonly lastSeen: Instant
+}
 
 export type ConfigChange = 'none' | 'hitless' | 'may-move-role'

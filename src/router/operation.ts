@@ -6,6 +6,7 @@ export type RouterOperation =
   | { readonly verb: 'ensure-namespace' }
   | { readonly verb: 'ensure-interface'; readonly interface: string }
   | { readonly verb: 'remove-interface'; readonly interface: string }
+  | { readonly verb: 'ensure-filter' }
   | { readonly verb: 'write-config' }
   | { readonly verb: 'start-keepalived' }
   | { readonly verb: 'reload-keepalived' }

@@ -46,6 +46,7 @@ describe('plan()', () => {
       'make namespace keepward-r1 and its settings',
       'create interface ha0 on bridge br-ha',
       'create interface ext0 on bridge br-ext',
+      'let only declared peers speak VRRP to it',
       'test and write the keepalived config of r1',
     ])
     expect(first.waiting.map((one) => one.reason)).toEqual(['until ha0 has carrier'])
@@ -74,6 +75,38 @@ describe('plan()', () => {
     expect(texts(plan(await look(spec), 0))).toEqual(['change interface ha0: remove 10.8.8.8/32'])
   })
 
+  it('plan() puts the filter in force again when it is gone, also while keepalived runs, and before a new config', async () => {
+    const spec = routerSpec()
+    const { host, look, apply } = await world(spec)
+    for (let pass = 0; pass < 2; pass += 1) await apply(plan(await look(spec), 0))
+    host.loseFilter(spec.id)
+    expect(texts(plan(await look(spec), 0))).toEqual(['let only declared peers speak VRRP to it'])
+    const other = { ...spec, advertise: { ...spec.advertise, peers: ['169.254.192.3'] } }
+    await host.configure({ hash: '', routers: [other] })
+    expect(texts(plan(await look(other), 0))).toEqual([
+      'let only declared peers speak VRRP to it',
+      'test and write the keepalived config of r1',
+      'reload keepalived',
+    ])
+  })
+
+  it('plan() starts keepalived although the filter cannot be had, and tries that again after 30 s', async () => {
+    const spec = routerSpec()
+    const { look, apply } = await world(spec)
+    await apply(plan(await look(spec), 0))
+    const router = await look(spec)
+    if (router.settings.kind !== 'seen') throw new Error('not seen')
+    const failure = { why: 'The kernel has no nf_tables', at: at(0) }
+    const unfiltered = { ...router, settings: { ...router.settings, filter: { kind: 'missing', failure } as const } }
+    const soon = plan(unfiltered, at(29_999).monoMs)
+    expect(texts(soon)).toEqual(['start keepalived'])
+    expect(soon.waiting.map((one) => one.step.operation.verb)).toEqual(['ensure-filter'])
+    expect(texts(plan(unfiltered, at(30_000).monoMs))).toEqual([
+      'let only declared peers speak VRRP to it',
+      'start keepalived',
+    ])
+  })
+
   it('plan() leaves a link down that somebody set down while keepalived runs', async () => {
     const spec = routerSpec()
     const { host, look, apply } = await world(spec)
@@ -83,7 +116,7 @@ describe('plan()', () => {
   })
 
   it('plan() is empty when applied twice, whatever was there before', async () => {
-    const accident = fc.constantFrom('none', 'kill', 'namespace', 'address', 'interface', 'link')
+    const accident = fc.constantFrom('none', 'kill', 'namespace', 'address', 'interface', 'link', 'filter')
     await fc.assert(
       fc.asyncProperty(fc.array(accident, { maxLength: 6 }), async (accidents) => {
         const spec = routerSpec()
@@ -95,6 +128,7 @@ describe('plan()', () => {
           if (what === 'namespace') host.deleteNamespace(spec.id)
           if (what === 'address') host.removeAddress(spec.id, 'ha0', '169.254.192.1')
           if (what === 'interface') host.routers.get(spec.id)?.interfaces.delete('ext0')
+          if (what === 'filter') host.loseFilter(spec.id)
           if (what === 'link') host.setLink(spec.id, 'ext0', { up: false })
         }
         for (let pass = 0; pass < 2; pass += 1) await apply(plan(await look(spec), 0))

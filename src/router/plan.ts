@@ -28,6 +28,8 @@ export type Plannable = Pick<Router, 'wanted' | 'kernel' | 'process' | 'settings
 
 /** A reload sooner than this many advertisement intervals after the last may cost the role (LP#1647432). */
 const reloadThrottleIntervals = 1.5
+/** A filter that could not be made is tried again after so long. */
+const filterPauseMs = 30_000
 
 /**
  * Compare wanted with observed. Pure and idempotent: once every step is done and observed, the plan is empty. Without
@@ -37,21 +39,20 @@ export function plan(router: Plannable, nowMonoMs: number): Plan {
   const { wanted, kernel, process, settings } = router
   if (settings.kind === 'unseen' || process.kind === 'unseen' || kernel.kind === 'unseen') return nothing
   if (wanted === undefined) return removal(router)
-  const steps = [
+  const planned: (Step | Waiting)[] = [
     ...namespaceSteps(wanted, kernel, settings),
     ...interfaceSteps(wanted, kernel, settings, process),
+    ...filterSteps(kernel, settings, nowMonoMs),
     ...configSteps(wanted, settings),
+    ...(process.kind === 'absent' ? [startStep(router, wanted, nowMonoMs)] : reloadSteps(router, wanted, nowMonoMs)),
   ]
-  const waiting: Waiting[] = []
-  const last = process.kind === 'absent' ? startStep(router, wanted, nowMonoMs) : reloadStep(router, wanted, nowMonoMs)
-  if (last !== undefined) {
-    if ('reason' in last) waiting.push(last)
-    else steps.push(last)
-  }
-  return { steps, waiting }
+  return { steps: planned.filter(isStep), waiting: planned.filter(isWaiting) }
 }
 
 const nothing: Plan = { steps: [], waiting: [] }
+
+const isWaiting = (one: Step | Waiting): one is Waiting => 'reason' in one
+const isStep = (one: Step | Waiting): one is Step => !isWaiting(one)
 
 function removal({ kernel, process, settings, marker }: Plannable): Plan {
   const there =
@@ -156,6 +157,21 @@ function attachText({ attach }: InterfaceSpec): string {
   }
 }
 
+/** Before keepalived starts. Where it cannot be had the router runs without, which is a condition. */
+function filterSteps(kernel: KernelEvidence, settings: SettingsEvidence, nowMonoMs: number): (Step | Waiting)[] {
+  const filter = settings.kind === 'seen' ? settings.filter : undefined
+  // What was seen of one that is gone says nothing about the namespace that is made in its place.
+  if (filter?.kind === 'ready' && kernel.kind === 'present') return []
+  const step: Step = {
+    operation: { verb: 'ensure-filter' },
+    text: 'let only declared peers speak VRRP to it',
+    movesRole: false,
+  }
+  const failure = filter?.kind === 'missing' ? filter.failure : undefined
+  if (failure === undefined || failure.at.monoMs + filterPauseMs <= nowMonoMs) return [step]
+  return [{ step, reason: 'so soon after it failed', untilMonoMs: failure.at.monoMs + filterPauseMs }]
+}
+
 function configSteps(wanted: RouterSpec, settings: SettingsEvidence): Step[] {
   if (settings.kind === 'seen' && settings.writtenDigest === settings.wantedDigest) return []
   return [
@@ -178,22 +194,22 @@ function startStep({ kernel, supervision }: Plannable, wanted: RouterSpec, nowMo
   return step
 }
 
-function reloadStep(router: Plannable, wanted: RouterSpec, nowMonoMs: number): Step | Waiting | undefined {
+function reloadSteps(router: Plannable, wanted: RouterSpec, nowMonoMs: number): (Step | Waiting)[] {
   const { process, settings } = router
-  if (process.kind !== 'running' || settings.kind !== 'seen') return undefined
+  if (process.kind !== 'running' || settings.kind !== 'seen') return []
   const { deaf, stopped, loadedDigest } = process
   const heals = deaf && linksWork(router.kernel, wanted)
-  if (loadedDigest === settings.wantedDigest && !heals) return undefined
+  if (loadedDigest === settings.wantedDigest && !heals) return []
   const what = heals ? ', which is deaf' : settings.change === 'hitless' ? ' (addresses and routes only)' : ''
   const step: Step = {
     operation: { verb: 'reload-keepalived' },
     text: `reload keepalived${what}`,
     movesRole: heals || settings.change === 'may-move-role',
   }
-  if (stopped) return { step, reason: 'while keepalived is stopped', untilMonoMs: undefined }
+  if (stopped) return [{ step, reason: 'while keepalived is stopped', untilMonoMs: undefined }]
   // A deaf one has no role to lose; what does not help is tried ever more slowly.
   const from = heals ? 0 : throttledUntil(router.supervision, wanted)
-  return from > nowMonoMs ? { step, reason: 'so soon after the last reload', untilMonoMs: from } : step
+  return [from > nowMonoMs ? { step, reason: 'so soon after the last reload', untilMonoMs: from } : step]
 }
 
 /** Without them a reload may open no socket, or end keepalived. */

@@ -77,10 +77,29 @@ export interface VirtualRoute {
 }
 
 export type Advertise =
-  | { readonly kind: 'multicast' }
-  | { readonly kind: 'unicast'; readonly source: string; readonly peers: readonly string[] }
+  | {
+      readonly kind: 'multicast'
+      /** Source addresses of the other hosts' adverts; undefined: nobody has said. */
+      readonly peers: readonly string[] | undefined
+    }
+  | {
+      readonly kind: 'unicast'
+      readonly source: string
+      readonly peers: readonly string[]
+      /** Least TTL or hop limit of adverts from peers that are not on the HA link, 1 to 255. */
+      readonly minTtl: number | undefined
+    }
 
 export type Authentication =
   | { readonly kind: 'none' }
   /** VRRPv2 simple password, 1 to 8 bytes, clear text on the wire (RFC 2338, 5.3.6.1): no security. */
   | { readonly kind: 'pass'; readonly passwordFile: string }
+  /** Adverts signed with HMAC-SHA256 (draft-cassen-vrrp-auth-hmac). Files hold the keys. */
+  | {
+      readonly kind: 'hmac'
+      readonly keys: readonly { readonly id: number; readonly file: string }[]
+      /** Of the key that signs own adverts. */
+      readonly activeKey: number
+      /** `permissive`: adverts that are not signed are heard too. */
+      readonly mode: 'enforce' | 'permissive'
+    }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { at, id, prefix, routerSpec } from '../../test/support/router.ts'
+import { at, id, prefix, routerSpec, signed } from '../../test/support/router.ts'
 import type { RouterEffect } from './effect.ts'
 import type { RouterEvent } from './event.ts'
 import type { KernelEvidence, ObservedInterface, ProcessEvidence, SettingsEvidence } from './evidence.ts'
@@ -52,6 +52,7 @@ const settings = (ms: number, change: Partial<Extract<SettingsEvidence, { kind: 
   writtenDigest: 'c1',
   change: 'none',
   misattached: [],
+  filter: { kind: 'ready', strangers: [] },
   asOf: at(ms),
   ...change,
 })
@@ -77,7 +78,7 @@ const fresh = (recorded?: Recorded): Router => newRouter(id('r1'), recorded, at(
 
 /** A router whose keepalived runs as backup and has said so. */
 const asBackup: readonly (readonly [number, RouterEvent])[] = [
-  [1, { type: 'wanted', spec: routerSpec() }],
+  [1, { type: 'wanted', spec: routerSpec({ authentication: signed }) }],
   [2, { type: 'kernel', evidence: kernel(2, false), from: 'recheck' }],
   [3, { type: 'process', evidence: running(3) }],
   [4, { type: 'settings', evidence: settings(4) }],
@@ -275,7 +276,7 @@ describe('step()', () => {
     const dark = kernel(2, false, { carrier: false })
     const { router, effects } = feed(
       fresh(),
-      [1, { type: 'wanted', spec: routerSpec() }],
+      [1, { type: 'wanted', spec: routerSpec({ authentication: signed }) }],
       [2, { type: 'kernel', evidence: dark, from: 'recheck' }],
       [3, { type: 'process', evidence: absent(3) }],
       [4, { type: 'settings', evidence: settings(4) }],
@@ -640,7 +641,7 @@ describe('step(), any sequence of events', () => {
     fc.assert(
       fc.property(fc.array(events, { maxLength: 60 }), kernels, (sequence, last) => {
         const all: RouterEvent[] = [
-          { type: 'wanted', spec: routerSpec() },
+          { type: 'wanted', spec: routerSpec({ authentication: signed }) },
           ...sequence,
           { type: 'process', evidence: running(0) },
           { type: 'answer', evidence: { kind: 'said', says: 'backup', priority: 1, asOf: at(0) } },

@@ -99,10 +99,10 @@ test('while others of its user wait, a connection that says nothing gives way, a
   busy.owed = 1
   door.admission.spoke(busy)
   const waiting = await door.connect(1000, 'GET')
-  nowMs += 400
+  nowMs += 200
   door.admission.sweep()
   expect(door.ended).toEqual([])
-  nowMs += 200
+  nowMs += 100
   door.admission.sweep()
   expect(door.ended).toEqual([silent])
   await closed(silent)

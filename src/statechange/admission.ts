@@ -39,8 +39,9 @@ interface Room {
   open: number
 }
 
-/** While others of its user wait, one that says nothing gives its place up after so long. */
-const patienceMs = 500
+/** While others of its user wait, one that says nothing gives its place up after so long; where there is no room at all, sooner. */
+const patienceMs = 250
+const noRoomPatienceMs = 100
 /** Nobody waits longer. */
 const longestWaitMs = 60_000
 
@@ -98,7 +99,8 @@ export class Admission {
         this.#due.add(connection)
       } else this.#cut('deadline', connection)
     }
-    for (const user of this.#users.values()) if (user.waiting.size > 0) this.#makeWay(user, nowMs)
+    for (const user of this.#users.values())
+      if (user.waiting.size > 0) this.#makeWay(user, user.waiting.size, patienceMs)
   }
 
   /** End those that nobody reads; the others are the server's. */
@@ -152,28 +154,30 @@ export class Admission {
     return nowMs - connection.connectedMs < longestWaitMs && hasUnread(connection.socket)
   }
 
-  /** Too many of all: the one that came last of the user with the most that wait. */
+  /** Too many of all: of the user with the most that wait, the oldest that says nothing, or else the one that came last. */
   #makeRoom(room: Room, newest: Connection): void {
     let most: User | undefined
     for (const user of this.#users.values()) {
       if (user.room === room && user.waiting.size > (most?.waiting.size ?? 0)) most = user
     }
-    const last = most === undefined ? newest : ([...most.waiting].at(-1) ?? newest)
-    this.#cut('connections', last)
+    if (most !== undefined && this.#makeWay(most, 1, noRoomPatienceMs) > 0) return
+    this.#cut('connections', [...(most?.waiting ?? [])].at(-1) ?? newest)
   }
 
-  #makeWay(user: User, nowMs: number): void {
-    let wanted = user.waiting.size
+  /** End so many of its connections, of those that have said nothing for so long; how many that are. */
+  #makeWay(user: User, wanted: number, forMs: number): number {
+    const sinceMs = performance.now() - forMs
+    let ended = 0
     for (const connection of user.served) {
-      if (wanted === 0) return
-      const isIdle = connection.owed === 0 && nowMs - connection.idleSinceMs > patienceMs
-      if (!isIdle || hasUnread(connection.socket)) continue
-      wanted -= 1
-      if (connection.condemned) continue
+      if (ended === wanted) break
+      if (connection.condemned || connection.owed > 0 || connection.idleSinceMs > sinceMs) continue
+      if (hasUnread(connection.socket)) continue
+      ended += 1
       // A kept connection between two requests may be closed at any time (RFC 9112, 9.5).
       if (connection.spoke) this.#parts.end(connection)
       else this.#cut('connections', connection)
     }
+    return ended
   }
 
   #cut(excess: Excess, connection: Connection): void {

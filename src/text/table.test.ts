@@ -64,6 +64,7 @@ describe('colour', () => {
     ])
     expect(conditionText({ code: 'kernel-disagrees', severity: 'critical' })).toBe('✗ kernel-disagrees')
     expect(conditionText({ code: 'config-refused', severity: 'warning' })).toBe('▲ config-refused')
+    expect(conditionText({ code: 'keepalived-tied', severity: 'info' })).toBe('· keepalived-tied')
   })
 
   test('is there with FORCE_COLOR', () => {

@@ -29,6 +29,7 @@ const looks = {
   bad: ['red', '✗'],
   unknown: ['yellow', '?'],
   unseen: ['gray', '?'],
+  note: ['gray', '·'],
 } as const satisfies Record<string, readonly [Style, string]>
 
 export type Look = keyof typeof looks
@@ -58,8 +59,10 @@ export function healthText(health: keyof typeof healthLooks): string {
 }
 
 export function conditionText({ code, severity }: { readonly code: string; readonly severity: Severity }): string {
-  return stateText(severity === 'critical' ? 'bad' : 'warning', code)
+  return stateText(severityLooks[severity], code)
 }
+
+const severityLooks: Readonly<Record<Severity, Look>> = { critical: 'bad', warning: 'warning', info: 'note' }
 
 /** Text of several lines as one, for a table or a list with a line for each thing. */
 export const oneLine = (text: string): string => text.trim().replace(/\s*[\r\n]+\s*/g, '; ')

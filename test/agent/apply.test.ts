@@ -34,7 +34,16 @@ test('apply() says and does what is added, changed and removed, and touches no o
   expect(done.filter((one) => one.includes('r1'))).toEqual(['write-config r1', 'reload-keepalived r1'])
   expect(done.filter((one) => one.includes('r2'))).toEqual(['remove-router r2'])
   const [loaded] = (await test.records({ after: seq })).filter(({ kind }) => kind === 'config')
-  expect(loaded?.body).toEqual({ change: 'loaded', digest: '2 routers', added: 1, changed: 1, removed: 1 })
+  const nobody = { by: null, uid: null, gid: null, pid: null }
+  expect(loaded?.body).toEqual({
+    change: 'loaded',
+    digest: '2 routers',
+    key: null,
+    ...nobody,
+    added: 1,
+    changed: 1,
+    removed: 1,
+  })
 })
 
 test('apply() of the same config changes nothing', async () => {
@@ -67,11 +76,14 @@ test('apply() of a refused config keeps the old one, raises config-not-applied, 
   await test.agent.apply()
   await test.noCondition('config-not-applied')
   const written = (await test.records()).filter(({ kind }) => kind === 'config' || kind === 'condition')
-  expect(written.map(({ kind, body }) => `${kind} ${textOf(body['change'])}`).slice(-4)).toEqual([
-    'config refused',
-    'condition raised',
-    'config loaded',
-    'condition cleared',
+  const said = written.map(({ kind, body }) => `${kind} ${textOf(body['code'] ?? '')} ${textOf(body['change'])}`)
+  expect(said.slice(-6)).toEqual([
+    'config config-invalid refused',
+    'condition config-not-applied raised',
+    'condition config-changed-on-disk raised',
+    'config  loaded',
+    'condition config-not-applied cleared',
+    'condition config-changed-on-disk cleared',
   ])
 })
 
@@ -102,6 +114,7 @@ test('apply() with another namespace removes the router there, then makes it her
     'ensure-namespace r1',
     'ensure-interface r1 ha0',
     'ensure-interface r1 ext0',
+    'ensure-filter r1',
     'write-config r1',
     'start-keepalived r1',
   ])
@@ -151,6 +164,7 @@ test('plan() names every step and what moves a role, and touches nothing', async
     'make namespace keepward-r2 and its settings',
     'create interface ha0 on bridge br-ha',
     'create interface ext0 on bridge br-ext',
+    'let only declared peers speak VRRP to it',
     'test and write the keepalived config of r2',
   ])
   expect(answer.routers[1]?.waiting).toEqual([

@@ -92,6 +92,41 @@ test('GET /v1/plan and POST /v1/apply speak of the same config; an invalid one i
     })
 })
 
+test('POST /v1/apply writes down who asked, and the digest of a file that is refused where it is known', async () => {
+  await using test = await running()
+  const seq = test.journal.status.durableSeq
+  const self = { by: 'request', uid: process.geteuid?.(), gid: process.getegid?.(), pid: process.pid }
+  await ask(test.socket, 'POST', '/v1/apply')
+  const invalid = new KeepwardError('config-invalid', 'agent.yaml:3:7: vrid is 300, must be 1 to 255', {
+    hint: 'a hint',
+  })
+  test.file = {
+    hash: 'broken',
+    stamp: 'broken',
+    load: () => {
+      throw invalid
+    },
+  }
+  await ask(test.socket, 'POST', '/v1/apply')
+  test.file = new KeepwardError('config-unreadable', 'there is none')
+  await ask(test.socket, 'POST', '/v1/apply')
+  await expect(test.agent.apply({ by: 'signal' })).rejects.toThrow('there is none')
+  const written = (await test.records({ after: seq })).filter(({ kind }) => kind === 'config')
+  const none = { change: 'refused', digest: null, code: 'config-unreadable', text: 'there is none' }
+  expect(written.map(({ body }) => body)).toEqual([
+    { change: 'loaded', digest: 'first', key: null, ...self, added: 0, changed: 0, removed: 0 },
+    {
+      change: 'refused',
+      digest: 'broken',
+      ...self,
+      code: 'config-invalid',
+      text: 'agent.yaml:3:7: vrid is 300, must be 1 to 255 (a hint)',
+    },
+    { ...none, ...self },
+    { ...none, by: 'signal', uid: null, gid: null, pid: null },
+  ])
+})
+
 test('an error that nobody foresaw is 500 and tells nothing of our insides', async () => {
   await using test = await running()
   test.file = new Error('/secret/path: EACCES')

@@ -18,7 +18,7 @@ test('start() brings a router up to backup; its election is journaled with cause
     agent: 'host1',
     boot: 'boot1',
     epoch: { start: 1 },
-    body: { change: 'started', version: '1.2.3', configDigest: 'first' },
+    body: { change: 'started', version: '1.2.3', configDigest: 'first', configKey: null },
   })
   const transitions = records.filter(({ kind }) => kind === 'transition')
   expect(transitions.map(({ router, body }) => ({ router, ...body }))).toMatchObject([
@@ -52,6 +52,7 @@ test('start() makes namespace and interfaces, writes the config, then starts kee
     'ensure-namespace r1',
     'ensure-interface r1 ha0',
     'ensure-interface r1 ext0',
+    'ensure-filter r1',
     'write-config r1',
     'start-keepalived r1',
   ])

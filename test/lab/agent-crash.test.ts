@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { signalAll } from '../../src/lab/processes.ts'
-import { labFor, lastRole, type LabUnderTest } from '../support/lab.ts'
+import { labFor, lastRole, troublesOf, type LabUnderTest } from '../support/lab.ts'
 import { until } from '../support/until.ts'
 
 const marker = '169.254.0.1'
@@ -60,7 +60,7 @@ for (const [lost, lose] of Object.entries(losses)) {
     expect(await it.settled()).toBe(primary)
     await until('what the agents have to do is done', async () => {
       const [one, two] = await Promise.all([it.router('h1'), it.router('h2')])
-      return one.conditions.length === 0 && two.conditions.length === 0 && (await isAsked(it))
+      return troublesOf(one).length === 0 && troublesOf(two).length === 0 && (await isAsked(it))
     })
     expect(watch.seen).toEqual([])
     for (const host of ['h1', 'h2'] as const) expect(it.lab.keepalivedPids(host, 'r1')).toEqual(pids[host])

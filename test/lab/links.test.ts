@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { labFor, type LabUnderTest } from '../support/lab.ts'
+import { labFor, troublesOf, type LabUnderTest } from '../support/lab.ts'
 import { staysSo } from '../support/until.ts'
 
 let it: LabUnderTest
@@ -43,7 +43,7 @@ test('an interface that is not tracked is no fault when it goes down (no_track)'
       2000,
     )
     // IPv6 addresses go with the link (ip-sysctl, keep_addr_on_down): shown, and no reason to move the role.
-    expect((await it.router(primary)).conditions.map(({ code }) => code)).toEqual(['virtual-address-missing'])
+    expect(troublesOf(await it.router(primary))).toEqual(['virtual-address-missing'])
   } finally {
     it.ip(primary, 'r1', 'link', 'set', 'ext0', 'up')
     it.ip(backup, 'r1', 'link', 'set', 'ext0', 'up')

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { offersHmac, probeFeatures } from '../../src/keepalived/features.ts'
 import { signalAll } from '../../src/lab/processes.ts'
-import { labFor, type LabUnderTest } from '../support/lab.ts'
+import { labFor, troublesOf, type LabUnderTest } from '../support/lab.ts'
 import { staysSo, until } from '../support/until.ts'
 
 const both = ['h1', 'h2'] as const
@@ -83,10 +84,35 @@ test('a changed priority is reloaded without moving the role (nopreempt), the ma
 test('a broken config file changes nothing, shows, and is forgotten once mended', async () => {
   it.editConfig(primary, (text) => text.replace('vrid: 1', 'vrid: 1000'))
   await expect(it.apply(primary)).rejects.toThrow('vrid')
-  expect((await it.status(primary)).conditions.map(({ code }) => code)).toEqual(['config-not-applied'])
+  expect((await it.status(primary)).conditions.map(({ code }) => code)).toEqual([
+    'config-not-applied',
+    'config-changed-on-disk',
+  ])
   it.editConfig(primary, (text) => text.replace('vrid: 1000', 'vrid: 1'))
   await it.apply(primary)
   await until('the condition is gone', async () => (await it.status(primary)).conditions.length === 0)
+  expect(await allTransitions()).toEqual(transitions)
+})
+
+test('hmac is refused with a hint where keepalived has none, and the router runs on with the config before', async (t) => {
+  if (offersHmac(await probeFeatures())) t.skip('this keepalived has it')
+  const pids = it.lab.keepalivedPids(primary, 'r1')
+  using watch = it.watch(it.namespace('h1'), it.namespace('h2'))
+  const hmac = '    authentication: { hmac: { keys: [{ id: 1, file: /etc/keepward/secrets/r1 }], activeKey: 1 } }\n'
+  const interfaces = '    interfaces:\n'
+  it.editConfig(primary, (text) => text.replace(interfaces, `${hmac}${interfaces}`))
+  await it.apply(primary)
+  const text = await it.condition(primary, 'config-refused')
+  expect(text).toMatch(
+    /keepalived is version \d+\.\d+\.\d+.*, and hmac needs 2\.4\.3 or newer.* \(install keepalived 2\.4\.3/,
+  )
+  await staysSo('roles stay', rolesStay, 1000)
+  expect(it.lab.keepalivedPids(primary, 'r1')).toEqual(pids)
+  expect(troublesOf(await it.router(primary))).toEqual(['config-refused'])
+  it.editConfig(primary, (text) => text.replace(hmac, ''))
+  await it.apply(primary)
+  await it.noCondition(primary)
+  expect(watch.seen).toEqual([])
   expect(await allTransitions()).toEqual(transitions)
 })
 
@@ -100,7 +126,8 @@ test('a config that keepalived refuses leaves the running one alone, and its wor
   expect(await it.condition(primary, 'config-refused')).toContain('absent0')
   expect(await it.condition(primary, 'interface-missing')).toContain('absent0')
   await staysSo('roles stay', rolesStay, 1000)
-  expect(it.lab.keepalivedPids(primary, 'r1')).toEqual(pids)
+  // Beside one that tests the config again.
+  expect(it.lab.keepalivedPids(primary, 'r1')).toEqual(expect.arrayContaining(pids))
   it.editConfig(primary, (text) => text.replace(existing, '    virtualAddresses:\n'))
   await it.apply(primary)
   await it.noCondition(primary)

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
@@ -17,8 +17,8 @@ afterAll(() => {
 })
 
 /** Runs `keepward doctor --json` after these words, and looks at what it leaves. */
-function doctor(before: readonly string[] = [], config = join(directory, 'absent.yaml')) {
-  const argv = [...before, process.execPath, entry, '--config', config, 'doctor', '--json']
+function doctor(before: readonly string[] = [], config = join(directory, 'absent.yaml'), more: readonly string[] = []) {
+  const argv = [...before, process.execPath, entry, '--config', config, 'doctor', '--json', ...more]
   const { stdout, status } = spawnSync('env', argv, { encoding: 'utf8', timeout: 30_000 })
   expect(listNamespaces().filter((name) => name.startsWith('keepward-doctor-'))).toEqual([])
   const { checks } = JSON.parse(stdout) as { checks: Finding[] }
@@ -86,6 +86,7 @@ describe('keepward doctor', () => {
       'vxlan',
       'IPv6',
       'address protocol',
+      'nftables',
       'rp_filter',
       'journal disk',
     ])
@@ -108,5 +109,44 @@ describe('withScratch()', () => {
     await createNamespace(`keepward-doctor-${pid}`)
     await withScratch(true, () => Promise.resolve())
     expect(listNamespaces()).not.toContain(`keepward-doctor-${pid}`)
+  })
+})
+
+describe('keepward doctor --security', () => {
+  const config = join(directory, 'agent.yaml')
+  const look = () => {
+    const { status, checks } = doctor([], config, ['--security'])
+    return [status, ...checks.filter((one) => one.status !== 'ok').map((one) => `${one.name}: ${one.status}`)]
+  }
+  const paths = `version: 1\npaths: { state: ${directory}/state, run: ${directory}/run }\nrouters: []\n`
+
+  test('finds nothing in a config of root with safe settings, and needs no namespace to say so', () => {
+    writeFileSync(config, paths, { mode: 0o644 })
+    const { checks } = doctor([], config, ['--security'])
+    expect(look()).toEqual([0])
+    expect(checks.map(({ name, found }) => `${name}: ${found}`)).toEqual([
+      `config: ${config} is valid: 0 routers`,
+      'config trust: root alone; no signature is asked for',
+      `signing key: none beside ${config}`,
+      'config in force: no agent answers this user',
+    ])
+  })
+
+  test('lists each setting that weakens', () => {
+    writeFileSync(config, `${paths}config: { applyChanges: true }\nstateChange: { openToAll: true }\n`)
+    expect(look()).toEqual([1, 'config.applyChanges: warning', 'stateChange.openToAll: warning'])
+  })
+
+  test('fails a config that others can write, and one without the signature that is asked for; names a signing key', () => {
+    writeFileSync(config, paths)
+    chmodSync(config, 0o666)
+    expect(look()).toEqual([2, 'config trust: failed'])
+    chmodSync(config, 0o644)
+    const program = (...words: readonly string[]) =>
+      spawnSync(process.execPath, [entry, '--config', config, 'config', ...words], { timeout: 30_000 }).status
+    expect(program('keygen', directory)).toBe(0)
+    expect(look()).toEqual([2, 'config trust: failed', 'signing key: warning'])
+    expect(program('sign', '--key', join(directory, 'config-signing.key'))).toBe(0)
+    expect(look()).toEqual([1, 'signing key: warning'])
   })
 })

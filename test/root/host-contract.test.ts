@@ -186,8 +186,8 @@ describe('the real host, of which memory knows nothing', () => {
       { priority: Number.NaN },
       { vrid: 1.5 },
       { advertisementIntervalMs: -1 },
-      { advertise: { kind: 'unicast', source: evil, peers: [] } },
-      { advertise: { kind: 'unicast', source: '169.254.192.1', peers: [evil] } },
+      { advertise: { kind: 'unicast', source: evil, peers: [], minTtl: undefined } },
+      { advertise: { kind: 'unicast', source: '169.254.192.1', peers: [evil], minTtl: undefined } },
       { virtualRoutes: [{ destination: prefix('0.0.0.0/0'), via: evil, interface: undefined, metric: undefined }] },
     ]
     for (const change of hostile) {

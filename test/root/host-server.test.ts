@@ -1,5 +1,6 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
+import { KeepwardError } from '../../src/base/error.ts'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -55,7 +56,10 @@ beforeEach(async () => {
       root.emit = emit
       return root
     },
-    readTable: () => Promise.resolve(table),
+    tableOf: (wanted) =>
+      wanted === hash
+        ? Promise.resolve(table)
+        : Promise.reject(new KeepwardError('config-changed', 'The config file was changed')),
     onRefused: (_peer, why) => refused.push(why),
   })
 })

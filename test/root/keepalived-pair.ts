@@ -54,7 +54,7 @@ export function specOf(index: 1 | 2): RouterSpec {
       { destination: prefix('198.51.100.0/24'), via: '192.0.2.9', interface: 'qr0', metric: undefined },
       { destination: prefix('::/0'), via: '2001:db8::9', interface: 'qr0', metric: undefined },
     ],
-    advertise: { kind: 'unicast', source: `10.9.0.${index}`, peers: [`10.9.0.${3 - index}`] },
+    advertise: { kind: 'unicast', source: `10.9.0.${index}`, peers: [`10.9.0.${3 - index}`], minTtl: undefined },
     authentication: { kind: 'none' },
     trackedInterfaces: ['ha0'],
   }

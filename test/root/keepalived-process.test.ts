@@ -160,7 +160,7 @@ test('testConfig() judges where the config will run, and says why in words witho
   const six = {
     ...a.spec,
     marker: prefix('fe80::a9fe:7/64'),
-    advertise: { kind: 'multicast' as const },
+    advertise: { kind: 'multicast' as const, peers: undefined },
     trackedInterfaces: ['ha0', 'qr0'],
   }
   expect(await judge(renderConfig(six, a.features, context))).toEqual({ kind: 'ok' })

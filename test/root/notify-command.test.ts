@@ -51,17 +51,24 @@ test.each([
   expect(await run(program, ...words)).toEqual([ends, '', expect.stringContaining(says)])
 })
 
-test('bin/keepward notify takes at most 60 ms of CPU a call', async () => {
+/** User and system, in seconds a call. */
+async function cpuOf(call: string, ...words: readonly string[]): Promise<number> {
   const calls = 20
-  answer = 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'
   // The second line of `times` is what the shell's children took, user and system: 0m1.234s 0m0.567s.
-  const loop =
-    'i=0; while [ $i -lt "$1" ]; do "$0" notify r1 primary --state "$2" >&2 || exit; i=$((i + 1)); done; times'
-  const [status, stdout] = await run('sh', '-c', loop, program, String(calls), state)
+  const loop = `i=0; while [ $i -lt ${String(calls)} ]; do ${call} >&2 || exit; i=$((i + 1)); done; times`
+  const [status, stdout] = await run('sh', '-c', loop, ...words)
   expect(status).toBe(0)
   const seconds = [...(stdout.split('\n')[1] ?? '').matchAll(/(\d+)m([\d.]+)s/g)].map(
     ([, minutes, rest]) => Number(minutes) * 60 + Number(rest),
   )
   expect(seconds).toHaveLength(2)
-  expect(((seconds[0] ?? NaN) + (seconds[1] ?? NaN)) / calls).toBeLessThanOrEqual(0.06)
+  return ((seconds[0] ?? NaN) + (seconds[1] ?? NaN)) / calls
+}
+
+test('bin/keepward notify takes at most 60 ms of CPU a call', async () => {
+  answer = 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'
+  const own = await cpuOf('"$0" notify r1 primary --state "$1"', program, state)
+  // Where others keep the processor's other half busy, everything takes more of it: Node.js alone, of which a call is made, too.
+  const bare = await cpuOf('"$0" -e 0', process.execPath)
+  expect(own).toBeLessThanOrEqual(Math.max(0.06, 1.7 * bare))
 })

@@ -8,8 +8,9 @@ import type { Policy } from '../../src/agent/control/permission.ts'
 import type { Chronicle } from '../../src/agent/events.ts'
 import { makeLogger } from '../../src/agent/log.ts'
 import { makeMetrics } from '../../src/agent/metrics.ts'
-import type { LoadedConfig } from '../../src/agent/preview.ts'
 import type { AgentConfig } from '../../src/config/agent-config.ts'
+import type { LoadedConfig } from '../../src/config/read.ts'
+import type { ConfigFile, TrustedConfig } from '../../src/config/trusted.ts'
 import { stateChangeSchema } from '../../src/config/state-change-schema.ts'
 import { openJournal, type Journal } from '../../src/journal/journal.ts'
 import type { JournalRecord, JsonValue } from '../../src/journal/record.ts'
@@ -48,8 +49,8 @@ export class TestAgent implements AsyncDisposable {
   readonly agent: Agent
   readonly journal: Journal
   readonly told: Told[]
-  /** What reading the config file gives next; an error is thrown. */
-  file: LoadedConfig | Error
+  /** What the config file holds from now on; an error is thrown by what reads it. */
+  file: LoadedConfig | ConfigFile | (() => ConfigFile) | Error
   readonly #stopControl: () => Promise<void>
   #stopped = false
 
@@ -94,10 +95,10 @@ export class TestAgent implements AsyncDisposable {
     // The callbacks come later than the object that they read.
     const self: { test?: TestAgent } = {}
     const agent = new Agent({
-      config: { config, hash: 'first' },
+      config: trusted({ config, hash: 'first' }),
       readConfig: () => {
-        const file = self.test?.file
-        return file instanceof Error ? Promise.reject(file) : Promise.resolve(file ?? { config, hash: 'first' })
+        const file = self.test?.file ?? { config, hash: 'first' }
+        return file instanceof Error ? Promise.reject(file) : Promise.resolve(file).then(fileWith)
       },
       makeHost: (emit) => world.attach(emit),
       journal,
@@ -231,12 +232,21 @@ export class TestAgent implements AsyncDisposable {
 export const textOf = (value: JsonValue | undefined): string =>
   typeof value === 'string' ? value : JSON.stringify(value)
 
+const trusted = (loaded: LoadedConfig): TrustedConfig => ({ ...loaded, stamp: loaded.hash, signedBy: undefined })
+
+function fileWith(file: LoadedConfig | ConfigFile | (() => ConfigFile)): ConfigFile {
+  if (typeof file === 'function') return file()
+  if ('load' in file) return file
+  return { hash: file.hash, stamp: file.hash, load: () => trusted(file) }
+}
+
 function configOf(paths: AgentConfig['paths'], { routers = [], intervalMs = 200 }: AgentChoices): AgentConfig {
   return {
     agent: { id: 'host1', user: 'keepward' },
     paths,
     control: { group: 'keepward', metricsPort: undefined },
     journal: { retainDays: 30, maxSizeMb: 64 },
+    config: { requireSignature: false, applyChanges: false },
     reconcile: { intervalMs },
     stateChange: stateChangeSchema.parse(undefined),
     logging: { level: 'error' },

@@ -44,6 +44,7 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
       await it.host.perform({ verb: 'ensure-namespace', router })
       for (const one of it.spec.interfaces)
         await it.host.perform({ verb: 'ensure-interface', router, interface: one.name })
+      await it.host.perform({ verb: 'ensure-filter', router })
       await it.host.perform({ verb: 'write-config', router })
     }
 
@@ -81,6 +82,7 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
         { verb: 'ensure-namespace' },
         { verb: 'ensure-interface', interface: 'ha0' },
         { verb: 'remove-interface', interface: 'ha0' },
+        { verb: 'ensure-filter' },
         { verb: 'write-config' },
         { verb: 'start-keepalived' },
         { verb: 'remove-router' },
@@ -110,6 +112,7 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
       const router = it.spec.id
       for (const operation of [
         { verb: 'ensure-interface', interface: 'ha0' },
+        { verb: 'ensure-filter' },
         { verb: 'write-config' },
         { verb: 'start-keepalived' },
       ] as const)
@@ -132,6 +135,9 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
         const held = link?.addresses.filter(({ ours }) => ours).map(({ address }) => address)
         expect(held).toEqual(one.addresses.map(({ address }) => address))
       }
+      expect((await inspect()).settings).toMatchObject({ filter: { kind: 'missing' } })
+      await it.host.perform({ verb: 'ensure-filter', router })
+      expect((await inspect()).settings).toMatchObject({ filter: { kind: 'ready', strangers: [] } })
       await it.host.perform({ verb: 'write-config', router })
       const { settings } = await inspect()
       if (settings.kind !== 'seen') throw new Error('not seen')
@@ -157,6 +163,20 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
       await make()
       expect(await picture()).toEqual(before)
       expect(before.pid).toBeGreaterThan(0)
+    })
+
+    test('a filter for other peers is missing, until it is made in place of the first', async () => {
+      await make()
+      const router = it.spec.id
+      const filter = async () => {
+        const { settings } = await inspect()
+        return settings.kind === 'seen' ? settings.filter.kind : settings.kind
+      }
+      expect(await filter()).toBe('ready')
+      await it.host.configure(table([{ ...it.spec, advertise: { ...it.spec.advertise, peers: ['169.254.192.3'] } }]))
+      expect(await filter()).toBe('missing')
+      await it.host.perform({ verb: 'ensure-filter', router })
+      expect(await filter()).toBe('ready')
     })
 
     test('preview compares with the staged table and changes nothing', async () => {

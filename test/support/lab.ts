@@ -160,13 +160,14 @@ export class LabUnderTest {
     )
   }
 
-  /** Wait until none is shown, and the journal has it all. */
+  /** Wait until none but notes is shown, and the journal has it all. */
   noCondition(host: string, id = 'r1', deadlineMs?: number): Promise<true> {
     return until(
       `no condition of ${id} is shown on ${host}`,
       async () => {
         const { journal, routers } = await this.status(host)
-        return journal.pending === 0 && routers.find((one) => one.id === id)?.conditions.length === 0
+        const router = routers.find((one) => one.id === id)
+        return journal.pending === 0 && router !== undefined && troublesOf(router).length === 0
       },
       deadlineMs,
     )
@@ -254,6 +255,10 @@ export interface AddressWatch extends Disposable {
   /** `<namespace> +<address>` and `-<address>`, in the kernel's order. */
   readonly seen: readonly string[]
 }
+
+/** What is raised and more than a note, which says how the router is configured. */
+export const troublesOf = ({ conditions }: RouterStatus): string[] =>
+  conditions.filter(({ severity }) => severity !== 'info').map(({ code }) => code)
 
 const isInService = (one: RouterStatus | undefined): boolean =>
   one !== undefined && (one.role === 'primary' || one.role === 'backup') && one.recorded

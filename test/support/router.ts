@@ -51,9 +51,17 @@ export function routerSpec(change: Partial<RouterSpec> = {}): RouterSpec {
     marker: prefix('169.254.0.7/24'),
     virtualAddresses: [{ ...prefix('203.0.113.10/24'), interface: 'ext0' }],
     virtualRoutes: [],
-    advertise: { kind: 'unicast', source: '169.254.192.1', peers: ['169.254.192.2'] },
+    advertise: { kind: 'unicast', source: '169.254.192.1', peers: ['169.254.192.2'], minTtl: undefined },
     authentication: { kind: 'none' },
     trackedInterfaces: ['ha0'],
     ...change,
   }
+}
+
+/** Nothing to say against it, where a test looks at what is raised. */
+export const signed: RouterSpec['authentication'] = {
+  kind: 'hmac',
+  keys: [{ id: 1, file: '/etc/keepward/secrets/r1-1' }],
+  activeKey: 1,
+  mode: 'enforce',
 }

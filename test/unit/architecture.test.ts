@@ -133,7 +133,9 @@ const rules: Record<string, Rule> = {
       'src/linux/sysctl.ts': 'the kernel’s files: /proc/sys',
       'src/statechange/server.ts': 'the kernel’s files: reads /proc/self/uid_map',
       'src/agent/state-directory.ts': 'looks whose a refused directory is, for the hint alone',
-      'src/config/read.ts': 'reads the config file, which the operator owns',
+      'src/agent/config-watch.ts': 'watches the config’s directory to know when to look; opens nothing',
+      'src/config/read.ts':
+        'reads a config for a person, with that person’s rights; what is acted upon goes by descriptor',
       'src/config/write-docs.ts': 'a tool of the build, writes docs/',
       'src/cli/notify.ts': 'reads a key file that its caller names, with the caller’s rights',
       'src/doctor/*': 'looks at what a host has, changes nothing',

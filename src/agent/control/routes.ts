@@ -1,7 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
+import type { Socket } from 'node:net'
 import { z } from 'zod'
 import { KeepwardError } from '../../base/error.ts'
+import type { Peer } from '../../linux/unix-socket.ts'
 import * as api from '../api.ts'
 import type { ControlParts } from './parts.ts'
 import { streamEvents } from './stream.ts'
@@ -19,8 +21,11 @@ const eventQuery = z.strictObject({
 })
 const streamQuery = eventQuery.pick({ after: true, router: true })
 
+/** Who is at the other end, as it was at connect(2). */
+export type PeerBehind = (socket: Socket) => Peer | undefined
+
 /** The routes of the control API; the OpenAPI document is made from the same schemas. */
-export function addRoutes(plain: FastifyInstance, { agent }: ControlParts): void {
+export function addRoutes(plain: FastifyInstance, { agent }: ControlParts, peerBehind: PeerBehind): void {
   const app = plain.withTypeProvider<ZodTypeProvider>()
 
   app.get('/v1/status', { schema: { response: { 200: api.agentStatus, ...refusals } } }, () => agent.status())
@@ -33,7 +38,10 @@ export function addRoutes(plain: FastifyInstance, { agent }: ControlParts): void
 
   app.get('/v1/plan', { schema: { response: { 200: api.planAnswer, ...refusals } } }, () => agent.plan())
 
-  app.post('/v1/apply', { schema: { response: { 200: api.applyAnswer, ...refusals } } }, () => agent.apply())
+  app.post('/v1/apply', { schema: { response: { 200: api.applyAnswer, ...refusals } } }, (request) => {
+    const peer = peerBehind(request.raw.socket)
+    return agent.apply(peer && { by: 'request', uid: peer.uid, gid: peer.gid, pid: peer.pid })
+  })
 
   app.get(
     '/v1/events',

@@ -3,7 +3,7 @@ import fastify, { type FastifyError, type FastifyInstance } from 'fastify'
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import type { Socket } from 'node:net'
 import { KeepwardError } from '../../base/error.ts'
-import { listenAt, peerOf, proveWhoConnects } from '../../linux/unix-socket.ts'
+import { listenAt, peerOf, proveWhoConnects, type Peer } from '../../linux/unix-socket.ts'
 import type { Problem } from '../api.ts'
 import type { ControlParts } from './parts.ts'
 import { isReading, permissionOf, type Permission } from './permission.ts'
@@ -29,12 +29,12 @@ export async function startControl(parts: ControlParts): Promise<() => Promise<v
 
 async function serveSocket(parts: ControlParts): Promise<FastifyInstance> {
   const app = newServer()
-  const permissions = new WeakMap<Socket, Permission>()
+  const callers = new WeakMap<Socket, Caller>()
   let readers = 0
   app.server.on('connection', (socket) => {
-    const permission = askPermission(socket, parts)
-    permissions.set(socket, permission)
-    if (permission !== 'read') return
+    const caller = askPermission(socket, parts)
+    callers.set(socket, caller)
+    if (caller.permission !== 'read') return
     readers += 1
     socket.once('close', () => {
       readers -= 1
@@ -42,7 +42,7 @@ async function serveSocket(parts: ControlParts): Promise<FastifyInstance> {
     if (readers > maxReaders) socket.destroy()
   })
   app.addHook('onRequest', async (request, reply) => {
-    const permission = permissions.get(request.raw.socket) ?? 'none'
+    const permission = callers.get(request.raw.socket)?.permission ?? 'none'
     if (permission === 'all' || (permission === 'read' && isReading(request.method))) return
     reply.header('connection', 'close')
     throw new KeepwardError(
@@ -59,7 +59,7 @@ async function serveSocket(parts: ControlParts): Promise<FastifyInstance> {
   })
   await app.register((inner, _options, done) => {
     addWellKnown(inner, parts)
-    addRoutes(inner, parts)
+    addRoutes(inner, parts, (socket) => callers.get(socket)?.peer)
     done()
   })
   // fastify ends connections only of a server that it bound itself; an event stream would hold the agent's end up.
@@ -123,19 +123,28 @@ const statuses: Readonly<Record<string, number>> = {
   'request-invalid': 400,
   'config-invalid': 422,
   'config-unreadable': 422,
+  'config-unsafe': 422,
+  'config-unsigned': 422,
+  'config-signature-wrong': 422,
+  'config-key-unusable': 422,
   'subscriber-too-slow': 409,
   'records-removed': 410,
 }
 
+interface Caller {
+  readonly permission: Permission
+  readonly peer: Peer | undefined
+}
+
 /** Who it is was decided at connect(2); who cannot be named may do nothing. */
-function askPermission(socket: Socket, { policy, log }: ControlParts): Permission {
+function askPermission(socket: Socket, { policy, log }: ControlParts): Caller {
   try {
     const peer = peerOf(socket, 'with-groups')
     const permission = permissionOf(peer, policy)
     if (permission === 'none') log.warn({ uid: peer.uid, gid: peer.gid, pid: peer.pid }, 'control connection refused')
-    return permission
+    return { permission, peer }
   } catch (error) {
     log.warn({ err: error }, 'control connection refused: the kernel does not say who it is')
-    return 'none'
+    return { permission: 'none', peer: undefined }
   }
 }

@@ -1,0 +1,20 @@
+import type { Clock } from '../base/instant.ts'
+import type { ConfigFile, TrustedConfig } from '../config/trusted.ts'
+import type { Host, HostEvent } from '../host/operation.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { Chronicle } from './events.ts'
+import type { Metrics } from './metrics.ts'
+
+/** What an agent is made of; tests put a world in memory in the place of the host. */
+export interface AgentParts {
+  readonly config: TrustedConfig
+  /** Read the config file again. Throws `config-unsafe` or `config-unreadable`. */
+  readonly readConfig: () => Promise<ConfigFile>
+  readonly makeHost: (emit: (event: HostEvent) => void) => Host
+  readonly journal: Journal
+  readonly clock: Clock
+  readonly boot: string
+  readonly version: string
+  readonly chronicle: Chronicle
+  readonly metrics: Metrics
+}

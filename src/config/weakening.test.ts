@@ -1,0 +1,166 @@
+import { describe, expect, test } from 'vitest'
+import { loadConfig } from './load.ts'
+import { settingSections } from './reference.ts'
+import { weakeningRules, weakeningsOf } from './weakening.ts'
+
+const router = (more = '', ha = 'unicast: { source: 169.254.192.1, peers: [169.254.192.2] }') => `
+  - id: r1
+    vrid: 1
+    ha: { interface: ha0, ${ha} }
+    interfaces: [{ name: ha0, attach: existing, addresses: [169.254.192.1/18] }]
+    virtualAddresses: [{ address: 203.0.113.10/24, interface: ha0 }]
+    ${more}`
+const configOf = (sections: string, routers = router()) =>
+  loadConfig(`version: 1\n${sections}\nrouters:${routers}\n`, 'agent.yaml', 'host-a')
+const found = (sections: string, routers?: string) =>
+  weakeningsOf(configOf(sections, routers)).map(({ setting, found: values }) => [setting, ...values])
+
+test('safe defaults: what is left out is the safe value', () => {
+  expect(found('')).toEqual([])
+  const { control, journal, config, stateChange, routers } = configOf('')
+  expect({ control, journal, config, stateChange, routers }).toMatchObject({
+    control: { group: 'keepward', metricsPort: undefined },
+    journal: { retainDays: 30, maxSizeMb: 256 },
+    config: { requireSignature: false, applyChanges: false },
+    stateChange: {
+      senders: [],
+      trusted: { connections: 4096, perSecond: 50_000 },
+      others: { connections: 64, perSecond: 200 },
+      perRouter: { perSecond: 50, burst: 200 },
+    },
+    routers: [{ advertise: { kind: 'unicast' }, authentication: { kind: 'none' } }],
+  })
+  expect(stateChange.socketGroup).toBe(undefined)
+  expect(stateChange.openToAll).toBe(undefined)
+})
+
+test('safe defaults: each setting of the schema either weakens or is one of these', () => {
+  const settings = settingSections()
+    .flat()
+    .map(({ path }) => path)
+  const weakening = weakeningRules.map(({ setting }) => setting)
+  expect(weakening.filter((one) => !settings.includes(one))).toEqual([])
+  expect(settings.filter((one) => !weakening.includes(one))).toEqual([
+    'version',
+    'agent',
+    'agent.id',
+    'paths',
+    'paths.state',
+    'paths.run',
+    'control',
+    'control.group',
+    'journal',
+    'config',
+    'config.requireSignature',
+    'reconcile',
+    'reconcile.intervalMs',
+    'stateChange',
+    'stateChange.unknownRouters',
+    'stateChange.claimInterval',
+    'stateChange.senders',
+    'stateChange.senders[].user',
+    'stateChange.senders[].uid',
+    'stateChange.senders[].group',
+    'stateChange.senders[].gid',
+    'stateChange.senders[].key',
+    'stateChange.senders[].key.id',
+    'stateChange.senders[].key.file',
+    'stateChange.senders[].states',
+    'stateChange.trusted',
+    'stateChange.others',
+    'stateChange.perRouter',
+    'logging',
+    'logging.level',
+    'routers',
+    'routers[].id',
+    'routers[].vrid',
+    'routers[].namespace',
+    'routers[].ha',
+    'routers[].ha.interface',
+    'routers[].ha.unicast',
+    'routers[].ha.unicast.source',
+    'routers[].ha.unicast.peers',
+    'routers[].ha.multicast.peers',
+    'routers[].vrrpVersion',
+    'routers[].advertisementInterval',
+    'routers[].priority',
+    'routers[].preempt',
+    'routers[].preempt.delay',
+    'routers[].authentication.hmac',
+    'routers[].authentication.hmac.keys',
+    'routers[].authentication.hmac.keys[].id',
+    'routers[].authentication.hmac.keys[].file',
+    'routers[].authentication.hmac.activeKey',
+    'routers[].authentication.passFile',
+    'routers[].marker',
+    'routers[].track',
+    'routers[].uniqueAddresses',
+    'routers[].interfaces',
+    'routers[].interfaces[].name',
+    'routers[].interfaces[].attach',
+    'routers[].interfaces[].attach.bridge',
+    'routers[].interfaces[].attach.macvlan',
+    'routers[].interfaces[].attach.vxlan',
+    'routers[].interfaces[].attach.vxlan.vni',
+    'routers[].interfaces[].attach.vxlan.parent',
+    'routers[].interfaces[].attach.vxlan.remote',
+    'routers[].interfaces[].attach.vxlan.port',
+    'routers[].interfaces[].addresses',
+    'routers[].interfaces[].mtu',
+    'routers[].interfaces[].macAddress',
+    'routers[].virtualAddresses',
+    'routers[].virtualAddresses[].address',
+    'routers[].virtualAddresses[].interface',
+    'routers[].virtualRoutes',
+    'routers[].virtualRoutes[].to',
+    'routers[].virtualRoutes[].via',
+    'routers[].virtualRoutes[].interface',
+    'routers[].virtualRoutes[].metric',
+  ])
+})
+
+describe('weakeningsOf()', () => {
+  const stateChange = (text: string) => `stateChange: { ${text} }`
+  const sender = 'senders: [{ user: neutron }, { uid: 7, routers: [r1] }, { key: { id: fleet, file: /k } }]'
+  test.each<readonly [text: string, found: readonly string[]]>([
+    ['control: { metricsPort: 9841 }', ['control.metricsPort', '9841']],
+    ['journal: { retainDays: 29 }', ['journal.retainDays', '29']],
+    ['journal: { maxSizeMb: 255 }', ['journal.maxSizeMb', '255']],
+    ['config: { applyChanges: true }', ['config.applyChanges', 'true']],
+    [stateChange('trusted: { connections: 4097 }'), ['stateChange.trusted.connections', '4097']],
+    [stateChange('trusted: { perSecond: 50001 }'), ['stateChange.trusted.perSecond', '50001']],
+    [stateChange('others: { connections: 65 }'), ['stateChange.others.connections', '65']],
+    [stateChange('others: { perSecond: 201 }'), ['stateChange.others.perSecond', '201']],
+    [stateChange('perRouter: { perSecond: 51 }'), ['stateChange.perRouter.perSecond', '51']],
+    [stateChange('perRouter: { burst: 201 }'), ['stateChange.perRouter.burst', '201']],
+  ])('of %s names %j', (sections, expected) => {
+    expect(found(sections)).toEqual([expected])
+  })
+
+  test('names the routers that advertise by multicast, and those with a password', () => {
+    expect(found('', router('', 'multicast: true'))).toEqual([['routers[].ha.multicast', 'r1']])
+    expect(found('', router('', 'multicast: { peers: [169.254.192.2] }'))).toEqual([])
+    expect(found('', router('', 'unicast: { source: 169.254.192.1, peers: [10.0.9.2], minTtl: 200 }'))).toEqual([
+      ['routers[].ha.unicast.minTtl', 'r1'],
+    ])
+    const signed = (mode: string) =>
+      router(`authentication: { hmac: { keys: [{ id: 1, file: /k }], activeKey: 1${mode} } }`)
+    expect(found('', signed(''))).toEqual([])
+    expect(found('', signed(', mode: permissive'))).toEqual([['routers[].authentication.hmac.mode', 'r1']])
+    const password = router('vrrpVersion: 2\n    authentication: { passFile: /p }')
+    expect(found('', password)).toEqual([['routers[].authentication', 'r1']])
+  })
+
+  test('names who reaches the socket, and each sender that may speak for all routers', () => {
+    expect(found(stateChange(`socketGroup: neutron, ${sender}`))).toEqual([
+      ['stateChange.socketGroup', 'neutron'],
+      ['stateChange.senders[].routers', 'user neutron', 'key fleet'],
+    ])
+    expect(found(stateChange(`openToAll: true, ${sender}`))[0]).toEqual(['stateChange.openToAll', 'true'])
+  })
+
+  test('names nothing that is stricter than the default', () => {
+    const strict = stateChange('others: { connections: 1, perSecond: 1 }, perRouter: { burst: 1 }, senders: []')
+    expect(found(`journal: { retainDays: 3650, maxSizeMb: 1024 }\n${strict}`)).toEqual([])
+  })
+})

@@ -1,0 +1,144 @@
+import type { RouterSpec } from '../router/spec.ts'
+import type { AgentConfig } from './agent-config.ts'
+import { stateChangeSchema, type SenderEntry } from './state-change-schema.ts'
+
+/** A setting that opens what stays shut without it. */
+export interface WeakeningRule {
+  /** As docs/config.md names it. */
+  readonly setting: string
+  /** What it is where nothing is weakened. */
+  readonly safe: string
+  /** What it opens, and to whom. */
+  readonly opens: string
+  /** What an operator can do instead. */
+  readonly instead: string
+  /** Its values in a config that weaken, with the place where there are several; empty when none does. */
+  readonly found: (config: AgentConfig) => readonly string[]
+}
+
+/** A rule that a config breaks. */
+export interface Weakening extends Omit<WeakeningRule, 'found'> {
+  readonly found: readonly string[]
+}
+
+/** Every setting of a config that weakens it, in the order of the file. */
+export function weakeningsOf(config: AgentConfig): Weakening[] {
+  return weakeningRules.map((rule) => ({ ...rule, found: rule.found(config) })).filter(({ found }) => found.length > 0)
+}
+
+const limits = stateChangeSchema.parse(undefined)
+
+export const weakeningRules: readonly WeakeningRule[] = [
+  {
+    setting: 'control.metricsPort',
+    safe: 'left out',
+    opens: 'every local user reads the names and states of all routers',
+    instead: 'leave it out, and read /metrics from the control socket as a member of control.group',
+    found: ({ control }) => given(control.metricsPort),
+  },
+  {
+    setting: 'journal.retainDays',
+    safe: '30 or more',
+    opens: 'who did what is forgotten sooner',
+    instead: 'keep 30 days or more',
+    found: ({ journal }) => when(journal.retainDays < 30, journal.retainDays),
+  },
+  {
+    setting: 'journal.maxSizeMb',
+    safe: '256 or more',
+    opens: 'whoever makes many records pushes older ones out sooner',
+    instead: 'allow 256 or more',
+    found: ({ journal }) => when(journal.maxSizeMb < 256, journal.maxSizeMb),
+  },
+  {
+    setting: 'config.applyChanges',
+    safe: 'false',
+    opens: 'whatever comes to stand in the file runs a second later, although nobody looked at it',
+    instead: 'leave it out, and run `keepward plan` and `keepward apply` after a change',
+    found: ({ config }) => when(config.applyChanges, true),
+  },
+  {
+    setting: 'stateChange.socketGroup',
+    safe: 'left out',
+    opens: 'members of the group reach the state-change socket',
+    instead: 'leave it out where every sender is root or the agent’s own user',
+    found: ({ stateChange }) => given(stateChange.socketGroup),
+  },
+  {
+    setting: 'stateChange.openToAll',
+    safe: 'left out',
+    opens: 'every local user reaches the state-change socket',
+    instead: 'name a socketGroup with the senders as its members',
+    found: ({ stateChange }) => given(stateChange.openToAll),
+  },
+  {
+    setting: 'stateChange.senders[].routers',
+    safe: 'given',
+    opens: 'the sender speaks for every router, those of later configs too',
+    instead: 'name the routers of each sender',
+    found: ({ stateChange }) => stateChange.senders.filter(({ routers }) => routers === undefined).map(senderText),
+  },
+  atMost('stateChange.trusted.connections', limits.trusted.connections, ({ trusted }) => trusted.connections),
+  atMost('stateChange.trusted.perSecond', limits.trusted.perSecond, ({ trusted }) => trusted.perSecond),
+  atMost('stateChange.others.connections', limits.others.connections, ({ others }) => others.connections),
+  atMost('stateChange.others.perSecond', limits.others.perSecond, ({ others }) => others.perSecond),
+  atMost('stateChange.perRouter.perSecond', limits.perRouter.perSecond, ({ perRouter }) => perRouter.perSecond),
+  atMost('stateChange.perRouter.burst', limits.perRouter.burst, ({ perRouter }) => perRouter.burst),
+  {
+    setting: 'routers[].ha.multicast',
+    safe: 'with peers, or left out',
+    opens: 'whoever is on the HA link may send advertisements',
+    instead: 'name the peers, with unicast or below multicast',
+    found: ({ routers }) =>
+      those(routers, ({ advertise }) => advertise.kind === 'multicast' && advertise.peers === undefined),
+  },
+  {
+    setting: 'routers[].ha.unicast.minTtl',
+    safe: 'left out',
+    opens: 'advertisements from beyond the HA link are believed, from as many hops away as it allows',
+    instead: 'put the hosts on one link, or sign the advertisements (authentication: { hmac: ... })',
+    found: ({ routers }) => those(routers, ({ advertise }) => advertise.kind === 'unicast' && isLow(advertise.minTtl)),
+  },
+  {
+    setting: 'routers[].authentication',
+    safe: 'none',
+    opens:
+      'the password crosses the wire in clear text: it keeps accidents apart, not attackers, and must not pass for more',
+    instead: 'use VRRPv3 without a password on a link of its own, or put IPsec, MACsec or WireGuard under it',
+    found: ({ routers }) => those(routers, ({ authentication }) => authentication.kind === 'pass'),
+  },
+  {
+    setting: 'routers[].authentication.hmac.mode',
+    safe: 'enforce',
+    opens: 'advertisements without a signature are believed too',
+    instead: 'leave it out once every host signs',
+    found: ({ routers }) =>
+      those(routers, ({ authentication }) => authentication.kind === 'hmac' && authentication.mode !== 'enforce'),
+  },
+]
+
+function atMost(
+  setting: string,
+  most: number,
+  value: (stateChange: AgentConfig['stateChange']) => number,
+): WeakeningRule {
+  return {
+    setting,
+    safe: `at most ${String(most)}`,
+    opens: 'one flood takes more of the agent’s time and of the journal',
+    instead: 'leave it out, unless the senders need more',
+    found: ({ stateChange }) => when(value(stateChange) > most, value(stateChange)),
+  }
+}
+
+const those = (routers: readonly RouterSpec[], weak: (router: RouterSpec) => boolean): string[] =>
+  routers.filter(weak).map(({ id }) => id)
+const isLow = (minTtl: number | undefined): boolean => minTtl !== undefined && minTtl < 255
+const given = (value: unknown): string[] => when(value !== undefined, value)
+const when = (weak: boolean, value: unknown): string[] => (weak ? [String(value)] : [])
+
+function senderText({ user, uid, group, gid, key }: SenderEntry): string {
+  const kinds = { user, uid, group, gid, key: key?.id }
+  const [kind = 'nobody', who = ''] = Object.entries(kinds).find(([, value]) => value !== undefined) ?? []
+  return `${kind} ${String(who)}`
+}

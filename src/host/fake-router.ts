@@ -1,0 +1,57 @@
+import { KeepwardError } from '../base/error.ts'
+import type { FilterEvidence, ObservedAddress, Says } from '../router/evidence.ts'
+import type { RouterSpec } from '../router/spec.ts'
+
+/** One router's namespace and keepalived, in memory. */
+export interface FakeRouter {
+  readonly namespace: string
+  readonly interfaces: Map<string, FakeInterface>
+  written: string | undefined
+  /** The peers that may speak; undefined: whoever wants. */
+  filter: string | undefined
+  keepalived: FakeKeepalived | undefined
+}
+
+interface FakeKeepalived {
+  readonly pid: number
+  readonly childPid: number | undefined
+  says: Says
+  loaded: string
+  stopped: boolean
+  deaf: boolean
+}
+
+export interface FakeInterface {
+  up: boolean
+  carrier: boolean
+  ours: boolean
+  mtu: number
+  addresses: ObservedAddress[]
+}
+
+/** Whom the router hears. */
+const heard = ({ advertise, haInterface }: RouterSpec): string => JSON.stringify([haInterface, advertise])
+
+export function ensureFilter(it: FakeRouter, spec: RouterSpec): void {
+  it.filter = heard(spec)
+}
+
+export function filterOf(it: FakeRouter | undefined, spec: RouterSpec | undefined): FilterEvidence {
+  const ready = it !== undefined && spec !== undefined && it.filter === heard(spec)
+  return ready ? { kind: 'ready', strangers: [] } : { kind: 'missing', failure: undefined }
+}
+
+export function reload({ namespace, keepalived, written }: FakeRouter): void {
+  if (keepalived === undefined) throw new KeepwardError('keepalived-silent', `no keepalived runs in ${namespace}`)
+  keepalived.loaded = written ?? ''
+  keepalived.deaf = false
+}
+
+export function removeInterface(it: FakeRouter, name: string, spec: RouterSpec): void {
+  if (it.interfaces.get(name)?.ours === false)
+    throw new KeepwardError('permission-denied', `Interface ${name} in ${it.namespace} does not bear our mark`)
+  it.interfaces.delete(name)
+  // It closes its sockets, and opens none on another of that name.
+  if (it.keepalived !== undefined && name === spec.haInterface)
+    it.keepalived = { ...it.keepalived, says: 'backup', deaf: true }
+}

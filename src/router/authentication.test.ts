@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest'
+import { at, routerSpec, signed } from '../../test/support/router.ts'
+import { judgeAuthentication } from './authentication.ts'
+import { compareConditions, conditions } from './condition.ts'
+import type { RouterSpec } from './spec.ts'
+
+const judge = (authentication: RouterSpec['authentication']) =>
+  judgeAuthentication(routerSpec({ authentication })).map(([code]) => [code, conditions[code].severity])
+
+test('judgeAuthentication() notes where nobody signs, warns of a password, and has nothing against enforced signatures', () => {
+  expect(judge({ kind: 'none' })).toEqual([['vrrp-unauthenticated', 'info']])
+  expect(judge({ kind: 'pass', passwordFile: '/etc/p' })).toEqual([['vrrp-password', 'warning']])
+  expect(judge({ ...signed, mode: 'permissive' } as RouterSpec['authentication'])).toEqual([
+    ['vrrp-unauthenticated', 'info'],
+  ])
+  expect(judge(signed)).toEqual([])
+})
+
+test('compareConditions() shows a note that follows from the config, and has no record of it at each start', () => {
+  const told = new Map([
+    ['vrrp-unauthenticated', 'no signature'],
+    ['vrrp-password', 'clear text'],
+  ] as const)
+  const { raised, changes } = compareConditions(new Map(), told, at(0))
+  expect([...raised.keys()]).toEqual(['vrrp-unauthenticated', 'vrrp-password'])
+  expect(changes.map(({ condition }) => condition.code)).toEqual(['vrrp-password'])
+  expect(compareConditions(raised, new Map(), at(1)).changes).toHaveLength(1)
+})
