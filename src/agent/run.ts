@@ -11,7 +11,8 @@ import { lockDirectory } from '../linux/lock.ts'
 import { bootId } from '../linux/process.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import { directoryMode } from '../statechange/server.ts'
-import { notifyServiceManager } from '../linux/sd-notify.ts'
+import { demandNone, ownPrivileges } from '../linux/privileges.ts'
+import { feedWatchdog, notifyServiceManager } from '../linux/sd-notify.ts'
 import { Agent } from './agent.ts'
 import { watchConfigFile } from './config-watch.ts'
 import { startControl } from './control/server.ts'
@@ -30,6 +31,8 @@ export async function runAgent(file: string, options: { readonly teardown: boole
   const read = () => readTrustedConfig(file, hostname())
   const loaded = (await read()).load()
   const log = makeLogger(loaded.config.logging.level, loaded.config.agent.id)
+  const privileges = ownPrivileges()
+  demandNone(privileges)
   await using open = new AsyncDisposableStack()
   const agent = await openAgent(open, { loaded, read, log, serves: !options.teardown })
   await agent.start()
@@ -39,6 +42,13 @@ export async function runAgent(file: string, options: { readonly teardown: boole
     return 0
   }
   notifyServiceManager('READY=1')
+  open.defer(feedWatchdog())
+  log.info(
+    { uid: privileges.uid, capabilities: privileges.capabilities.length },
+    privileges.uid === 0
+      ? 'runs as root, and does by itself what needs root'
+      : 'runs without root and without capabilities',
+  )
   log.info({ version: versionText, config: file, routers: loaded.config.routers.length }, 'agent ready')
   open.defer(watchConfigFile({ agent, file, read }))
   told.onHangUp(() => {

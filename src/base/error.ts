@@ -53,6 +53,7 @@ export const errorMeanings = {
   'native-missing': 'The native addon is not built for this machine.',
   'netlink-failed': 'The kernel refused a change of links, addresses or routes; the message names which.',
   'permission-denied': 'The kernel or the policy does not allow it to this user.',
+  'privileges-excess': 'The agent is not root and yet has capabilities, which it does not need.',
   'records-removed': 'Retention removed records that the subscriber has not seen; the message names where to resume.',
   'request-invalid': 'A request or an option is not of the form wanted.',
   'router-unknown': 'Neither the config nor the kernel knows a router of that id.',

@@ -8,8 +8,8 @@ export function host({ config }: Globals): Promise<number> {
   const log = makeLogger('info', 'keepward-host')
   return runHost({
     file: resolve(config),
-    onReady: (directory) => {
-      log.info({ directory }, 'root half ready')
+    onReady: ({ directory, uid, capabilities }) => {
+      log.info({ directory, uid, capabilities }, 'root half ready')
     },
     onRefused: (peer, why) => {
       log.warn({ uid: peer?.uid, gid: peer?.gid, pid: peer?.pid, why }, 'connection to the root half ended')

@@ -5,17 +5,21 @@ import { systemClock } from '../base/instant.ts'
 import { readTrustedConfig } from '../config/trusted.ts'
 import { accountNumber } from '../linux/account.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
-import { notifyServiceManager } from '../linux/sd-notify.ts'
+import { demandAll, ownPrivileges, type Privileges } from '../linux/privileges.ts'
+import { feedWatchdog, notifyServiceManager } from '../linux/sd-notify.ts'
 import { AppliedConfig } from './applied-config.ts'
 import { lockIdentity } from './identity.ts'
 import { openRealHost } from './real-host.ts'
 import { serveHost, type HostServerParts } from './server.ts'
 
+/** Without these nothing can be made: namespaces, what is in them, and a socket of the agent's. */
+const needed = ['CAP_SYS_ADMIN', 'CAP_NET_ADMIN', 'CAP_NET_RAW', 'CAP_CHOWN']
+
 export interface HostRunOptions {
   /** Absolute path of the config, which is read anew whenever the agent says that it has. */
   readonly file: string
   /** It serves the agent from now on. */
-  readonly onReady: (directory: string) => void
+  readonly onReady: (ready: Privileges & { readonly directory: string }) => void
   readonly onRefused: HostServerParts['onRefused']
 }
 
@@ -26,6 +30,8 @@ export interface HostRunOptions {
 export async function runHost({ file, onReady, onRefused }: HostRunOptions): Promise<number> {
   const toEnd = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
   if (process.geteuid?.() !== 0) throw new KeepwardError('permission-denied', 'keepward-host must run as root')
+  const privileges = ownPrivileges()
+  demandAll(privileges, needed)
   const running = (await readTrustedConfig(file, hostname())).load()
   const { agent, paths } = running.config
   const agentUid = await uidOf(agent.user)
@@ -38,7 +44,8 @@ export async function runHost({ file, onReady, onRefused }: HostRunOptions): Pro
   const tableOf = applied.tableOf.bind(applied)
   open.defer(await serveHost({ dir, agentUid, openRoot, tableOf, onRefused }))
   notifyServiceManager('READY=1')
-  onReady(dir.path)
+  open.defer(feedWatchdog())
+  onReady({ directory: dir.path, ...privileges })
   await toEnd
   notifyServiceManager('STOPPING=1')
   return 0

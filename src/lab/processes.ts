@@ -16,6 +16,19 @@ export function startAgent(host: LabHost, program: string, uid: number | undefin
   return start(host, program, 'agent', uid === undefined ? {} : { uid, gid: uid })
 }
 
+/** Those of its unit (deploy/systemd): what a lab runs is what a host runs. */
+export const hostCapabilities = [
+  ...['sys_admin', 'net_admin', 'net_raw', 'net_broadcast', 'chown', 'kill', 'sys_ptrace', 'sys_nice', 'ipc_lock'],
+  'sys_resource',
+]
+
+/** setpriv(1) */
+const boundedBy = (capabilities: readonly string[]): string[] => [
+  'setpriv',
+  '--bounding-set',
+  ['-all', ...capabilities.map((name) => `+${name}`)].join(),
+]
+
 /** Running already is fine. */
 export function startRootHalf(host: LabHost, program: string): void {
   if (rootHalfOf(host) === undefined) start(host, program, 'host', {})
@@ -29,11 +42,12 @@ function start(
   user: { readonly uid?: number; readonly gid?: number },
 ): number {
   using namespace = openNamespace(host.namespace)
-  const words = ['--config', host.config, command]
+  const words = [program, '--config', host.config, command]
+  const [file = '', ...args] = command === 'host' ? [...boundedBy(hostCapabilities), ...words] : words
   const log = openSync(host.log, 'a', 0o600)
   try {
     const child = inNamespace(namespace.fd, () =>
-      spawn(program, words, { detached: true, stdio: ['ignore', log, log], env: cleanEnvironment, cwd: '/', ...user }),
+      spawn(file, args, { detached: true, stdio: ['ignore', log, log], env: cleanEnvironment, cwd: '/', ...user }),
     )
     if (child.pid === undefined) throw new KeepwardError('lab-failed', `Cannot start the ${command} of ${host.name}`)
     child.unref()

@@ -125,6 +125,8 @@ async function bind(
 export async function removeStaleSocket(dir: SafeDir, name: string, uid?: number): Promise<void> {
   using socket = dir.find(name, 'socket', uid)
   if (socket === undefined) return
+  // Root that is not above permissions (CAP_DAC_OVERRIDE) could not ask at another's.
+  if (uid !== undefined) socket.give({ mode: 0o600, uid: process.geteuid?.() ?? 0 })
   if (await answers(socket)) throw inUse(dir.pathOf(name))
   // The one that was asked is held, so that no other can have its inode number: who took the name meanwhile has just begun.
   const now = dir.look(name)
