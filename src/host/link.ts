@@ -23,10 +23,14 @@ interface Waiting {
   readonly timer: NodeJS.Timeout
 }
 
+type Held = Omit<Waiting, 'timer'> & { readonly ask: Ask }
+
 const connectDeadlineMs = 5000
 const startDeadlineMs = 10_000
 /** Longer than any operation has by itself. */
 const askDeadlineMs = 90_000
+/** A look at each of some thousand routers is asked for at once when an agent starts. */
+const maxHeld = 16_384
 const minRetryMs = 50
 const maxRetryMs = 2000
 
@@ -37,6 +41,9 @@ const maxRetryMs = 2000
 export class HostLink implements RootHalf {
   readonly #options: LinkOptions
   readonly #waiting = new Map<number, Waiting>()
+  /** Not sent yet: too many are under way, or the other half does not know yet which routers are wanted. */
+  #held: Held[] = []
+  #ready = false
   #socket: Socket | undefined
   #lastId = 0
   /** What it was last told. */
@@ -55,7 +62,9 @@ export class HostLink implements RootHalf {
     // Both halves are started together: it may need a moment longer.
     for (const untilMs = performance.now() + startDeadlineMs; ;) {
       try {
-        return { link, watchFd: await link.#connect() }
+        const watchFd = await link.#connect()
+        link.#ready = true
+        return { link, watchFd }
       } catch (error) {
         const isAbsent = error instanceof KeepwardError && error.code === 'host-unreachable'
         if (!isAbsent || performance.now() > untilMs) throw error
@@ -130,32 +139,53 @@ export class HostLink implements RootHalf {
     clearTimeout(waiting?.timer)
     if ('error' in reply) waiting?.reject(errorOf(reply.error))
     else waiting?.resolve(reply.answer)
+    this.#sendHeld()
   }
 
   #ask(ask: Ask): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>()
-    const socket = this.#socket
-    if (socket === undefined) reject(unreachable('it is not there'))
-    else if (this.#waiting.size >= maxUnderWay) reject(unreachable(`${maxUnderWay} questions wait already`))
+    if (this.#socket === undefined) reject(unreachable('it is not there'))
+    else if (this.#held.length >= maxHeld) reject(unreachable(`${maxHeld} questions wait already`))
     else {
-      const id = ++this.#lastId
-      const timer = setTimeout(() => {
-        this.#waiting.delete(id)
-        reject(unreachable(`it has not answered "${ask.verb}" within ${askDeadlineMs / 1000} s`))
-      }, askDeadlineMs)
-      this.#waiting.set(id, { resolve, reject, timer })
-      socket.write(`${JSON.stringify({ id, ...ask } satisfies Request)}\n`)
+      this.#held.push({ ask, resolve, reject })
+      this.#sendHeld()
     }
     return promise
   }
 
-  #fail(why: string): void {
-    const waiting = [...this.#waiting.values()]
-    this.#waiting.clear()
-    for (const { reject, timer } of waiting) {
-      clearTimeout(timer)
-      reject(unreachable(why))
+  #askFirst(ask: Ask): Promise<unknown> {
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>()
+    this.#send({ ask, resolve, reject })
+    return promise
+  }
+
+  #sendHeld(): void {
+    while (this.#ready && this.#waiting.size < maxUnderWay) {
+      const next = this.#held.shift()
+      if (next === undefined) return
+      this.#send(next)
     }
+  }
+
+  #send({ ask, resolve, reject }: Held): void {
+    const id = ++this.#lastId
+    const timer = setTimeout(() => {
+      this.#waiting.delete(id)
+      reject(unreachable(`it has not answered "${ask.verb}" within ${askDeadlineMs / 1000} s`))
+      this.#sendHeld()
+    }, askDeadlineMs)
+    this.#waiting.set(id, { resolve, reject, timer })
+    this.#socket?.write(`${JSON.stringify({ id, ...ask } satisfies Request)}\n`)
+  }
+
+  #fail(why: string): void {
+    this.#ready = false
+    const waiting = [...this.#waiting.values()]
+    const held = this.#held
+    this.#waiting.clear()
+    this.#held = []
+    for (const { timer } of waiting) clearTimeout(timer)
+    for (const { reject } of [...waiting, ...held]) reject(unreachable(why))
   }
 
   #retryLater(why: string): void {
@@ -173,7 +203,10 @@ export class HostLink implements RootHalf {
   /** The socket of the kernel watch stays as it is: the kernel knows nothing of who opened it. */
   async #reconnect(): Promise<void> {
     closeSync(await this.#connect())
-    if (this.#configured !== undefined) await this.#ask(this.#configured)
+    // Asked before that, it would know no router.
+    if (this.#configured !== undefined) await this.#askFirst(this.#configured)
+    this.#ready = true
+    this.#sendHeld()
     this.#options.onTrouble(undefined)
   }
 }
