@@ -15,7 +15,7 @@ import type { AgentParts } from './agent-parts.ts'
 import { makeExecutors } from './executors.ts'
 import { compareSections, refuseOtherIdentity, type SectionChange } from './fixed-settings.ts'
 import { ownConditions } from './own-conditions.ts'
-import { previewConfig } from './preview.ts'
+import { previewConfig, tableOf } from './preview.ts'
 import { startReconciling } from './reconcile.ts'
 import { recordedRole } from './record.ts'
 import { Recorder } from './recorder.ts'
@@ -40,7 +40,10 @@ export class Agent {
   readonly #started: Instant
   readonly #config: ConfigInForce
   #raised: Raised = new Map()
-  #stateChangeTrouble: string | undefined
+  readonly #outside: { stateChange: string | undefined; host: string | undefined } = {
+    stateChange: undefined,
+    host: undefined,
+  }
   readonly #applying = pLimit(1)
   #stopped = false
   #stopReconciling: () => void = () => undefined
@@ -91,7 +94,7 @@ export class Agent {
     const { config, version } = this.#parts
     const { routers } = config.config
     this.#recorder.agentStarted(version, config)
-    this.host.configure(routers)
+    await this.host.configure(tableOf(config))
     const owned = await this.host.perform({ verb: 'list-owned' })
     const wanted = new Map(routers.map((spec) => [spec.id, spec.namespace]))
     const orphans = owned.filter(({ router, namespace }) => wanted.get(router) !== namespace)
@@ -207,10 +210,10 @@ export class Agent {
     return this.#config.differs
   }
 
-  /** The state-change socket cannot be made now; undefined: it can again. */
-  noteStateChangeTrouble(text: string | undefined): void {
-    this.#stateChangeTrouble = text
-    this.#reviewConditions()
+  /** The state-change socket cannot be made now, or keepward-host not be asked; undefined: it can again. */
+  noteTrouble(where: 'stateChange' | 'host', text: string | undefined): void {
+    this.#outside[where] = text
+    if (!this.#stopped) this.#reviewConditions()
   }
 
   async #apply(applicant: Applicant | undefined): Promise<ApplyAnswer> {
@@ -221,9 +224,9 @@ export class Agent {
       const loaded = file.file.load(this.#config.loaded)
       refuseOtherIdentity(this.config, loaded.config)
       const sections = this.#compareSections(loaded)
+      await this.host.configure(tableOf(loaded))
       this.#config.take(loaded)
       this.#reconcile()
-      this.host.configure(loaded.config.routers)
       const change = this.#routers.want(loaded.config.routers)
       this.#recorder.configLoaded(loaded, applicant, change)
       this.#recheckAll()
@@ -255,7 +258,7 @@ export class Agent {
   /** Remove everything that was made for any router. Throws `host-failed` when something is left after 60 s. */
   async teardown(): Promise<void> {
     const deadline = this.#parts.clock().monoMs + teardownMs
-    this.host.configure([])
+    await this.host.configure('nothing')
     this.#routers.want([])
     while (this.#routers.queues.some(({ router }) => !isGone(router))) {
       if (this.#parts.clock().monoMs > deadline) {
@@ -271,11 +274,7 @@ export class Agent {
   }
 
   #recheckAll(): void {
-    for (const queue of this.#routers.queues) {
-      queue.attempt(() => {
-        this.host.recheck(queue.id)
-      })
-    }
+    for (const queue of this.#routers.queues) void queue.attempt(() => this.host.recheck(queue.id))
   }
 
   #reconcile(): void {
@@ -290,7 +289,7 @@ export class Agent {
   }
 
   #compareConditions(now: Instant): ReturnType<typeof compareConditions> {
-    const troubles = { config: this.#config.conditions(), stateChange: this.#stateChangeTrouble }
+    const troubles = { config: this.#config.conditions(), ...this.#outside }
     return compareConditions(this.#raised, ownConditions(this.journal.status, troubles), now)
   }
 }

@@ -7,6 +7,8 @@ export function refuseOtherIdentity(inForce: AgentConfig, next: AgentConfig): vo
     ...(inForce.agent.id === next.agent.id ? [] : ['agent.id']),
     ...(inForce.paths.state === next.paths.state ? [] : ['paths.state']),
     ...(inForce.paths.run === next.paths.run ? [] : ['paths.run']),
+    ...(inForce.paths.host === next.paths.host ? [] : ['paths.host']),
+    ...(inForce.agent.user === next.agent.user ? [] : ['agent.user']),
   ]
   if (changed.length === 0) return
   throw new KeepwardError('config-invalid', `${changed.join(' and ')} cannot change while the agent runs`, {

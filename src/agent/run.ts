@@ -4,18 +4,18 @@ import { readTrustedConfig, type ConfigFile, type TrustedConfig } from '../confi
 import { describeError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
 import { versionText } from '../base/version.ts'
-import { openRealHost } from '../host/real-host.ts'
+import { openHost } from '../host/open.ts'
 import { openJournal } from '../journal/journal.ts'
 import { accountNumber } from '../linux/account.ts'
-import { lockDirectory, type Lock } from '../linux/lock.ts'
+import { lockDirectory } from '../linux/lock.ts'
 import { bootId } from '../linux/process.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import { directoryMode } from '../statechange/server.ts'
-import { notifyServiceManager } from '../linux/sd-notify.ts'
+import { demandNone, ownPrivileges } from '../linux/privileges.ts'
+import { feedWatchdog, notifyServiceManager } from '../linux/sd-notify.ts'
 import { Agent } from './agent.ts'
 import { watchConfigFile } from './config-watch.ts'
 import { startControl } from './control/server.ts'
-import { identitiesDirectory } from './identity.ts'
 import { makeChronicle } from './events.ts'
 import { makeLogger, type Logger } from './log.ts'
 import { makeMetrics } from './metrics.ts'
@@ -31,6 +31,8 @@ export async function runAgent(file: string, options: { readonly teardown: boole
   const read = () => readTrustedConfig(file, hostname())
   const loaded = (await read()).load()
   const log = makeLogger(loaded.config.logging.level, loaded.config.agent.id)
+  const privileges = ownPrivileges()
+  demandNone(privileges)
   await using open = new AsyncDisposableStack()
   const agent = await openAgent(open, { loaded, read, log, serves: !options.teardown })
   await agent.start()
@@ -40,6 +42,13 @@ export async function runAgent(file: string, options: { readonly teardown: boole
     return 0
   }
   notifyServiceManager('READY=1')
+  open.defer(feedWatchdog())
+  log.info(
+    { uid: privileges.uid, capabilities: privileges.capabilities.length },
+    privileges.uid === 0
+      ? 'runs as root, and does by itself what needs root'
+      : 'runs without root and without capabilities',
+  )
   log.info({ version: versionText, config: file, routers: loaded.config.routers.length }, 'agent ready')
   open.defer(watchConfigFile({ agent, file, read }))
   told.onHangUp(() => {
@@ -67,13 +76,24 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
   const access = await accessOf(stateChange)
   const state = open.use(openStateDirectory(paths.state, directoryMode(access)))
   open.use(lockDirectory(state))
-  open.use(lockIdentity(identity.id))
   const readerGid = await accountNumber('group', control.group)
   // Readers of the control socket must be able to pass; everything below is closed to them.
   const runDir = open.use(SafeDir.open(paths.run, { create: true, mode: readerGid === undefined ? 0o700 : 0o711 }))
   const metrics = makeMetrics()
   const clock = systemClock
   const boot = bootId()
+  let onHostTrouble: (text: string | undefined) => void = () => undefined
+  const host = open.use(
+    await openHost({
+      agent: identity.id,
+      clock,
+      hostPath: paths.host,
+      runDir,
+      onTrouble: (text) => {
+        onHostTrouble(text)
+      },
+    }),
+  )
   const journal = await openJournal({
     dir: state,
     name: journalName,
@@ -83,12 +103,11 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
     retain: { days: retention.retainDays, sizeBytes: retention.maxSizeMb * 1024 * 1024 },
   })
   open.defer(() => journal.close(closeJournalMs))
-  const makeHost = await openRealHost({ agent: identity.id, runDir, clock })
   const chronicle = makeChronicle(log, metrics)
   const agent = new Agent({
     config: loaded,
     readConfig: read,
-    makeHost,
+    makeHost: host.make,
     journal,
     clock,
     boot,
@@ -97,8 +116,10 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
     metrics,
   })
   open.defer(() => agent.stop())
+  onHostTrouble = (text) => {
+    agent.noteTrouble('host', text)
+  }
   if (serves) {
-    const onTrouble = agent.noteStateChangeTrouble.bind(agent)
     const changes = await startStateChanges({
       settings: stateChange,
       access,
@@ -107,7 +128,9 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
       journal,
       boot,
       clock,
-      onTrouble,
+      onTrouble: (text) => {
+        agent.noteTrouble('stateChange', text)
+      },
     })
     open.defer(() => changes.close())
     const policy = { ownUid: process.geteuid?.() ?? 0, readerGid }
@@ -131,13 +154,4 @@ function listenForSignals(): { readonly toEnd: Promise<unknown>; onHangUp(apply:
       apply = next
     },
   }
-}
-
-/**
- * Namespaces and the marks in them are seen by the whole machine: two agents of one id would each take the other's routers
- * for leftovers of its own, and remove them. Throws `state-in-use`.
- */
-function lockIdentity(id: string): Lock {
-  const directory = SafeDir.open(identitiesDirectory, { create: true })
-  return lockDirectory(directory, `${id}.lock`)
 }

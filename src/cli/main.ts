@@ -59,6 +59,11 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
     false,
   )
   command(
+    'host',
+    'do for an agent of another user what needs root, in the foreground',
+    async () => (await import('./host.ts')).host,
+  )
+  command(
     'validate',
     'check the config file and print every problem',
     async () => (await import('./validate.ts')).validate,

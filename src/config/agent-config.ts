@@ -6,7 +6,7 @@ import { familyOf } from './subnet.ts'
 
 /** What the operator wants of one host, complete: nothing is left to be guessed later. */
 export interface AgentConfig {
-  readonly agent: { readonly id: string }
+  readonly agent: { readonly id: string; readonly user: string | number }
   readonly paths: Readonly<ConfigEntry['paths']>
   readonly control: { readonly group: string; readonly metricsPort: number | undefined }
   readonly journal: Readonly<ConfigEntry['journal']>
@@ -20,7 +20,7 @@ export interface AgentConfig {
 /** `hostname` stands in for a host identity that the file leaves out; the caller has checked its form. */
 export function completeConfig(entry: ConfigEntry, hostname: string): AgentConfig {
   return {
-    agent: { id: entry.agent.id ?? hostname },
+    agent: { id: entry.agent.id ?? hostname, user: entry.agent.user },
     paths: entry.paths,
     control: { group: entry.control.group, metricsPort: entry.control.metricsPort },
     journal: entry.journal,

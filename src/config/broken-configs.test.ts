@@ -48,12 +48,12 @@ const brokenConfigs: readonly BrokenConfig[] = [
   {
     when: 'a section is a scalar',
     text: edited(oneRouter, ['agent: { id: host-a }', 'agent: host-a']),
-    says: ['agent.yaml:2:8 agent: is "host-a", must be a map with the key id'],
+    says: ['agent.yaml:2:8 agent: is "host-a", must be a map with the keys id and user'],
   },
   {
     when: 'a section is empty',
     text: edited(oneRouter, ['agent: { id: host-a }', 'agent:']),
-    says: ['agent.yaml:2:7 agent: is empty, must be a map with the key id'],
+    says: ['agent.yaml:2:7 agent: is empty, must be a map with the keys id and user'],
   },
   {
     when: 'an unknown key is near a known one',
@@ -63,7 +63,7 @@ const brokenConfigs: readonly BrokenConfig[] = [
   {
     when: 'an unknown key is like nothing',
     text: edited(oneRouter, ['agent: { id: host-a }', 'agent: { id: host-a, colour: red }']),
-    says: ['agent.yaml:2:22 agent: unknown key `colour`; must be one of id'],
+    says: ['agent.yaml:2:22 agent: unknown key `colour`; must be one of id, user'],
   },
   {
     when: 'an unknown key is __proto__',

@@ -14,10 +14,17 @@ export function checkHost(routers: readonly RouterDraft[], review: Review): void
 export function checkPaths(config: unknown, review: Review): void {
   const paths = pathsSchema.safeParse(valueAt(config, ['paths'])).data
   if (paths === undefined) return
-  const { state, run } = paths
-  if (!`${state}/`.startsWith(`${run}/`) && !`${run}/`.startsWith(`${state}/`)) return
-  review.tell(['paths', 'state'], `is "${state}", must stand apart from ${review.name(['paths', 'run'])} ("${run}")`)
+  const apart = (one: 'state' | 'run' | 'host', other: 'state' | 'run' | 'host') => {
+    if (!isWithin(paths[one], paths[other]) && !isWithin(paths[other], paths[one])) return
+    const wanted = `must stand apart from ${review.name(['paths', other])} ("${paths[other]}")`
+    review.tell(['paths', one], `is "${paths[one]}", ${wanted}`)
+  }
+  apart('state', 'run')
+  apart('host', 'state')
+  apart('host', 'run')
 }
+
+const isWithin = (path: string, directory: string): boolean => `${path}/`.startsWith(`${directory}/`)
 
 const rules = [idsDiffer, namespacesDiffer, vridsDifferOnLink, vxlansDiffer, macAddressesDiffer, addressesDiffer]
 

@@ -14,8 +14,8 @@ routers:
 
 test('loadConfig() gives every default when the file has as little as it can', () => {
   expect(loadConfig(minimal, 'agent.yaml', 'host-a')).toEqual({
-    agent: { id: 'host-a' },
-    paths: { state: '/var/lib/keepward', run: '/run/keepward' },
+    agent: { id: 'host-a', user: 'keepward' },
+    paths: { state: '/var/lib/keepward', run: '/run/keepward', host: '/run/keepward-host' },
     control: { group: 'keepward', metricsPort: undefined },
     journal: { retainDays: 30, maxSizeMb: 256 },
     config: { requireSignature: false, applyChanges: false },
@@ -57,8 +57,8 @@ test('loadConfig() gives every default when the file has as little as it can', (
 
 test('loadConfig() takes each key that is written', () => {
   const text = `version: 1
-agent: { id: host-b }
-paths: { state: /srv/kw/state, run: /srv/kw/run }
+agent: { id: host-b, user: 1007 }
+paths: { state: /srv/kw/state, run: /srv/kw/run, host: /srv/kw/host }
 control: { group: ops, metricsPort: 9841 }
 journal: { retainDays: 7, maxSizeMb: 64 }
 config: { requireSignature: true, applyChanges: true }
@@ -97,8 +97,8 @@ routers:
       - { to: 198.51.100.0/24, interface: ext0 }
 `
   expect(loadConfig(text, 'agent.yaml', 'host-a')).toEqual({
-    agent: { id: 'host-b' },
-    paths: { state: '/srv/kw/state', run: '/srv/kw/run' },
+    agent: { id: 'host-b', user: 1007 },
+    paths: { state: '/srv/kw/state', run: '/srv/kw/run', host: '/srv/kw/host' },
     control: { group: 'ops', metricsPort: 9841 },
     journal: { retainDays: 7, maxSizeMb: 64 },
     config: { requireSignature: true, applyChanges: true },

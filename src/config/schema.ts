@@ -12,8 +12,11 @@ export const pathsSchema = section(
     run: absolutePath(64)
       .prefault('/run/keepward')
       .meta({ description: 'Sockets, FIFOs and rendered files; need not survive a reboot.' }),
+    host: absolutePath(64)
+      .prefault('/run/keepward-host')
+      .meta({ description: 'What keepward-host keeps: its socket, FIFO and rendered files, for root alone.' }),
   },
-  'must be a map with the keys state and run',
+  'must be a map with the keys state, run and host',
 ).prefault({})
 
 /**
@@ -31,8 +34,12 @@ const sections = {
         description: 'Identity of this host in every record and report. Without it, the host name.',
         examples: ['host-a'],
       }),
+      user: z
+        .union([groupName, wholeNumber(0, 4_294_967_294)], 'must be the name or number of a user')
+        .prefault('keepward')
+        .meta({ description: 'The user, by name or number, that the agent runs as: whom keepward-host answers.' }),
     },
-    'must be a map with the key id',
+    'must be a map with the keys id and user',
   ).prefault({}),
   paths: pathsSchema,
   control: section(

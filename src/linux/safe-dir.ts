@@ -154,8 +154,8 @@ export class SafeDir {
    * What bears the name now, held; undefined when nothing does. Throws `file-unsafe` unless it is of that kind, ours or
    * root's, with one name.
    */
-  find(name: string, kind: Kind): Entry | undefined {
-    return Entry.find(this.#at(name), this.pathOf(name), kind)
+  find(name: string, kind: Kind, uid?: number): Entry | undefined {
+    return Entry.find(this.#at(name), this.pathOf(name), kind, uid)
   }
 
   /** What bears the name now, a link not followed; undefined when nothing does. */

@@ -5,11 +5,13 @@ import { demandOneName, failed, isOurs, modeOf, octal, unsafe } from './safe-err
 
 export interface Access {
   readonly mode: number
+  /** Of the owner, when it is not we. */
+  readonly uid?: number
   readonly gid?: number
 }
 
 /** A FIFO would be read from and a device set going by opening it: this opens nothing (O_PATH, open(2)). Not in Node.js. */
-const O_PATH = 0o10000000
+export const O_PATH = 0o10000000
 
 /**
  * What bears a name at this moment, a link too, held by a descriptor: whatever takes the name afterwards, this is looked at,
@@ -26,14 +28,14 @@ export class Entry implements Disposable {
 
   /**
    * `says`: its path for messages. Undefined when there is nothing. Throws `file-failed`, and `file-unsafe` unless it is of
-   * that kind, ours or root's, with one name.
+   * that kind, ours, root's or that user's, with one name.
    */
-  static find(path: string, says: string, kind: Kind): Entry | undefined {
+  static find(path: string, says: string, kind: Kind, uid?: number): Entry | undefined {
     const fd = openPath(path, says)
     if (fd === undefined) return undefined
     const entry = new Entry(fd, says)
     try {
-      entry.#demand(kind, path)
+      entry.#demand(kind, path, uid)
       return entry
     } catch (error) {
       closeSync(fd)
@@ -52,20 +54,22 @@ export class Entry implements Disposable {
   }
 
   /** Gives it exactly this mode, whatever the umask was, and looks whether that holds. Throws `file-unsafe`, `file-failed`. */
-  give({ mode, gid }: Access): Stats {
+  give(access: Access): Stats {
+    const { mode, uid, gid } = access
     try {
-      if (gid !== undefined) chownSync(this.path, -1, gid)
+      if (uid !== undefined || gid !== undefined) chownSync(this.path, uid ?? -1, gid ?? -1)
       if (modeOf(this.stats) !== mode) chmodSync(this.path, mode)
     } catch (error) {
       throw failed(`set the mode of ${this.#says}`, error)
     }
-    return this.demandAccess({ mode, ...(gid === undefined ? {} : { gid }) })
+    return this.demandAccess(access)
   }
 
-  /** Throws `file-unsafe` unless it is ours with exactly this mode and group. */
-  demandAccess({ mode, gid }: Access): Stats {
+  /** Throws `file-unsafe` unless its owner, mode and group are exactly these. */
+  demandAccess({ mode, uid, gid }: Access): Stats {
     const { stats } = this
-    if (isOurs(stats) && modeOf(stats) === mode && (gid === undefined || stats.gid === gid)) return stats
+    const isOwned = uid === undefined ? isOurs(stats) : stats.uid === uid
+    if (isOwned && modeOf(stats) === mode && (gid === undefined || stats.gid === gid)) return stats
     throw unsafe(`${this.#says} has not the owner and mode wanted: uid ${stats.uid}, mode ${octal(stats)}`)
   }
 
@@ -92,10 +96,10 @@ export class Entry implements Disposable {
     closeSync(this.#fd)
   }
 
-  #demand(kind: Kind, path: string): void {
+  #demand(kind: Kind, path: string, uid: number | undefined): void {
     const { stats } = this
     if (stats.isSymbolicLink()) throw unsafe(`${this.#says} must be a ${kind}: it is a symlink`)
-    if (!kinds[kind](stats) || (stats.uid !== 0 && !isOurs(stats)))
+    if (!kinds[kind](stats) || (stats.uid !== 0 && stats.uid !== uid && !isOurs(stats)))
       throw unsafe(`${this.#says} is not a ${kind} of ours; it is left alone`)
     demandOneName(stats, lstatSync(path, { throwIfNoEntry: false }), this.#says)
   }

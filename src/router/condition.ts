@@ -126,6 +126,11 @@ export const conditions = {
     title: 'The state-change socket was removed and cannot be made anew',
     hint: 'Remove what the text names; until then notifiers are not heard, and the roles follow the kernel as before',
   },
+  'host-unreachable': {
+    severity: 'critical',
+    title: 'The process that does what needs root cannot be asked',
+    hint: 'Look at keepward-host (`systemctl status keepward-host`); until it is back, keepalived and the roles go on, the kernel watch tells, and nothing can be started, looked at or changed',
+  },
 } as const satisfies Record<string, ConditionDeclaration>
 
 export type ConditionCode = keyof typeof conditions

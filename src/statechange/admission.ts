@@ -140,7 +140,8 @@ export class Admission {
       if (!next.spoke && hasUnread(next.socket)) this.#postpone(next)
       this.#serve(next, user)
     }
-    if (user.served.size + user.waiting.size === 0) this.#users.delete(uid)
+    // It may be another by now: one that was cut while it waited is still open for a moment.
+    if (user.served.size + user.waiting.size === 0 && this.#users.get(uid) === user) this.#users.delete(uid)
   }
 
   #postpone(connection: Connection): void {

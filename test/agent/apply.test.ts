@@ -91,7 +91,7 @@ test('apply() refuses another identity and other paths', async () => {
   await using test = await TestAgent.start({ routers: [r1] })
   await test.role('backup')
   const { paths } = test.agent.config
-  test.want([], { agent: { id: 'host2' }, paths: { ...paths, state: '/elsewhere' } })
+  test.want([], { agent: { id: 'host2', user: 'keepward' }, paths: { ...paths, state: '/elsewhere' } })
   await expect(test.agent.apply()).rejects.toMatchObject({
     code: 'config-invalid',
     message: 'agent.id and paths.state cannot change while the agent runs',
@@ -211,7 +211,7 @@ test('plan() and apply() name the sections that take effect at once, and those f
 
 test('plan() refuses another identity as apply() does, and raises nothing', async () => {
   await using test = await TestAgent.start({ routers: [r1] })
-  test.want([], { agent: { id: 'host2' } })
+  test.want([], { agent: { id: 'host2', user: 'keepward' } })
   await expect(test.agent.plan()).rejects.toMatchObject({
     code: 'config-invalid',
     message: 'agent.id cannot change while the agent runs',

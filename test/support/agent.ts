@@ -74,7 +74,7 @@ export class TestAgent implements AsyncDisposable {
 
   static async start(choices: AgentChoices = {}): Promise<TestAgent> {
     const directory = mkdtempSync(join(tmpdir(), 'kwt-agent-'))
-    const paths = { state: join(directory, 'state'), run: join(directory, 'run') }
+    const paths = { state: join(directory, 'state'), run: join(directory, 'run'), host: join(directory, 'host') }
     if (choices.stateOf !== undefined)
       cpSync(join(choices.stateOf.directory, 'state'), paths.state, { recursive: true })
     else mkdirSync(paths.state)
@@ -242,7 +242,7 @@ function fileWith(file: LoadedConfig | ConfigFile | (() => ConfigFile)): ConfigF
 
 function configOf(paths: AgentConfig['paths'], { routers = [], intervalMs = 200 }: AgentChoices): AgentConfig {
   return {
-    agent: { id: 'host1' },
+    agent: { id: 'host1', user: 'keepward' },
     paths,
     control: { group: 'keepward', metricsPort: undefined },
     journal: { retainDays: 30, maxSizeMb: 64 },
