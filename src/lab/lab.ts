@@ -128,6 +128,8 @@ export class Lab {
   /** `child`: only the VRRP child, which keepalived itself replaces. */
   async killKeepalived(hostName: string, routerId: string, only: 'all' | 'child' = 'all'): Promise<void> {
     const pids = this.keepalivedPids(hostName, routerId)
+    // Stopped first: a child that outlives its parent for a moment would give the addresses back.
+    if (only === 'all') await signalAll(pids.toReversed(), 'SIGSTOP')
     await signalAll(only === 'child' ? pids.slice(1) : pids, 'SIGKILL')
   }
 

@@ -31,7 +31,8 @@ const bursts = 100
 test.concurrent.each(arms)('$name', { timeout: 240_000 }, async (arm) => {
   const it = await labFor(arm.file, {
     vrrpVersion: arm.version,
-    advertisementInterval: arm.version === 2 ? '1s' : '200ms',
+    // Where nothing may move, a busy machine must not make it move either.
+    advertisementInterval: arm.version === 2 || !arm.moves ? '1s' : '200ms',
     config: (text) => configFor(arm, text),
   })
   try {
