@@ -12,6 +12,8 @@ export interface AgentParts {
   readonly readConfig: () => Promise<ConfigFile>
   readonly makeHost: (emit: (event: HostEvent) => void) => Host
   readonly journal: Journal
+  /** At the stop: the last record is on its way to the disk. */
+  readonly beforeHostCloses?: () => Promise<void>
   readonly clock: Clock
   readonly boot: string
   readonly version: string

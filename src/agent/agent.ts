@@ -28,6 +28,8 @@ const lookMs = 20
 /** So many wait for the one before them, as long as the disk does not give the file. */
 const maxApplies = 16
 
+type Outside = 'stateChange' | 'host' | 'anchors'
+
 /** The daemon: every router's queue, the journal and the host, wired together. */
 export class Agent {
   readonly journal: Journal
@@ -40,9 +42,10 @@ export class Agent {
   readonly #started: Instant
   readonly #config: ConfigInForce
   #raised: Raised = new Map()
-  readonly #outside: { stateChange: string | undefined; host: string | undefined } = {
+  readonly #outside: Record<Outside, string | undefined> = {
     stateChange: undefined,
     host: undefined,
+    anchors: undefined,
   }
   readonly #applying = pLimit(1)
   #stopped = false
@@ -210,8 +213,8 @@ export class Agent {
     return this.#config.differs
   }
 
-  /** The state-change socket cannot be made now, or keepward-host not be asked; undefined: it can again. */
-  noteTrouble(where: 'stateChange' | 'host', text: string | undefined): void {
+  /** The state-change socket cannot be made now, keepward-host not be asked, the journal not signed; undefined: it can again. */
+  noteTrouble(where: Outside, text: string | undefined): void {
     this.#outside[where] = text
     if (!this.#stopped) this.#reviewConditions()
   }
@@ -250,6 +253,7 @@ export class Agent {
     this.#stopReconciling()
     this.#recorder.agentStopped()
     this.#routers.close()
+    await this.#parts.beforeHostCloses?.()
     // A journal that closes takes no record of its own troubles.
     this.#ignoreJournal()
     await this.host.close()

@@ -16,6 +16,8 @@ export interface Chronicle {
   claimTaken(decision: ClaimDecision, count: number): void
   claimRefused(refusal: ReturnType<typeof refusalBody>): void
   claimsNotRestored(error: unknown): void
+  /** `text`: undefined when they are again. */
+  anchorsNotCopied(text: string | undefined): void
   defect(router: string, error: unknown): void
 }
 
@@ -55,6 +57,10 @@ export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
         { text: describeError(error) },
         'what notifiers said before the start cannot be read; they are heard anew',
       )
+    },
+    anchorsNotCopied(text) {
+      if (text === undefined) log.info('anchors of the journal are copied to syslog again')
+      else log.warn({ text }, 'anchors of the journal cannot be copied to syslog')
     },
     defect(router, error) {
       metrics.defects.inc()

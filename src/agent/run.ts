@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { hostname } from 'node:os'
+import { syslogTargetOf } from '../anchor/syslog.ts'
 import { readTrustedConfig, type ConfigFile, type TrustedConfig } from '../config/trusted.ts'
 import { describeError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
@@ -13,6 +14,7 @@ import { SafeDir } from '../linux/safe-dir.ts'
 import { directoryMode } from '../statechange/server.ts'
 import { notifyServiceManager } from '../linux/sd-notify.ts'
 import { Agent } from './agent.ts'
+import { Anchoring } from './anchoring.ts'
 import { watchConfigFile } from './config-watch.ts'
 import { startControl } from './control/server.ts'
 import { makeChronicle } from './events.ts'
@@ -62,7 +64,7 @@ interface Opening {
 
 /** Open all that an agent needs, each put on the stack that closes it, last opened first. */
 async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves }: Opening): Promise<Agent> {
-  const { agent: identity, paths, control, journal: retention, stateChange } = loaded.config
+  const { agent: identity, paths, control, journal: retention, audit, stateChange } = loaded.config
   const access = await accessOf(stateChange)
   const state = open.use(openStateDirectory(paths.state, directoryMode(access)))
   open.use(lockDirectory(state))
@@ -70,6 +72,7 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
   // Readers of the control socket must be able to pass; everything below is closed to them.
   const runDir = open.use(SafeDir.open(paths.run, { create: true, mode: readerGid === undefined ? 0o700 : 0o711 }))
   const metrics = makeMetrics()
+  const chronicle = makeChronicle(log, metrics)
   const clock = systemClock
   const boot = bootId()
   let onHostTrouble: (text: string | undefined) => void = () => undefined
@@ -79,6 +82,13 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
       clock,
       hostPath: paths.host,
       runDir,
+      anchors: {
+        path: paths.anchors,
+        syslog: syslogTargetOf(audit),
+        onCopyTrouble: (text) => {
+          chronicle.anchorsNotCopied(text)
+        },
+      },
       onTrouble: (text) => {
         onHostTrouble(text)
       },
@@ -93,12 +103,20 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
     retain: { days: retention.retainDays, sizeBytes: retention.maxSizeMb * 1024 * 1024 },
   })
   open.defer(() => journal.close(closeJournalMs))
-  const chronicle = makeChronicle(log, metrics)
+  const anchoring = new Anchoring({
+    journal,
+    sign: host.sign,
+    clock,
+    onTrouble: (text) => {
+      agent.noteTrouble('anchors', text)
+    },
+  })
   const agent = new Agent({
     config: loaded,
     readConfig: read,
     makeHost: host.make,
     journal,
+    beforeHostCloses: () => anchoring.finish(),
     clock,
     boot,
     version: versionText,
@@ -106,6 +124,7 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
     metrics,
   })
   open.defer(() => agent.stop())
+  anchoring.start()
   onHostTrouble = (text) => {
     agent.noteTrouble('host', text)
   }
