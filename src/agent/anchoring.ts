@@ -63,6 +63,8 @@ export class Anchoring {
   #isDue(): boolean {
     const { journal, clock } = this.#parts
     const unsigned = journal.tail.seq - this.#signed.seq
+    // The first at once: what an earlier life left unsigned waits for it.
+    if (this.#signed.seq === 0) return unsigned > 0
     return unsigned > 0 && (unsigned >= everyRecords || clock().monoMs - this.#signed.monoMs >= everyMs)
   }
 

@@ -1,7 +1,10 @@
-import { readFileSync } from 'node:fs'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { spawnSync } from 'node:child_process'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { AuditView } from '../../src/cli/audit.ts'
 import { signalAll } from '../../src/lab/processes.ts'
-import { labFor, type LabUnderTest } from '../support/lab.ts'
+import { labFor, program, type LabUnderTest } from '../support/lab.ts'
 import { until } from '../support/until.ts'
 
 const uid = 60_990
@@ -69,4 +72,49 @@ test('when the agent dies and comes back, keepalived and its namespace have stay
   it.lab.startAgent(primary)
   await until('the agent answers', async () => (await it.router(primary)).role === 'primary', 20_000)
   expect(it.lab.keepalivedPids(primary, 'r1')).toEqual(pids)
+})
+
+describe('the journal is signed by root, and proven by keepward audit', () => {
+  /** As the agent's user: the anchors are for everybody to read, a journal for its owner. */
+  const audit = (...words: string[]) => {
+    const as = { uid, gid: uid, encoding: 'utf8', timeout: 60_000 } as const
+    const { status, stdout, stderr } = spawnSync(program, ['--json', ...words], as)
+    return { status, view: (stdout === '' ? {} : JSON.parse(stdout)) as Partial<AuditView>, stderr }
+  }
+  const directoryOf = (host: string) => it.lab.host(host).directory
+
+  test('while the agent runs, up to a moment ago', async () => {
+    const lastSeq = await it.lastSeq('h1')
+    await until('all is signed', () => {
+      const { status, view, stderr } = audit('-c', it.lab.host('h1').config, 'audit', '--verify')
+      expect([status === 0 || status === 1, stderr]).toEqual([true, ''])
+      return (view.proven?.seq ?? 0) >= lastSeq
+    })
+    const anchors = `${directoryOf('h1')}/state-anchors`
+    expect(statSync(anchors)).toMatchObject({ uid: 0, mode: 0o40755 })
+    expect(statSync(`${anchors}/anchor.key`)).toMatchObject({ uid: 0, mode: 0o100600 })
+    expect(await it.conditions('h1')).not.toContain('raised journal-unanchored')
+  })
+
+  test('what the agent’s user makes of the file afterwards is found', async () => {
+    await it.lab.killAgent('h1')
+    const file = `${directoryOf('h1')}/state/journal.sqlite`
+    const verify = () => audit('-c', it.lab.host('h1').config, 'audit', '--verify', '--file', file)
+    const { view, stderr } = verify()
+    expect([view, stderr]).toMatchObject([{ ok: true, fromSeq: 1 }, ''])
+    const log = new DatabaseSync(file)
+    log.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+    log.close()
+    const copy = readFileSync(file)
+    const db = new DatabaseSync(file)
+    const cutAt = (view.proven?.seq ?? 0) - 1
+    db.exec(`DELETE FROM records WHERE seq > ${String(cutAt - 1)}; DELETE FROM routers`)
+    db.close()
+    const cut = verify()
+    expect(cut).toMatchObject({ status: 2, view: { ok: false, broken: { brokenAtSeq: cutAt } } })
+    writeFileSync(file, copy)
+    expect(verify().view).toMatchObject({ ok: true })
+    it.lab.startAgent('h1')
+    await until('the agent answers', async () => (await it.router('h1')).stale === false, 20_000)
+  })
 })
