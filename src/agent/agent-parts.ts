@@ -1,5 +1,6 @@
 import type { Clock } from '../base/instant.ts'
 import type { ConfigFile, TrustedConfig } from '../config/trusted.ts'
+import type { Privileges } from '../linux/process.ts'
 import type { Host, HostEvent } from '../host/operation.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Chronicle } from './events.ts'
@@ -17,6 +18,7 @@ export interface AgentParts {
   readonly clock: Clock
   readonly boot: string
   readonly version: string
+  readonly privileges: Privileges
   readonly chronicle: Chronicle
   readonly metrics: Metrics
 }

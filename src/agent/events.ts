@@ -72,5 +72,6 @@ export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
 const refusalMessages = {
   refused: 'state change refused',
   limited: 'state changes over a limit',
+  denied: 'request on the control socket denied',
   'socket-made-anew': 'state-change socket made anew',
 } as const

@@ -5,9 +5,9 @@ import type { ConditionCode } from '../router/condition.ts'
 /** What can be wrong with the agent itself; undefined or empty: nothing. */
 export interface Troubles {
   readonly config: readonly (readonly [ConditionCode, string])[]
-  readonly stateChange: string | undefined
-  readonly host: string | undefined
-  readonly anchors: string | undefined
+  readonly stateChange?: string | undefined
+  readonly host?: string | undefined
+  readonly anchors?: string | undefined
 }
 
 /** What is so of the agent now, by condition code; the counts in a text are those of this moment. */

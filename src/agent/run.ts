@@ -9,7 +9,7 @@ import { openHost } from '../host/open.ts'
 import { openJournal } from '../journal/journal.ts'
 import { accountNumber } from '../linux/account.ts'
 import { lockDirectory } from '../linux/lock.ts'
-import { bootId } from '../linux/process.ts'
+import { bootId, ownPrivileges } from '../linux/process.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import { directoryMode } from '../statechange/server.ts'
 import { notifyServiceManager } from '../linux/sd-notify.ts'
@@ -20,7 +20,7 @@ import { startControl } from './control/server.ts'
 import { makeChronicle } from './events.ts'
 import { makeLogger, type Logger } from './log.ts'
 import { makeMetrics } from './metrics.ts'
-import { accessOf, startStateChanges } from './state-change.ts'
+import { accessOf, startStateChanges, type StateChanges } from './state-change.ts'
 import { journalName, openStateDirectory } from './state-directory.ts'
 
 /**
@@ -33,8 +33,9 @@ export async function runAgent(file: string, options: { readonly teardown: boole
   const loaded = (await read()).load()
   const log = makeLogger(loaded.config.logging.level, loaded.config.agent.id)
   await using open = new AsyncDisposableStack()
-  const agent = await openAgent(open, { loaded, read, log, serves: !options.teardown })
+  const { agent, secrets } = await openAgent(open, { loaded, read, log, serves: !options.teardown })
   await agent.start()
+  for (const { file: from, key } of secrets) agent.recorder.secretRead(from, key)
   if (options.teardown) {
     await agent.teardown()
     log.info('everything that was made is removed')
@@ -62,8 +63,13 @@ interface Opening {
   readonly serves: boolean
 }
 
+interface Opened {
+  readonly agent: Agent
+  readonly secrets: StateChanges['secrets']
+}
+
 /** Open all that an agent needs, each put on the stack that closes it, last opened first. */
-async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves }: Opening): Promise<Agent> {
+async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves }: Opening): Promise<Opened> {
   const { agent: identity, paths, control, journal: retention, audit, stateChange } = loaded.config
   const access = await accessOf(stateChange)
   const state = open.use(openStateDirectory(paths.state, directoryMode(access)))
@@ -120,6 +126,7 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
     clock,
     boot,
     version: versionText,
+    privileges: ownPrivileges(),
     chronicle,
     metrics,
   })
@@ -128,6 +135,7 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
   onHostTrouble = (text) => {
     agent.noteTrouble('host', text)
   }
+  let secrets: StateChanges['secrets'] = []
   if (serves) {
     const changes = await startStateChanges({
       settings: stateChange,
@@ -142,11 +150,12 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
       },
     })
     open.defer(() => changes.close())
+    secrets = changes.secrets
     const policy = { ownUid: process.geteuid?.() ?? 0, readerGid }
     const { metricsPort } = control
     open.defer(await startControl({ agent, metrics, log, version: versionText, dir: runDir, policy, metricsPort }))
   }
-  return agent
+  return { agent, secrets }
 }
 
 const closeJournalMs = 5000

@@ -14,6 +14,15 @@ export interface ProcessStat {
   readonly startTicks: number
 }
 
+/** With what rights this process runs. */
+export interface Privileges {
+  readonly pid: number
+  readonly uid: number
+  readonly gid: number
+  /** Its effective set, as /proc/PID/status writes it (proc_pid_status(5)); all zeros: none. */
+  readonly capabilities: string
+}
+
 /** What tells one process from every other, also after we were restarted. Plain data, for a file. */
 export interface ProcessIdentity {
   readonly bootId: string
@@ -70,6 +79,11 @@ export function sameProcess(one: ProcessIdentity, other: ProcessIdentity): boole
 }
 
 /** Random, new at each boot of the kernel. */
+export function ownPrivileges(): Privileges {
+  const capabilities = /^CapEff:\s*([0-9a-f]+)$/m.exec(native().readProc('/proc/self/status') ?? '')?.[1] ?? 'unknown'
+  return { pid: process.pid, uid: process.geteuid?.() ?? -1, gid: process.getegid?.() ?? -1, capabilities }
+}
+
 export function bootId(): string {
   return (knownBootId ??= (native().readProc('/proc/sys/kernel/random/boot_id') ?? '').trim())
 }

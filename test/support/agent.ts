@@ -110,6 +110,7 @@ export class TestAgent implements AsyncDisposable {
       clock: world.clock,
       boot,
       version: '1.2.3',
+      privileges: { pid: 77, uid: 60_000, gid: 60_000, capabilities: '0000000000000000' },
       chronicle: listener(told, world),
       metrics,
     })
