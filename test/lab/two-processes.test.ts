@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { EventView } from '../../src/agent/api.ts'
 import type { AuditView } from '../../src/cli/audit.ts'
 import { signalAll } from '../../src/lab/processes.ts'
 import { labFor, program, type LabUnderTest } from '../support/lab.ts'
@@ -94,6 +95,12 @@ describe('the journal is signed by root, and proven by keepward audit', () => {
     expect(statSync(anchors)).toMatchObject({ uid: 0, mode: 0o40755 })
     expect(statSync(`${anchors}/anchor.key`)).toMatchObject({ uid: 0, mode: 0o100600 })
     expect(await it.conditions('h1')).not.toContain('raised journal-unanchored')
+    const words = ['-c', it.lab.host('h1').config, 'audit', '--export']
+    const { stdout } = spawnSync(program, words, { uid, gid: uid, encoding: 'utf8' })
+    const lines = stdout.split('\n').slice(0, -1)
+    const seqs = lines.map((line) => (JSON.parse(line) as EventView).seq)
+    expect(seqs.length).toBeGreaterThanOrEqual(lastSeq)
+    expect(seqs).toEqual(seqs.map((_seq, index) => index + 1))
   })
 
   test('what the agent’s user makes of the file afterwards is found', async () => {

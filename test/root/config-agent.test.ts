@@ -181,4 +181,6 @@ test('the journal says with what rights the agent runs, and which keys it has re
     { change: 'started', uid: 0, gid: 0, capabilities: expect.stringMatching(/^[0-9a-f]{16}$/) as string },
     { change: 'secret-read', key: 'master', file: `${home}/state/state-change.key` },
   ])
+  // One that is root signs for itself, by the same code.
+  await until('it is signed', async () => (await ended('audit', '--verify'))[0] === 0)
 })
