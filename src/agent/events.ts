@@ -16,6 +16,8 @@ export interface Chronicle {
   claimTaken(decision: ClaimDecision, count: number): void
   claimRefused(refusal: ReturnType<typeof refusalBody>): void
   claimsNotRestored(error: unknown): void
+  /** `text`: undefined when they are again. */
+  anchorsNotCopied(text: string | undefined): void
   defect(router: string, error: unknown): void
 }
 
@@ -56,6 +58,10 @@ export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
         'what notifiers said before the start cannot be read; they are heard anew',
       )
     },
+    anchorsNotCopied(text) {
+      if (text === undefined) log.info('anchors of the journal are copied to syslog again')
+      else log.warn({ text }, 'anchors of the journal cannot be copied to syslog')
+    },
     defect(router, error) {
       metrics.defects.inc()
       log.error({ router, err: error }, 'defect in the work of one router')
@@ -66,5 +72,6 @@ export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
 const refusalMessages = {
   refused: 'state change refused',
   limited: 'state changes over a limit',
+  denied: 'request on the control socket denied',
   'socket-made-anew': 'state-change socket made anew',
 } as const

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { hostname } from 'node:os'
+import { syslogTargetOf } from '../anchor/syslog.ts'
 import { readTrustedConfig, type ConfigFile, type TrustedConfig } from '../config/trusted.ts'
 import { describeError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
@@ -14,12 +15,13 @@ import { directoryMode } from '../statechange/server.ts'
 import { demandNone, ownPrivileges } from '../linux/privileges.ts'
 import { feedWatchdog, notifyServiceManager } from '../linux/sd-notify.ts'
 import { Agent } from './agent.ts'
+import { Anchoring } from './anchoring.ts'
 import { watchConfigFile } from './config-watch.ts'
 import { startControl } from './control/server.ts'
 import { makeChronicle } from './events.ts'
 import { makeLogger, type Logger } from './log.ts'
 import { makeMetrics } from './metrics.ts'
-import { accessOf, startStateChanges } from './state-change.ts'
+import { accessOf, startStateChanges, type StateChanges } from './state-change.ts'
 import { journalName, openStateDirectory } from './state-directory.ts'
 
 /**
@@ -34,8 +36,9 @@ export async function runAgent(file: string, options: { readonly teardown: boole
   const privileges = ownPrivileges()
   demandNone(privileges)
   await using open = new AsyncDisposableStack()
-  const agent = await openAgent(open, { loaded, read, log, serves: !options.teardown })
+  const { agent, secrets } = await openAgent(open, { loaded, read, log, serves: !options.teardown })
   await agent.start()
+  for (const { file: from, key } of secrets) agent.recorder.secretRead(from, key)
   if (options.teardown) {
     await agent.teardown()
     log.info('everything that was made is removed')
@@ -70,9 +73,14 @@ interface Opening {
   readonly serves: boolean
 }
 
+interface Opened {
+  readonly agent: Agent
+  readonly secrets: StateChanges['secrets']
+}
+
 /** Open all that an agent needs, each put on the stack that closes it, last opened first. */
-async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves }: Opening): Promise<Agent> {
-  const { agent: identity, paths, control, journal: retention, stateChange } = loaded.config
+async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves }: Opening): Promise<Opened> {
+  const { agent: identity, paths, control, journal: retention, audit, stateChange } = loaded.config
   const access = await accessOf(stateChange)
   const state = open.use(openStateDirectory(paths.state, directoryMode(access)))
   open.use(lockDirectory(state))
@@ -80,6 +88,7 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
   // Readers of the control socket must be able to pass; everything below is closed to them.
   const runDir = open.use(SafeDir.open(paths.run, { create: true, mode: readerGid === undefined ? 0o700 : 0o711 }))
   const metrics = makeMetrics()
+  const chronicle = makeChronicle(log, metrics)
   const clock = systemClock
   const boot = bootId()
   let onHostTrouble: (text: string | undefined) => void = () => undefined
@@ -89,6 +98,13 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
       clock,
       hostPath: paths.host,
       runDir,
+      anchors: {
+        path: paths.anchors,
+        syslog: syslogTargetOf(audit),
+        onCopyTrouble: (text) => {
+          chronicle.anchorsNotCopied(text)
+        },
+      },
       onTrouble: (text) => {
         onHostTrouble(text)
       },
@@ -103,22 +119,33 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
     retain: { days: retention.retainDays, sizeBytes: retention.maxSizeMb * 1024 * 1024 },
   })
   open.defer(() => journal.close(closeJournalMs))
-  const chronicle = makeChronicle(log, metrics)
+  const anchoring = new Anchoring({
+    journal,
+    sign: host.sign,
+    clock,
+    onTrouble: (text) => {
+      agent.noteTrouble('anchors', text)
+    },
+  })
   const agent = new Agent({
     config: loaded,
     readConfig: read,
     makeHost: host.make,
     journal,
+    beforeHostCloses: () => anchoring.finish(),
     clock,
     boot,
     version: versionText,
+    privileges: ownPrivileges(),
     chronicle,
     metrics,
   })
   open.defer(() => agent.stop())
+  anchoring.start()
   onHostTrouble = (text) => {
     agent.noteTrouble('host', text)
   }
+  let secrets: StateChanges['secrets'] = []
   if (serves) {
     const changes = await startStateChanges({
       settings: stateChange,
@@ -133,11 +160,12 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
       },
     })
     open.defer(() => changes.close())
+    secrets = changes.secrets
     const policy = { ownUid: process.geteuid?.() ?? 0, readerGid }
     const { metricsPort } = control
     open.defer(await startControl({ agent, metrics, log, version: versionText, dir: runDir, policy, metricsPort }))
   }
-  return agent
+  return { agent, secrets }
 }
 
 const closeJournalMs = 5000

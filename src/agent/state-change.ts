@@ -10,7 +10,7 @@ import { parseRouterId } from '../router/spec.ts'
 import { Audit } from '../statechange/audit.ts'
 import { maxSkewMs } from '../statechange/freshness.ts'
 import { keyOfFile } from '../statechange/key-file.ts'
-import { openMasterKey, secretFinder } from '../statechange/keys.ts'
+import { masterKeyName, openMasterKey, secretFinder } from '../statechange/keys.ts'
 import type { Policy, Rule } from '../statechange/policy.ts'
 import { Receiver } from '../statechange/receiver.ts'
 import type { Claims } from './claims.ts'
@@ -32,6 +32,8 @@ export interface StateChangeParts {
 /** What runs once the socket is there. */
 export interface StateChanges {
   readonly receiver: Receiver
+  /** The keys that were read, and from which files. */
+  readonly secrets: readonly { readonly file: string; readonly key: string }[]
   close(): Promise<void>
 }
 
@@ -64,7 +66,11 @@ export async function startStateChanges(parts: StateChangeParts): Promise<StateC
   const connections = { trusted: settings.trusted.connections, others: settings.others.connections }
   const server = await serveStateChanges({ receiver, audit, policy, connections, dir, access, onTrouble })
   claims.servedBy(server)
-  return { receiver, close: () => server.close() }
+  const secrets = [
+    { file: dir.pathOf(masterKeyName), key: 'master' },
+    ...settings.senders.flatMap(({ key }) => (key === undefined ? [] : [{ file: key.file, key: key.id }])),
+  ]
+  return { receiver, secrets, close: () => server.close() }
 }
 
 /**

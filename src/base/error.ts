@@ -17,6 +17,8 @@ export class KeepwardError extends Error {
 /** Every error code there is, with what it means (docs/errors.md is made from this). A code, once released, keeps its meaning. */
 export const errorMeanings = {
   'agent-unreachable': 'The control socket is not there, nobody listens, or no answer came in time.',
+  'anchor-refused':
+    'The end of a journal cannot be signed as asked: more than that was signed before, or there is no room.',
   'command-failed':
     'A program that was run ended with an error; the message holds its arguments, exit code and output.',
   'command-missing': 'A program that is needed is not installed.',

@@ -65,6 +65,7 @@ describe('completion of bash', () => {
       'status',
       'watch',
       'events',
+      'audit',
       'explain',
       'doctor',
       'notify',

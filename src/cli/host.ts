@@ -11,6 +11,10 @@ export function host({ config }: Globals): Promise<number> {
     onReady: ({ directory, uid, capabilities }) => {
       log.info({ directory, uid, capabilities }, 'root half ready')
     },
+    onCopyTrouble: (text) => {
+      if (text === undefined) log.info('anchors of the journal are copied to syslog again')
+      else log.warn({ text }, 'anchors of the journal cannot be copied to syslog')
+    },
     onRefused: (peer, why) => {
       log.warn({ uid: peer?.uid, gid: peer?.gid, pid: peer?.pid, why }, 'connection to the root half ended')
     },

@@ -90,6 +90,15 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
     .option('--verify', 'walk the hash chain and say whether it is whole', false)
     .option('--file <path>', 'with --verify: a journal file, without an agent')
   command(
+    'audit',
+    'prove the journal by the anchors that root signed, or export it',
+    async () => (await import('./audit.ts')).audit,
+  )
+    .option('--verify', 'walk the journal, hold it against the anchors, and say how far it is proven', false)
+    .option('--export', 'print all records as JSON lines', false)
+    .option('--file <path>', 'a journal file, without an agent')
+    .option('--anchors <file>', 'with --verify: the anchors (default: those of the journal in paths.anchors)')
+  command(
     'explain <router>',
     'show the evidence behind a router’s role',
     async () => (await import('./explain.ts')).explain,

@@ -1,5 +1,5 @@
 import type { RouterSpec } from '../router/spec.ts'
-import { defaultMarker, defaultNamespace, vrrpFamily } from './derived.ts'
+import { defaultAnchors, defaultMarker, defaultNamespace, vrrpFamily } from './derived.ts'
 import type { RouteEntry, RouterEntry } from './router-schema.ts'
 import type { ConfigEntry } from './schema.ts'
 import { familyOf } from './subnet.ts'
@@ -7,9 +7,10 @@ import { familyOf } from './subnet.ts'
 /** What the operator wants of one host, complete: nothing is left to be guessed later. */
 export interface AgentConfig {
   readonly agent: { readonly id: string; readonly user: string | number }
-  readonly paths: Readonly<ConfigEntry['paths']>
+  readonly paths: Readonly<ConfigEntry['paths'] & { anchors: string }>
   readonly control: { readonly group: string; readonly metricsPort: number | undefined }
   readonly journal: Readonly<ConfigEntry['journal']>
+  readonly audit: Readonly<ConfigEntry['audit']>
   readonly config: Readonly<ConfigEntry['config']>
   readonly reconcile: Readonly<ConfigEntry['reconcile']>
   readonly stateChange: Readonly<ConfigEntry['stateChange']>
@@ -21,9 +22,10 @@ export interface AgentConfig {
 export function completeConfig(entry: ConfigEntry, hostname: string): AgentConfig {
   return {
     agent: { id: entry.agent.id ?? hostname, user: entry.agent.user },
-    paths: entry.paths,
+    paths: { ...entry.paths, anchors: entry.paths.anchors ?? defaultAnchors(entry.paths.state) },
     control: { group: entry.control.group, metricsPort: entry.control.metricsPort },
     journal: entry.journal,
+    audit: entry.audit,
     config: entry.config,
     reconcile: entry.reconcile,
     stateChange: entry.stateChange,

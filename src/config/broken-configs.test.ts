@@ -69,7 +69,7 @@ const brokenConfigs: readonly BrokenConfig[] = [
     when: 'an unknown key is __proto__',
     text: edited(oneRouter, ['agent: { id: host-a }', '__proto__: { id: host-a }']),
     says: [
-      'agent.yaml:2:1 unknown key `__proto__`; must be one of version, agent, paths, control, journal, config, reconcile, stateChange, logging, routers',
+      'agent.yaml:2:1 unknown key `__proto__`; must be one of version, agent, paths, control, journal, audit, config, reconcile, stateChange, logging, routers',
     ],
   },
   {
@@ -98,6 +98,13 @@ const brokenConfigs: readonly BrokenConfig[] = [
     text: edited(oneRouter, ['agent:', 'paths: { run: /run/keepward/ }\nagent:']),
     says: [
       'agent.yaml:2:15 paths.run: is "/run/keepward/", must be an absolute path of at most 64 letters, digits, ".", "_", "-" and "/", without ".", ".." or a "/" at the end',
+    ],
+  },
+  {
+    when: 'the anchors are inside the state directory, where the agent writes',
+    text: edited(oneRouter, ['agent:', 'paths: { anchors: /var/lib/keepward/anchors }\nagent:']),
+    says: [
+      'agent.yaml:2:19 paths.anchors: is "/var/lib/keepward/anchors", must stand apart from the default of paths.state ("/var/lib/keepward")',
     ],
   },
   {

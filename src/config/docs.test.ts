@@ -24,7 +24,10 @@ test('loadConfig() loads docs/agent.example.yaml when each key that is commented
   const shown = keys.map((at) => lines[at]?.trim())
   expect(shown).toEqual([
     '# id: host-a',
+    '# anchors: /var/lib/keepward-anchors',
     '# metricsPort: 9841',
+    '# syslogSocket: /dev/log',
+    '# syslogServer: 192.0.2.10',
     '# socketGroup: neutron',
     '# openToAll: true',
     '# namespace: keepward-r1',

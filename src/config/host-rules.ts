@@ -14,14 +14,16 @@ export function checkHost(routers: readonly RouterDraft[], review: Review): void
 export function checkPaths(config: unknown, review: Review): void {
   const paths = pathsSchema.safeParse(valueAt(config, ['paths'])).data
   if (paths === undefined) return
-  const apart = (one: 'state' | 'run' | 'host', other: 'state' | 'run' | 'host') => {
-    if (!isWithin(paths[one], paths[other]) && !isWithin(paths[other], paths[one])) return
-    const wanted = `must stand apart from ${review.name(['paths', other])} ("${paths[other]}")`
-    review.tell(['paths', one], `is "${paths[one]}", ${wanted}`)
+  const apart = (one: keyof typeof paths, other: keyof typeof paths) => {
+    const [path, otherPath] = [paths[one], paths[other]]
+    if (path === undefined || otherPath === undefined) return
+    if (!isWithin(path, otherPath) && !isWithin(otherPath, path)) return
+    review.tell(['paths', one], `is "${path}", must stand apart from ${review.name(['paths', other])} ("${otherPath}")`)
   }
   apart('state', 'run')
   apart('host', 'state')
   apart('host', 'run')
+  for (const other of ['state', 'run', 'host'] as const) apart('anchors', other)
 }
 
 const isWithin = (path: string, directory: string): boolean => `${path}/`.startsWith(`${directory}/`)

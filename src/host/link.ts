@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
+import type { AnchorPoint } from '../anchor/anchor.ts'
 import { describeError, KeepwardError } from '../base/error.ts'
 import { lineCutter } from '../base/lines.ts'
 import { connectForDescriptor } from '../linux/descriptor.ts'
@@ -81,6 +82,10 @@ export class HostLink implements RootHalf {
 
   async stage({ hash }: Table): Promise<void> {
     await this.#ask({ verb: 'stage', hash })
+  }
+
+  async sign({ journal, start, seq, hash }: AnchorPoint): Promise<void> {
+    await this.#ask({ verb: 'anchor', journal, start, seq, hash })
   }
 
   async perform<O extends HostOperation>(operation: O): Promise<HostAnswers[O['verb']]> {

@@ -1,3 +1,5 @@
+import type { AnchorPoint } from '../anchor/anchor.ts'
+import { AnchorKeeper, type KeeperOptions } from '../anchor/keeper.ts'
 import type { Clock } from '../base/instant.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import { openWatchSocket } from '../linux/watch.ts'
@@ -15,6 +17,8 @@ export interface HostPlace {
   readonly hostPath: string
   /** The agent's own, for one that is root and does root's work itself. */
   readonly runDir: SafeDir
+  /** Where an agent that is root keeps its anchors. */
+  readonly anchors: Pick<KeeperOptions, 'path' | 'syslog' | 'onCopyTrouble'>
   /** The root half cannot be asked, and why; undefined: it can again. */
   readonly onTrouble: (text: string | undefined) => void
 }
@@ -22,6 +26,8 @@ export interface HostPlace {
 /** What an agent makes its host with; `using` it ends what only this process holds. */
 export interface OpenedHost extends Disposable {
   readonly make: (emit: (event: HostEvent) => void) => Host
+  /** Root's word that the journal came that far. Throws as {@link AnchorKeeper.sign}, and `host-unreachable`. */
+  readonly sign: (point: AnchorPoint) => Promise<void>
 }
 
 /**
@@ -32,13 +38,16 @@ export function openHost(place: HostPlace): Promise<OpenedHost> {
   return process.geteuid?.() === 0 ? openOwn(place) : openLink(place)
 }
 
-async function openOwn({ agent, clock, runDir }: HostPlace): Promise<OpenedHost> {
+async function openOwn({ agent, clock, runDir, anchors }: HostPlace): Promise<OpenedHost> {
   const lock = lockIdentity(agent)
   const openRoot = await openRealHost({ agent, runDir, clock })
   const watchFd = openWatchSocket()
+  const keeper = new AnchorKeeper({ ...anchors, agent, clock })
   return {
     make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot }, emit),
+    sign: keeper.sign.bind(keeper),
     [Symbol.dispose]: () => {
+      keeper.close()
       lock.release()
     },
   }
@@ -60,6 +69,7 @@ async function openLink({ agent, clock, hostPath, onTrouble }: HostPlace): Promi
   }
   return {
     make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot }, emit),
+    sign: link.sign.bind(link),
     [Symbol.dispose]: () => undefined,
   }
 }

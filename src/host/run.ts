@@ -1,5 +1,7 @@
 import { once } from 'node:events'
 import { hostname } from 'node:os'
+import { AnchorKeeper, type KeeperOptions } from '../anchor/keeper.ts'
+import { syslogTargetOf } from '../anchor/syslog.ts'
 import { KeepwardError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
 import { readTrustedConfig } from '../config/trusted.ts'
@@ -21,19 +23,20 @@ export interface HostRunOptions {
   /** It serves the agent from now on. */
   readonly onReady: (ready: Privileges & { readonly directory: string }) => void
   readonly onRefused: HostServerParts['onRefused']
+  readonly onCopyTrouble: KeeperOptions['onCopyTrouble']
 }
 
 /**
  * Run the root half in the foreground until SIGTERM or SIGINT; keepalived and namespaces stay. Resolves with the exit status. Throws what makes
  * it impossible; then nothing was touched.
  */
-export async function runHost({ file, onReady, onRefused }: HostRunOptions): Promise<number> {
+export async function runHost({ file, onReady, onRefused, onCopyTrouble }: HostRunOptions): Promise<number> {
   const toEnd = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
   if (process.geteuid?.() !== 0) throw new KeepwardError('permission-denied', 'keepward-host must run as root')
   const privileges = ownPrivileges()
   demandAll(privileges, needed)
   const running = (await readTrustedConfig(file, hostname())).load()
-  const { agent, paths } = running.config
+  const { agent, paths, audit } = running.config
   const agentUid = await uidOf(agent.user)
   await using open = new AsyncDisposableStack()
   open.use(lockIdentity(agent.id))
@@ -42,7 +45,18 @@ export async function runHost({ file, onReady, onRefused }: HostRunOptions): Pro
   const openRoot = await openRealHost({ agent: agent.id, runDir: dir, clock: systemClock })
   const applied = new AppliedConfig(file, hostname(), dir, running)
   const tableOf = applied.tableOf.bind(applied)
-  open.defer(await serveHost({ dir, agentUid, openRoot, tableOf, onRefused }))
+  const keeper = new AnchorKeeper({
+    path: paths.anchors,
+    agent: agent.id,
+    clock: systemClock,
+    syslog: syslogTargetOf(audit),
+    onCopyTrouble,
+  })
+  open.defer(() => {
+    keeper.close()
+  })
+  const sign = keeper.sign.bind(keeper)
+  open.defer(await serveHost({ dir, agentUid, openRoot, tableOf, sign, onRefused }))
   notifyServiceManager('READY=1')
   open.defer(feedWatchdog())
   onReady({ directory: dir.path, ...privileges })

@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { closeSync } from 'node:fs'
+import type { AnchorPoint } from '../anchor/anchor.ts'
 import { describeError, KeepwardError } from '../base/error.ts'
 import { lineCutter } from '../base/lines.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
@@ -19,6 +20,8 @@ export interface HostServerParts {
   readonly openRoot: (emit: (event: RootEvent) => void) => RootHalf
   /** The routers of the config of this hash. Throws `config-changed`, or what reading it throws. */
   readonly tableOf: (hash: string, isApplied: boolean) => Promise<Table>
+  /** Root's word that the journal came that far. Throws `anchor-refused`, among others. */
+  readonly sign: (point: AnchorPoint) => Promise<void>
   /** Something was refused: who, and why. */
   readonly onRefused: (peer: Peer | undefined, why: string) => void
 }
@@ -77,9 +80,10 @@ class HostServer {
   }
 
   async #answer(request: Request): Promise<unknown> {
-    const { tableOf } = this.#parts
+    const { tableOf, sign } = this.#parts
     if (request.verb === 'configure') return this.#root.configure(await tableOf(request.hash, true))
     if (request.verb === 'configure-nothing') return this.#root.configure('nothing')
+    if (request.verb === 'anchor') return sign(request)
     if (request.verb === 'stage') return this.#root.stage(await tableOf(request.hash, false))
     return this.#root.perform(request)
   }

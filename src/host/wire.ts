@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { errorMeanings, KeepwardError, type ErrorCode } from '../base/error.ts'
+import type { AnchorPoint } from '../anchor/anchor.ts'
 import { parseRouterId, type RouterId } from '../router/spec.ts'
 import type { HostOperation, RootEvent } from './operation.ts'
 
@@ -13,6 +14,8 @@ export type Ask =
   | { readonly verb: 'configure'; readonly hash: string }
   | { readonly verb: 'configure-nothing' }
   | { readonly verb: 'stage'; readonly hash: string }
+  /** Sign that this was the end of the journal's chain: numbers and hashes, as digits. */
+  | ({ readonly verb: 'anchor' } & AnchorPoint)
 
 /** `id` rises from one ask to the next of a connection. */
 export type Request = Ask & { readonly id: number }
@@ -41,6 +44,8 @@ const router = z.string().transform((text, context): RouterId => {
 })
 const name = z.string().regex(/^[A-Za-z0-9_.@:-]{1,15}$/)
 const hash = z.string().regex(/^[0-9a-f]{64}$/)
+const journal = z.string().regex(/^[0-9a-f]{32}$/)
+const counted = z.int().min(1).max(999_999_999_999_999)
 const ofRouter = <V extends string>(verb: V) => z.strictObject({ id, verb: z.literal(verb), router })
 const ofInterface = <V extends string>(verb: V) =>
   z.strictObject({ id, verb: z.literal(verb), router, interface: name })
@@ -49,6 +54,7 @@ const requestSchema = z.discriminatedUnion('verb', [
   z.strictObject({ id, verb: z.literal('configure'), hash }),
   z.strictObject({ id, verb: z.literal('configure-nothing') }),
   z.strictObject({ id, verb: z.literal('stage'), hash }),
+  z.strictObject({ id, verb: z.literal('anchor'), journal, start: counted, seq: counted, hash }),
   z.strictObject({ id, verb: z.literal('list-owned') }),
   z.strictObject({ id, verb: z.literal('look'), router, depth: z.enum(['all', 'addresses']) }),
   ofRouter('inspect'),

@@ -4,7 +4,9 @@ import { demandAll, demandNone, ownPrivileges, readPrivileges } from './privileg
 const status = (uid: number, effective: string, ambient = '0') =>
   [
     'Name:\tnode',
+    'Pid:\t77',
     `Uid:\t${String(uid)}\t${String(uid)}\t${String(uid)}\t${String(uid)}`,
+    'Gid:\t5\t5\t5\t5',
     'CapInh:\t0000000000000000',
     `CapPrm:\t${effective.padStart(16, '0')}`,
     `CapEff:\t${effective.padStart(16, '0')}`,
@@ -13,9 +15,11 @@ const status = (uid: number, effective: string, ambient = '0') =>
   ].join('\n')
 
 test('readPrivileges() names the capabilities of every set but the bounding one', () => {
-  expect(readPrivileges(status(990, '0'))).toEqual({ uid: 990, capabilities: [] })
+  expect(readPrivileges(status(990, '0'))).toEqual({ pid: 77, uid: 990, gid: 5, capabilities: [] })
   expect(readPrivileges(status(990, '1000', '200000'))).toEqual({
+    pid: 77,
     uid: 990,
+    gid: 5,
     capabilities: ['CAP_NET_ADMIN', 'CAP_SYS_ADMIN'],
   })
   expect(readPrivileges(status(0, '1ffffffffff')).capabilities).toHaveLength(41)
@@ -35,7 +39,7 @@ test('demandNone() refuses an agent that is not root and has a capability', () =
 })
 
 test('demandAll() names what is missing', () => {
-  const had = { uid: 0, capabilities: ['CAP_NET_ADMIN', 'CAP_CHOWN'] }
+  const had = { capabilities: ['CAP_NET_ADMIN', 'CAP_CHOWN'] }
   demandAll(had, ['CAP_CHOWN'])
   expect(() => {
     demandAll(had, ['CAP_SYS_ADMIN', 'CAP_CHOWN', 'CAP_NET_RAW'])

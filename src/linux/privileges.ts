@@ -13,7 +13,9 @@ const names = [
 
 /** What a process may (capabilities(7)). */
 export interface Privileges {
+  readonly pid: number
   readonly uid: number
+  readonly gid: number
   /** Those that it has in any of its sets but the bounding one. */
   readonly capabilities: readonly string[]
 }
@@ -32,11 +34,16 @@ export function readPrivileges(status: string): Privileges {
   }
   const sets = ['CapInh', 'CapPrm', 'CapEff', 'CapAmb'].map((name) => BigInt(`0x${field(name)}`))
   const all = sets.reduce((sum, set) => sum | set, 0n)
-  return { uid: Number(field('Uid')), capabilities: names.filter((_, bit) => ((all >> BigInt(bit)) & 1n) === 1n) }
+  return {
+    pid: Number(field('Pid')),
+    uid: Number(field('Uid')),
+    gid: Number(field('Gid')),
+    capabilities: names.filter((_, bit) => ((all >> BigInt(bit)) & 1n) === 1n),
+  }
 }
 
 /** Throws `privileges-excess` for a process that is not root and can do some of what root can. */
-export function demandNone({ uid, capabilities }: Privileges): void {
+export function demandNone({ uid, capabilities }: Pick<Privileges, 'uid' | 'capabilities'>): void {
   if (uid === 0 || capabilities.length === 0) return
   throw new KeepwardError('privileges-excess', `The agent runs as uid ${uid} and has ${capabilities.join(', ')}`, {
     hint: 'start it without capabilities (AmbientCapabilities= in its unit): what needs root, keepward-host does',
@@ -44,7 +51,7 @@ export function demandNone({ uid, capabilities }: Privileges): void {
 }
 
 /** Throws `permission-denied` when one is missing. */
-export function demandAll({ capabilities }: Privileges, wanted: readonly string[]): void {
+export function demandAll({ capabilities }: Pick<Privileges, 'capabilities'>, wanted: readonly string[]): void {
   const missing = wanted.filter((one) => !capabilities.includes(one))
   if (missing.length === 0) return
   throw new KeepwardError('permission-denied', `keepward-host needs ${missing.join(', ')} and has not`, {

@@ -5,7 +5,7 @@ import { errnoOf, KeepwardError } from '../base/error.ts'
 import { native } from './native.ts'
 import { Entry, type Kind } from './safe-entry.ts'
 import { demandSecret, failed, unsafe } from './safe-error.ts'
-import { durableCalls, removeNow, volatileCalls } from './safe-file.ts'
+import { appendDurably, durableCalls, removeNow, volatileCalls } from './safe-file.ts'
 import { openDirectory, openDirectoryIn, openFileAt, type OpenOptions } from './safe-open.ts'
 import { removeTree } from './safe-remove.ts'
 
@@ -104,6 +104,23 @@ export class SafeDir {
     } finally {
       closeSync(fd)
     }
+  }
+
+  /**
+   * Writes at the end of a file, which is made when there is none; after a crash a part of it may be there. Durable when it resolves,
+   * the name too. Throws as {@link openFile} does.
+   */
+  async append(name: string, data: string, options: { readonly mode?: number } = {}): Promise<void> {
+    await this.#attempt(`write ${this.pathOf(name)}`, async () => {
+      const isNew = this.look(name) === undefined
+      const fd = this.openFile(name, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, options.mode)
+      try {
+        await appendDurably(fd, Buffer.from(data))
+      } finally {
+        closeSync(fd)
+      }
+      if (isNew) this.flush()
+    })
   }
 
   /** Removes a file, whatever it is; absent is fine. */

@@ -111,6 +111,11 @@ export const conditions = {
     title: 'The journal cannot be written; transitions wait in memory',
     hint: 'Free space, or mend the file system under paths.state; it recovers by itself, and the newest transition of each router is never given up',
   },
+  'journal-unanchored': {
+    severity: 'warning',
+    title: 'The newest records of the journal are not signed: who altered them now would not be found out',
+    hint: 'The text says why; if more was signed before than there is, run `keepward audit --verify` and keep journal and anchors for inquiry',
+  },
   'config-not-applied': {
     severity: 'warning',
     title: 'The config file could not be loaded; the one before stays in force',

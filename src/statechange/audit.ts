@@ -5,7 +5,8 @@ import type { RefusalCode } from './refusal.ts'
 
 /** What stands in the journal of refusals and limits. */
 export interface AuditEntry {
-  readonly decision: 'refused' | 'limited' | 'socket-made-anew'
+  /** `denied`: on the control socket. */
+  readonly decision: 'refused' | 'limited' | 'denied' | 'socket-made-anew'
   readonly reason: string
   /** These are of the newest of them; router and state may be no more than what a sender wrote. */
   readonly sender: Sender | undefined
@@ -64,6 +65,11 @@ export class Audit {
     this.#note('limited', `${limit}-limit`, sender, controlGroup, said)
   }
 
+  /** Somebody without the right to it asked the agent itself for something, or could not be named. */
+  denied(what: 'connect' | 'change', sender: Sender | undefined): void {
+    this.#note('denied', `control-${what}`, sender, undefined, undefined)
+  }
+
   /** Of our own doing: written each time. */
   note(reason: string): void {
     this.#write({
@@ -85,10 +91,10 @@ export class Audit {
   }
 
   #note(
-    decision: 'refused' | 'limited',
+    decision: 'refused' | 'limited' | 'denied',
     reason: string,
-    sender: Sender,
-    controlGroup: string,
+    sender: Sender | undefined,
+    controlGroup: string | undefined,
     said: Message | Unreadable | undefined,
   ): void {
     this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1)
@@ -96,7 +102,7 @@ export class Audit {
     const key = said !== undefined && 'proof' in said ? said.proof?.key : undefined
     const entry = { decision, reason, sender, controlGroup, router, state, key, count: 1 }
     const id = router === undefined ? undefined : parseRouterId(router)
-    const kind = `${reason} ${String(sender.uid)} ${id !== undefined && this.#knows(id) ? id : ''}`
+    const kind = `${reason} ${sender?.uid ?? 'nobody'} ${id !== undefined && this.#knows(id) ? id : ''}`
     const tally = this.#tallies.get(kind) ?? this.#open(kind, entry)
     if (tally === undefined) return
     tally.count += 1

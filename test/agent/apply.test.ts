@@ -43,6 +43,8 @@ test('apply() says and does what is added, changed and removed, and touches no o
     added: 1,
     changed: 1,
     removed: 1,
+    sections: [],
+    restartFor: [],
   })
 })
 

@@ -1,11 +1,14 @@
 import { spawnSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { EventView } from '../../src/agent/api.ts'
+import type { AuditView } from '../../src/cli/audit.ts'
 import { hostCapabilities, signalAll } from '../../src/lab/processes.ts'
 import { routerNamespace } from '../../src/lab/topology.ts'
 import { commandLine } from '../../src/linux/process.ts'
 import { readPrivileges } from '../../src/linux/privileges.ts'
-import { labFor, type LabUnderTest } from '../support/lab.ts'
+import { labFor, program, type LabUnderTest } from '../support/lab.ts'
 import { until } from '../support/until.ts'
 
 const uid = 60_990
@@ -137,4 +140,55 @@ test('code that runs as the agent reaches no namespace, no process and no file o
     expect([command, status !== 0, /[Pp]ermission denied|not permitted/.test(said)]).toEqual([command, true, true])
   }
   expect(it.lab.keepalivedPids(primary, 'r1')[0]).toBe(pid)
+})
+
+describe('the journal is signed by root, and proven by keepward audit', () => {
+  /** As the agent's user: the anchors are for everybody to read, a journal for its owner. */
+  const audit = (...words: string[]) => {
+    const as = { uid, gid: uid, encoding: 'utf8', timeout: 60_000 } as const
+    const { status, stdout, stderr } = spawnSync(program, ['--json', ...words], as)
+    return { status, view: (stdout === '' ? {} : JSON.parse(stdout)) as Partial<AuditView>, stderr }
+  }
+  const directoryOf = (host: string) => it.lab.host(host).directory
+
+  test('while the agent runs, up to a moment ago', async () => {
+    const lastSeq = await it.lastSeq('h1')
+    await until('all is signed', () => {
+      const { status, view, stderr } = audit('-c', it.lab.host('h1').config, 'audit', '--verify')
+      expect([status === 0 || status === 1, stderr]).toEqual([true, ''])
+      return (view.proven?.seq ?? 0) >= lastSeq
+    })
+    const anchors = `${directoryOf('h1')}/state-anchors`
+    expect(statSync(anchors)).toMatchObject({ uid: 0, mode: 0o40755 })
+    expect(statSync(`${anchors}/anchor.key`)).toMatchObject({ uid: 0, mode: 0o100600 })
+    expect(await it.conditions('h1')).not.toContain('raised journal-unanchored')
+    const words = ['-c', it.lab.host('h1').config, 'audit', '--export']
+    const { stdout } = spawnSync(program, words, { uid, gid: uid, encoding: 'utf8' })
+    const lines = stdout.split('\n').slice(0, -1)
+    const seqs = lines.map((line) => (JSON.parse(line) as EventView).seq)
+    expect(seqs.length).toBeGreaterThanOrEqual(lastSeq)
+    expect(seqs).toEqual(seqs.map((_seq, index) => index + 1))
+  })
+
+  test('what the agent’s user makes of the file afterwards is found', async () => {
+    await it.lab.killAgent('h1')
+    const file = `${directoryOf('h1')}/state/journal.sqlite`
+    const verify = () => audit('-c', it.lab.host('h1').config, 'audit', '--verify', '--file', file)
+    const { view, stderr } = verify()
+    expect([view, stderr]).toMatchObject([{ ok: true, fromSeq: 1 }, ''])
+    const log = new DatabaseSync(file)
+    log.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+    log.close()
+    const copy = readFileSync(file)
+    const db = new DatabaseSync(file)
+    const cutAt = (view.proven?.seq ?? 0) - 1
+    db.exec(`DELETE FROM records WHERE seq > ${String(cutAt - 1)}; DELETE FROM routers`)
+    db.close()
+    const cut = verify()
+    expect(cut).toMatchObject({ status: 2, view: { ok: false, broken: { brokenAtSeq: cutAt } } })
+    writeFileSync(file, copy)
+    expect(verify().view).toMatchObject({ ok: true })
+    it.lab.startAgent('h1')
+    await until('the agent answers', async () => !(await it.router('h1')).stale, 20_000)
+  })
 })

@@ -47,7 +47,14 @@ const serve = async () => {
   root = new Root()
   const openRoot = () => root
   const tableOf = () => Promise.resolve({ ...table([]), hash })
-  stop = await serveHost({ dir, agentUid: 0, openRoot, tableOf, onRefused: () => undefined })
+  stop = await serveHost({
+    dir,
+    agentUid: 0,
+    openRoot,
+    tableOf,
+    onRefused: () => undefined,
+    sign: () => Promise.resolve(),
+  })
 }
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'kwt-link-'))

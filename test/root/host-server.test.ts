@@ -60,6 +60,10 @@ beforeEach(async () => {
       wanted === hash
         ? Promise.resolve(table)
         : Promise.reject(new KeepwardError('config-changed', 'The config file was changed')),
+    sign: (point) => {
+      root.asked.push(['sign', point])
+      return Promise.resolve()
+    },
     onRefused: (_peer, why) => refused.push(why),
   })
 })
@@ -95,6 +99,7 @@ async function say(
 
 const ask = (fields: Readonly<Record<string, unknown>>) => `${JSON.stringify(fields)}\n`
 const look = { id: 1, verb: 'inspect', router: 'r1' }
+const point = { id: 1, verb: 'anchor', journal: 'b'.repeat(32), start: 1, seq: 7, hash }
 
 test('the socket is the agent’s alone, and another user cannot open it', async () => {
   expect(statSync(path())).toMatchObject({ uid, mode: 0o140600 })
@@ -110,6 +115,11 @@ test('an operation is carried out and answered, and an event told', async () => 
     { id: 1, answer: null },
     { event: { type: 'rejected' } },
   ])
+})
+
+test('the end of a journal is handed on to be signed', async () => {
+  expect((await say(ask(point), 300)).lines).toEqual(['{"id":1,"answer":null}'])
+  expect(root.asked).toMatchObject([['sign', { journal: 'b'.repeat(32), start: 1, seq: 7, hash }]])
 })
 
 describe('what is not of the form ends the connection, and nothing is done', () => {
@@ -145,6 +155,13 @@ describe('what is not of the form ends the connection, and nothing is done', () 
     ['a config as text', ask({ id: 1, verb: 'configure', hash, text: 'routers: []' })],
     ['a config without its hash', ask({ id: 1, verb: 'configure' })],
     ['a hash that is none', ask({ id: 1, verb: 'stage', hash: 'A'.repeat(64) })],
+    ['an anchor without its journal', ask({ ...point, journal: undefined })],
+    ['an anchor of a journal that is a path', ask({ ...point, journal: '../../etc/cron.d/x' })],
+    ['an anchor of record 0', ask({ ...point, seq: 0 })],
+    ['an anchor of a part of a record', ask({ ...point, seq: 1.5 })],
+    ['an anchor of a record beyond all', ask({ ...point, seq: 2 ** 53 })],
+    ['an anchor whose hash is text', ask({ ...point, hash: 'x'.repeat(64) })],
+    ['an anchor with a time', ask({ ...point, wallMs: 0 })],
     ['a depth that there is not', ask({ ...look, verb: 'look', depth: 'everything' })],
     ['a line without an end', long],
     ['a long line', ask({ ...look, router: long })],
