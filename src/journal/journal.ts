@@ -59,7 +59,10 @@ export interface ReadQuery {
   readonly after?: number
   /** Inclusive. */
   readonly until?: number
-  /** What is of that router, and what was said of it while it did not run here; `null`: all that is of no router. */
+  /**
+   * What is of that router, with `newestFirst` also what was said of it lately while it did not run here; `null`: all that is of
+   * no router.
+   */
   readonly router?: string | null
   readonly kind?: RecordKind
   /** 1 to 1000. */
