@@ -100,7 +100,7 @@ async function* recordsOfAgent(globals: Globals): AsyncGenerator<EventView, void
 }
 
 /** What was found, and how far it is proven. */
-export function renderAudit({ broken, records, fromSeq, toSeq, proven, key, anchors, anchorsFile }: AuditView): string {
+function renderAudit({ broken, records, fromSeq, toSeq, proven, key, anchors, anchorsFile }: AuditView): string {
   const walked =
     broken === undefined
       ? `The journal is whole: ${countText(records, 'record')}, ${fromSeq} to ${toSeq}.`

@@ -40,7 +40,6 @@ export class Audit {
   readonly #write: (entry: AuditEntry) => void
   readonly #knows: (router: RouterId) => boolean
   readonly #tallies = new Map<string, Tally>()
-  readonly #counts = new Map<string, number>()
   readonly #timer: NodeJS.Timeout
 
   constructor(write: (entry: AuditEntry) => void, knows: (router: RouterId) => boolean) {
@@ -49,11 +48,6 @@ export class Audit {
     this.#timer = setInterval(() => {
       this.#settle()
     }, periodMs).unref()
-  }
-
-  /** By reason, since the start. */
-  get counts(): ReadonlyMap<string, number> {
-    return this.#counts
   }
 
   /** `said`: as far as it could be read. */
@@ -97,7 +91,6 @@ export class Audit {
     controlGroup: string | undefined,
     said: Message | Unreadable | undefined,
   ): void {
-    this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1)
     const { router, state } = said ?? {}
     const key = said !== undefined && 'proof' in said ? said.proof?.key : undefined
     const entry = { decision, reason, sender, controlGroup, router, state, key, count: 1 }
