@@ -1,4 +1,14 @@
-import { chmodSync, chownSync, closeSync, constants, fstatSync, lstatSync, openSync, readdirSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+} from 'node:fs'
 import type { Stats } from 'node:fs'
 import { errnoOf } from '../base/error.ts'
 import { demandOneName, failed, isOurs, modeOf, octal, unsafe } from './safe-error.ts'
@@ -82,13 +92,12 @@ export class Entry implements Disposable {
     }
   }
 
-  /** Whether this process has it open in any thread: what a library opened by a path is then this. */
+  /** Whether any thread of this process can read or write it: what a library opened by a path is then this. */
   isOpenHere(): boolean {
     const { ino, dev } = this.stats
     return readdirSync('/proc/self/fd').some((name) => {
-      const fd = Number(name)
-      const found = fd === this.#fd ? undefined : statsOf(fd)
-      return found?.ino === ino && found.dev === dev
+      const found = statsOf(Number(name))
+      return found?.ino === ino && found.dev === dev && !onlyNames(name)
     })
   }
 
@@ -119,6 +128,16 @@ function openPath(path: string, says: string): number | undefined {
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined
     throw failed(`look at ${says}`, error)
+  }
+}
+
+/** By the flags of the descriptor, octal (proc_pid_fdinfo(5)). True as well when another thread has closed it meanwhile. */
+function onlyNames(fd: string): boolean {
+  try {
+    const flags = /^flags:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1] ?? ''
+    return (Number.parseInt(flags, 8) & O_PATH) !== 0
+  } catch {
+    return true
   }
 }
 
