@@ -10,7 +10,7 @@ import { parseRouterId } from '../router/spec.ts'
 import { Audit } from '../statechange/audit.ts'
 import { maxSkewMs } from '../statechange/freshness.ts'
 import { keyOfFile } from '../statechange/key-file.ts'
-import { masterKeyName, openMasterKey, secretFinder } from '../statechange/keys.ts'
+import { masterKeyName, openOwnKey, secretFinder } from '../statechange/keys.ts'
 import type { Policy, Rule } from '../statechange/policy.ts'
 import { Receiver } from '../statechange/receiver.ts'
 import type { Claims } from './claims.ts'
@@ -55,7 +55,7 @@ export async function startStateChanges(parts: StateChangeParts): Promise<StateC
       perRouter: settings.perRouter,
     },
     unknownRouters: settings.unknownRouters,
-    secretOf: secretFinder(await openMasterKey(dir), namedKeys(settings.senders)),
+    secretOf: secretFinder(await openOwnKey(dir, masterKeyName), namedKeys(settings.senders)),
     listener: claims,
     audit,
     boot,

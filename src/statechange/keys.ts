@@ -10,12 +10,11 @@ export function routerKey(master: Buffer, router: string): Buffer {
   return Buffer.from(hkdfSync('sha256', master, '', `keepward state change ${router}`, 32))
 }
 
-/** The master secret, made at the first call (mode 0600). Throws `file-unsafe` or `file-failed`. */
-export async function openMasterKey(dir: SafeDir): Promise<Buffer> {
-  if ((await dir.list()).includes(masterKeyName))
-    return keyOfFile(dir.pathOf(masterKeyName), dir.readSecret(masterKeyName))
+/** A secret of our own in a file of that name, made at the first call (mode 0600). Throws `key-invalid`, `file-unsafe` or `file-failed`. */
+export async function openOwnKey(dir: SafeDir, name: string): Promise<Buffer> {
+  if ((await dir.list()).includes(name)) return keyOfFile(dir.pathOf(name), dir.readSecret(name))
   const secret = randomBytes(32)
-  await dir.write(masterKeyName, `${secret.toString('hex')}\n`)
+  await dir.write(name, `${secret.toString('hex')}\n`)
   return secret
 }
 

@@ -256,7 +256,7 @@ function configOf(paths: AgentConfig['paths'], { routers = [], intervalMs = 200 
     config: { requireSignature: false, applyChanges: false },
     reconcile: { intervalMs },
     stateChange: stateChangeSchema.parse(undefined),
-    logging: { level: 'error' },
+    logging: { level: 'error', routerIds: 'plain' },
     routers,
   }
 }

@@ -137,7 +137,7 @@ const rules: Record<string, Rule> = {
       'src/config/read.ts':
         'reads a config for a person, with that person’s rights; what is acted upon goes by descriptor',
       'src/config/write-docs.ts': 'a tool of the build, writes docs/',
-      'src/cli/notify.ts': 'reads a key file that its caller names, with the caller’s rights',
+      'src/cli/key-file.ts': 'reads a key file that its caller names, with the caller’s rights',
       'src/doctor/*': 'looks at what a host has, changes nothing',
       'src/lab/*': 'simulated hosts on a machine for tests, below /run',
     },
