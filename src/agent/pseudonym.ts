@@ -120,8 +120,8 @@ const vocabulary: ReadonlySet<string> = new Set(['level', 'time', 'agent', 'kind
 const isId = (name: string, value: JsonValue, { router }: JsonObject): value is string =>
   typeof value === 'string' && (name === 'router' || (name === 'key' && router !== undefined))
 
-const isOfOtherConfig = ({ code, change }: JsonObject): boolean =>
-  change === 'refused' || (typeof code === 'string' && code.startsWith('config-'))
+const isOfOtherConfig = ({ code, reason, change }: JsonObject): boolean =>
+  change === 'refused' || [code, reason].some((word) => typeof word === 'string' && word.startsWith('config-'))
 
 /** The ids that stand in fields of their own. */
 export function idsIn(value: JsonValue): string[] {

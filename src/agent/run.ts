@@ -104,7 +104,8 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
   const access = await accessOf(stateChange)
   const state = open.use(openStateDirectory(paths.state, directoryMode(access)))
   open.use(lockDirectory(state))
-  names?.useKey(await openOwnKey(state, pseudonymKeyName))
+  const pseudonymKey = names && (await openOwnKey(state, pseudonymKeyName))
+  if (pseudonymKey !== undefined) names?.useKey(pseudonymKey)
   const readerGid = await accountNumber('group', control.group)
   // Readers of the control socket must be able to pass; everything below is closed to them.
   const runDir = open.use(SafeDir.open(paths.run, { create: true, mode: readerGid === undefined ? 0o700 : 0o711 }))
@@ -128,6 +129,10 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
       },
       onTrouble: (text) => {
         onHostTrouble(text)
+      },
+      pseudonymKey,
+      onRefused: (refusal) => {
+        agent.recorder.hostRefused(refusal)
       },
     }),
   )

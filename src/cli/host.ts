@@ -1,22 +1,19 @@
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { makeLogger } from '../agent/log.ts'
-import { pseudonymKeyName, Pseudonyms } from '../agent/pseudonym.ts'
+import { Pseudonyms } from '../agent/pseudonym.ts'
 import { runHost } from '../host/run.ts'
 import type { Globals } from './globals.ts'
-import { keyIn } from './key-file.ts'
 
 /** `keepward host`: do for the agent what needs root, until SIGTERM; keepalived runs on. */
 export function host({ config }: Globals): Promise<number> {
   const agent = 'keepward-host'
+  const names = new Pseudonyms()
   let log = makeLogger('info', agent)
   return runHost({
     file: resolve(config),
-    onLoaded: ({ logging, paths, routers }) => {
-      if (logging.routerIds === 'plain') return
-      const names = new Pseudonyms()
+    onLoaded: ({ logging, routers }) => {
       names.learn(routers.map(({ id }) => id))
-      useKeyOnceThere(names, join(paths.state, pseudonymKeyName))
-      log = makeLogger('info', agent, { names })
+      if (logging.routerIds === 'pseudonym') log = makeLogger('info', agent, { names })
     },
     onReady: ({ directory, uid, capabilities }) => {
       log.info({ directory, uid, capabilities }, 'root half ready')
@@ -25,19 +22,11 @@ export function host({ config }: Globals): Promise<number> {
       if (text === undefined) log.info('anchors of the journal are copied to syslog again')
       else log.warn({ text }, 'anchors of the journal cannot be copied to syslog')
     },
-    onRefused: (peer, why) => {
-      log.warn({ uid: peer?.uid, gid: peer?.gid, pid: peer?.pid, why }, 'connection to the root half ended')
+    onPseudonymKey: (key) => {
+      names.useKey(key)
+    },
+    onRefused: ({ peer, ...refusal }) => {
+      log.warn({ ...refusal, ...peer }, 'root half refused')
     },
   })
 }
-
-/** The agent makes the key, at its first start. */
-function useKeyOnceThere(names: Pseudonyms, file: string): void {
-  try {
-    names.useKey(keyIn(file))
-  } catch {
-    setTimeout(useKeyOnceThere, keyLookMs, names, file).unref()
-  }
-}
-
-const keyLookMs = 1000

@@ -25,6 +25,7 @@ export interface HostRunOptions {
   readonly onLoaded: (config: AgentConfig) => void
   /** It serves the agent from now on. */
   readonly onReady: (ready: Privileges & { readonly directory: string }) => void
+  readonly onPseudonymKey: HostServerParts['onPseudonymKey']
   readonly onRefused: HostServerParts['onRefused']
   readonly onCopyTrouble: KeeperOptions['onCopyTrouble']
 }
@@ -33,7 +34,8 @@ export interface HostRunOptions {
  * Run the root half in the foreground until SIGTERM or SIGINT; keepalived and namespaces stay. Resolves with the exit status. Throws what makes
  * it impossible; then nothing was touched.
  */
-export async function runHost({ file, onLoaded, onReady, onRefused, onCopyTrouble }: HostRunOptions): Promise<number> {
+export async function runHost(options: HostRunOptions): Promise<number> {
+  const { file, onLoaded, onReady, onCopyTrouble, onPseudonymKey, onRefused } = options
   const toEnd = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
   if (process.geteuid?.() !== 0) throw new KeepwardError('permission-denied', 'keepward-host must run as root')
   const privileges = ownPrivileges()
@@ -60,7 +62,7 @@ export async function runHost({ file, onLoaded, onReady, onRefused, onCopyTroubl
     keeper.close()
   })
   const sign = keeper.sign.bind(keeper)
-  open.defer(await serveHost({ dir, agentUid, openRoot, tableOf, sign, onRefused }))
+  open.defer(await serveHost({ dir, agentUid, openRoot, tableOf, sign, onPseudonymKey, onRefused }))
   notifyServiceManager('READY=1')
   open.defer(feedWatchdog())
   onReady({ directory: dir.path, ...privileges })

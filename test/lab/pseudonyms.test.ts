@@ -92,11 +92,7 @@ test('a log with pseudonyms tells no router id, through all that happens, and al
   expect(of('state change refused').map(({ router }) => router)).toEqual(
     ['r1', unknown].map((id) => pseudonymOf(key(), id)),
   )
-  for (const message of [
-    'condition raised',
-    'config refused; the one before stays in force',
-    'connection to the root half ended',
-  ])
+  for (const message of ['condition raised', 'config refused; the one before stays in force', 'root half refused'])
     expect([message, of(message).length > 0]).toEqual([message, true])
   expect(of('agent ready')).toHaveLength(2)
   expect(log).not.toContain('r-without-key')
@@ -120,7 +116,7 @@ test('exported audit tells none either, and who has the key resolves what it tel
   expect(lines.filter((line) => isNamed(line) || line.includes(unknown) || line.includes(neverRun))).toEqual([])
   expect(lines.filter((line) => /"(?:hash|previous)":/.test(line))).toEqual([])
   expect(new Set(events.map(({ kind }) => kind))).toEqual(
-    new Set(['agent', 'transition', 'condition', 'config', 'refusal']),
+    new Set(['agent', 'transition', 'condition', 'config', 'operation', 'refusal']),
   )
   const router = events.find(({ kind }) => kind === 'transition')?.router ?? ''
   expect(keepward('audit', 'resolve', router, pseudonymOf(key(), unknown))).toEqual({
