@@ -1,5 +1,6 @@
 import { dirname, basename } from 'node:path'
 import { KeepwardError } from '../base/error.ts'
+import type { Secret } from '../base/secret.ts'
 import type { Clock } from '../base/instant.ts'
 import type { SenderEntry, StateChangeEntry } from '../config/state-change-schema.ts'
 import type { Journal } from '../journal/journal.ts'
@@ -122,13 +123,13 @@ async function numberOf(database: 'passwd' | 'group', name: string): Promise<num
   throw new KeepwardError('config-invalid', `stateChange names the ${what} ${name}, which this host does not have`)
 }
 
-function namedKeys(senders: readonly SenderEntry[]): Map<string, Buffer> {
-  const keys = new Map<string, Buffer>()
+function namedKeys(senders: readonly SenderEntry[]): Map<string, Secret> {
+  const keys = new Map<string, Secret>()
   for (const { key } of senders) if (key !== undefined) keys.set(key.id, keyIn(key.file))
   return keys
 }
 
-function keyIn(file: string): Buffer {
+function keyIn(file: string): Secret {
   using dir = SafeDir.open(dirname(file), { mode: 'any' })
   return keyOfFile(file, dir.readSecret(basename(file)))
 }

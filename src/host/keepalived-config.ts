@@ -1,5 +1,6 @@
 import { dirname, basename } from 'node:path'
 import { KeepwardError } from '../base/error.ts'
+import { Secret } from '../base/secret.ts'
 import { configHash, installConfig, readConfig, testConfig } from '../keepalived/config-file.ts'
 import type { KeepalivedFeatures } from '../keepalived/features.ts'
 import type { KeepalivedHome } from '../keepalived/home.ts'
@@ -78,15 +79,17 @@ export async function writeConfig(
   await installConfig(home, text)
 }
 
-function readPassword({ id, authentication }: RouterSpec): string | undefined {
-  return authentication.kind === 'pass' ? readSecret(id, authentication.passwordFile).replace(/\n$/, '') : undefined
+function readPassword({ id, authentication }: RouterSpec): Secret | undefined {
+  return authentication.kind === 'pass' ? withoutNewline(readSecret(id, authentication.passwordFile)) : undefined
 }
+
+const withoutNewline = (secret: Secret): Secret => new Secret(secret.revealText().replace(/\n$/, ''))
 
 /** keepalived reads them itself, and would take any text for a key. */
 function checkKeys({ id, authentication }: RouterSpec): void {
   if (authentication.kind !== 'hmac') return
   for (const { file } of authentication.keys) {
-    if (keyForm.test(readSecret(id, file))) continue
+    if (keyForm.test(readSecret(id, file).revealText())) continue
     const message = `The key file ${file} of router ${id} holds something else than hex: and 64 to 128 hexadecimal digits`
     throw new KeepwardError('key-invalid', message, { hint: makeKey })
   }
@@ -96,7 +99,7 @@ function checkKeys({ id, authentication }: RouterSpec): void {
 const keyForm = /^hex:(?:[0-9A-Fa-f]{2}){32,64}\n?$/
 const makeKey = "make it once, for all hosts, as root: umask 077; printf 'hex:%s' $(openssl rand -hex 32) > FILE"
 
-function readSecret(router: string, path: string): string {
+function readSecret(router: string, path: string): Secret {
   try {
     using directory = SafeDir.open(dirname(path))
     return directory.readSecret(basename(path))

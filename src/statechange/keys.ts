@@ -1,4 +1,5 @@
 import { hkdfSync, randomBytes } from 'node:crypto'
+import { Secret } from '../base/secret.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
 import { keyOfFile } from './key-file.ts'
 
@@ -6,22 +7,23 @@ import { keyOfFile } from './key-file.ts'
 export const masterKeyName = 'state-change.key'
 
 /** The key of one router (HKDF with SHA-256, RFC 5869): who holds it can speak for that router and no other. */
-export function routerKey(master: Buffer, router: string): Buffer {
-  return Buffer.from(hkdfSync('sha256', master, '', `keepward state change ${router}`, 32))
+export function routerKey(master: Secret, router: string): Secret {
+  const info = `keepward state change ${router}`
+  return new Secret(Buffer.from(hkdfSync('sha256', master.revealBytes(), '', info, 32)))
 }
 
 /** The master secret, made at the first call (mode 0600). Throws `file-unsafe` or `file-failed`. */
-export async function openMasterKey(dir: SafeDir): Promise<Buffer> {
+export async function openMasterKey(dir: SafeDir): Promise<Secret> {
   if ((await dir.list()).includes(masterKeyName))
     return keyOfFile(dir.pathOf(masterKeyName), dir.readSecret(masterKeyName))
-  const secret = randomBytes(32)
-  await dir.write(masterKeyName, `${secret.toString('hex')}\n`)
-  return secret
+  const bytes = randomBytes(32)
+  await dir.write(masterKeyName, `${bytes.toString('hex')}\n`)
+  return new Secret(bytes)
 }
 
 /** Find secrets by key id: those that the config names, else the key of the router of that id, known here or not. */
-export function secretFinder(master: Buffer, named: ReadonlyMap<string, Buffer>): (key: string) => Buffer {
-  const recent = new Map<string, Buffer>()
+export function secretFinder(master: Secret, named: ReadonlyMap<string, Secret>): (key: string) => Secret {
+  const recent = new Map<string, Secret>()
   return (key) => {
     const known = named.get(key) ?? recent.get(key)
     if (known !== undefined) return known

@@ -1,3 +1,4 @@
+import type { Secret } from '../base/secret.ts'
 import type { Clock, Instant } from '../base/instant.ts'
 import type { RouterId } from '../router/spec.ts'
 import type { Audit, Limit } from './audit.ts'
@@ -52,7 +53,7 @@ export interface ReceiverParts {
   readonly limits: Limits
   readonly unknownRouters: 'compatible' | 'strict'
   /** The secret of a key of that id. */
-  secretOf(key: string): Buffer
+  secretOf(key: string): Secret
   readonly listener: Listener
   readonly audit: Audit
   readonly boot: string
