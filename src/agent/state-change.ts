@@ -1,12 +1,13 @@
-import { dirname, basename } from 'node:path'
 import { KeepwardError } from '../base/error.ts'
+import { describeSource, type SecretSource } from '../base/secret-source.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Clock } from '../base/instant.ts'
 import type { SenderEntry, StateChangeEntry } from '../config/state-change-schema.ts'
 import type { Journal } from '../journal/journal.ts'
 import { accountNumber } from '../linux/account.ts'
 import { bootTimeNs } from '../linux/boot-clock.ts'
-import { SafeDir } from '../linux/safe-dir.ts'
+import { readSecret } from '../linux/read-secret.ts'
+import type { SafeDir } from '../linux/safe-dir.ts'
 import { parseRouterId } from '../router/spec.ts'
 import { Audit } from '../statechange/audit.ts'
 import { maxSkewMs } from '../statechange/freshness.ts'
@@ -54,7 +55,7 @@ export async function startStateChanges(parts: StateChangeParts): Promise<StateC
       perRouter: settings.perRouter,
     },
     unknownRouters: settings.unknownRouters,
-    secretOf: secretFinder(await openMasterKey(dir), namedKeys(settings.senders)),
+    secretOf: secretFinder(await openMasterKey(dir), await namedKeys(settings.senders)),
     listener: claims,
     audit,
     boot,
@@ -123,13 +124,13 @@ async function numberOf(database: 'passwd' | 'group', name: string): Promise<num
   throw new KeepwardError('config-invalid', `stateChange names the ${what} ${name}, which this host does not have`)
 }
 
-function namedKeys(senders: readonly SenderEntry[]): Map<string, Secret> {
+async function namedKeys(senders: readonly SenderEntry[]): Promise<Map<string, Secret>> {
   const keys = new Map<string, Secret>()
-  for (const { key } of senders) if (key !== undefined) keys.set(key.id, keyIn(key.file))
+  for (const { key } of senders) if (key !== undefined) keys.set(key.id, await keyIn(key.source))
   return keys
 }
 
-function keyIn(file: string): Secret {
-  using dir = SafeDir.open(dirname(file), { mode: 'any' })
-  return keyOfFile(file, dir.readSecret(basename(file)))
+async function keyIn(source: SecretSource): Promise<Secret> {
+  const where = source.kind === 'file' ? `the key file ${source.path}` : describeSource(source)
+  return keyOfFile(where, await readSecret(source))
 }

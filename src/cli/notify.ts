@@ -127,7 +127,7 @@ function keyIn(path: string): Secret {
       throw new KeepwardError('file-failed', `Cannot read the key file ${path}`, { cause })
     throw new KeepwardError('file-failed', `There is no key file ${path}`, { hint: 'name one with --key-file' })
   }
-  return keyOfFile(path, content)
+  return keyOfFile(`the key file ${path}`, content)
 }
 
 /** Undefined for what only the general program can answer. */

@@ -15,6 +15,7 @@ import type { RouterId, RouterSpec } from '../router/spec.ts'
 import { FilterKeeper } from './filter-keeper.ts'
 import { Hints } from './hints.ts'
 import { ensureInterface, misattached, removeInterface } from './interface.ts'
+import { KnownSecrets } from './known-secrets.ts'
 import { compareConfig, writeConfig, type RenderPlace } from './keepalived-config.ts'
 import { clearVirtualAddresses } from './leftover.ts'
 import { namespaceBatch } from './namespace-batch.ts'
@@ -56,6 +57,7 @@ class RealHost implements Host {
   readonly #lanes = new Map<RouterId, LimitFunction>()
   readonly #createNamespace = namespaceBatch()
   readonly #filters: FilterKeeper
+  readonly #secrets = new KnownSecrets()
   #closed = false
 
   constructor(options: RealHostOptions, features: RenderPlace['features'], emit: (event: HostEvent) => void) {
@@ -66,14 +68,16 @@ class RealHost implements Host {
     this.#homes = options.runDir.sub(homesName, { create: true, volatile: true })
     this.#hints = new Hints(options.runDir, emit)
     this.#filters = new FilterKeeper(options.clock)
-    this.#place = { features, fifoPath: this.#hints.fifoPath }
+    this.#place = { features, fifoPath: this.#hints.fifoPath, secrets: this.#secrets }
   }
 
   configure(routers: readonly RouterSpec[]): void {
+    this.#secrets.forget()
     this.#table.configure(routers)
   }
 
   stage(routers: readonly RouterSpec[]): void {
+    this.#secrets.forget()
     this.#table.stage(routers)
   }
 

@@ -218,7 +218,7 @@ test('renderConfig() renders the password of VRRPv2 and refuses what cannot carr
     ...small,
     vrrpVersion: 2,
     advertisementIntervalMs: 1000,
-    authentication: { kind: 'pass', passwordFile: '/etc/keepward/r1.pass' },
+    authentication: { kind: 'pass', password: { kind: 'file', path: '/etc/keepward/r1.pass' } },
   }
   expect(renderConfig(pass, features, { ...context, password: new Secret('s3cret') })).toContain(
     '    authentication {\n        auth_type PASS\n        auth_pass "s3cret"\n    }\n',
@@ -235,7 +235,7 @@ test('renderConfig() refuses a password that keepalived would cut off, and does 
     ...small,
     vrrpVersion: 2,
     advertisementIntervalMs: 1000,
-    authentication: { kind: 'pass', passwordFile: '/etc/keepward/r1.pass' },
+    authentication: { kind: 'pass', password: { kind: 'file', path: '/etc/keepward/r1.pass' } },
   }
   expect(() => renderConfig(pass, features, { ...context, password: new Secret('correcthorse') })).toThrow(
     expect.objectContaining({

@@ -9,7 +9,7 @@ const judge = (authentication: RouterSpec['authentication']) =>
 
 test('judgeAuthentication() notes where nobody signs, warns of a password, and has nothing against enforced signatures', () => {
   expect(judge({ kind: 'none' })).toEqual([['vrrp-unauthenticated', 'info']])
-  expect(judge({ kind: 'pass', passwordFile: '/etc/p' })).toEqual([['vrrp-password', 'warning']])
+  expect(judge({ kind: 'pass', password: { kind: 'file', path: '/etc/p' } })).toEqual([['vrrp-password', 'warning']])
   expect(judge({ ...signed, mode: 'permissive' } as RouterSpec['authentication'])).toEqual([
     ['vrrp-unauthenticated', 'info'],
   ])

@@ -15,7 +15,7 @@ export function routerKey(master: Secret, router: string): Secret {
 /** The master secret, made at the first call (mode 0600). Throws `file-unsafe` or `file-failed`. */
 export async function openMasterKey(dir: SafeDir): Promise<Secret> {
   if ((await dir.list()).includes(masterKeyName))
-    return keyOfFile(dir.pathOf(masterKeyName), dir.readSecret(masterKeyName))
+    return keyOfFile(`the key file ${dir.pathOf(masterKeyName)}`, dir.readSecret(masterKeyName))
   const bytes = randomBytes(32)
   await dir.write(masterKeyName, `${bytes.toString('hex')}\n`)
   return new Secret(bytes)

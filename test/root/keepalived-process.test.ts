@@ -170,7 +170,7 @@ test('testConfig() judges where the config will run, and says why in words witho
     vrrpVersion: 2 as const,
     advertisementIntervalMs: 1000,
     trackedInterfaces: [],
-    authentication: { kind: 'pass' as const, passwordFile: '/unused' },
+    authentication: { kind: 'pass' as const, password: { kind: 'file' as const, path: '/unused' } },
   }
   const text = renderConfig(two, a.features, context)
   expect(await judge(text)).toEqual({ kind: 'ok' })

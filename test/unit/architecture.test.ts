@@ -152,6 +152,7 @@ const rules: Record<string, Rule> = {
       'src/host/keepalived-config.ts': 'looks at the form of what keepalived is to read',
       'src/keepalived/authentication.ts': 'counts the characters of a password',
       'src/keepalived/token.ts': 'a password goes into keepalived.conf (0600)',
+      'src/linux/read-secret.ts': 'ends what a source gave in one newline',
       'src/statechange/keys.ts': 'derives the key of one router from the agent’s own',
       'src/statechange/signature.ts': 'signs, and compares signatures in constant time',
     },
