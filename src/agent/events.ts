@@ -16,6 +16,7 @@ export interface Chronicle {
   claimTaken(decision: ClaimDecision, count: number): void
   claimRefused(refusal: ReturnType<typeof refusalBody>): void
   claimsNotRestored(error: unknown): void
+  keysRotated(untilMs: number): void
   defect(router: string, error: unknown): void
 }
 
@@ -54,6 +55,12 @@ export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
       log.warn(
         { text: describeError(error) },
         'what notifiers said before the start cannot be read; they are heard anew',
+      )
+    },
+    keysRotated(untilMs) {
+      log.info(
+        { until: new Date(untilMs).toISOString() },
+        'keys of notifiers rotated; those before are honoured until then',
       )
     },
     defect(router, error) {

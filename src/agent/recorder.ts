@@ -71,6 +71,12 @@ export class Recorder {
     this.#place.chronicle.configRefused(error, digest)
   }
 
+  /** `untilMs`: Unix time up to which the secret before is honoured. */
+  keysRotated(applicant: Applicant | undefined, untilMs: number): void {
+    void this.#append('agent', undefined, { change: 'notifier-keys-rotated', ...applicantBody(applicant), untilMs })
+    this.#place.chronicle.keysRotated(untilMs)
+  }
+
   /** `router`: undefined for a condition of the agent itself. */
   conditionChanged(router: RouterId | undefined, change: ConditionChange): void {
     const { code, text } = change.condition

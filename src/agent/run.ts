@@ -13,6 +13,7 @@ import { SafeDir } from '../linux/safe-dir.ts'
 import { directoryMode } from '../statechange/server.ts'
 import { notifyServiceManager } from '../linux/sd-notify.ts'
 import { Agent } from './agent.ts'
+import type { Applicant } from './applicant.ts'
 import { watchConfigFile } from './config-watch.ts'
 import { startControl } from './control/server.ts'
 import { identitiesDirectory } from './identity.ts'
@@ -110,9 +111,15 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
       onTrouble,
     })
     open.defer(() => changes.close())
+    const rotateKeys = async (graceMs: number, applicant: Applicant | undefined) => {
+      const rotated = await changes.master.rotate(clock().wallMs, graceMs)
+      agent.claims.keysRotated(applicant, rotated.untilMs)
+      return rotated
+    }
     const policy = { ownUid: process.geteuid?.() ?? 0, readerGid }
     const { metricsPort } = control
-    open.defer(await startControl({ agent, metrics, log, version: versionText, dir: runDir, policy, metricsPort }))
+    const version = versionText
+    open.defer(await startControl({ agent, metrics, log, version, dir: runDir, policy, rotateKeys, metricsPort }))
   }
   return agent
 }

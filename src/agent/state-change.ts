@@ -12,7 +12,7 @@ import { parseRouterId } from '../router/spec.ts'
 import { Audit } from '../statechange/audit.ts'
 import { maxSkewMs } from '../statechange/freshness.ts'
 import { keyOfFile } from '../statechange/key-file.ts'
-import { openMasterKey, secretFinder } from '../statechange/keys.ts'
+import { MasterKey, secretFinder } from '../statechange/keys.ts'
 import type { Policy, Rule } from '../statechange/policy.ts'
 import { Receiver } from '../statechange/receiver.ts'
 import type { Claims } from './claims.ts'
@@ -34,6 +34,7 @@ export interface StateChangeParts {
 /** What runs once the socket is there. */
 export interface StateChanges {
   readonly receiver: Receiver
+  readonly master: MasterKey
   close(): Promise<void>
 }
 
@@ -47,6 +48,7 @@ export async function startStateChanges(parts: StateChangeParts): Promise<StateC
     },
     (router) => claims.knows(router),
   )
+  const master = await MasterKey.open(dir, clock().wallMs)
   const receiver = new Receiver({
     policy,
     limits: {
@@ -55,7 +57,7 @@ export async function startStateChanges(parts: StateChangeParts): Promise<StateC
       perRouter: settings.perRouter,
     },
     unknownRouters: settings.unknownRouters,
-    secretOf: secretFinder(await openMasterKey(dir), await namedKeys(settings.senders)),
+    secretsOf: secretFinder(() => master.at(clock().wallMs), await namedKeys(settings.senders)),
     listener: claims,
     audit,
     boot,
@@ -66,7 +68,7 @@ export async function startStateChanges(parts: StateChangeParts): Promise<StateC
   const connections = { trusted: settings.trusted.connections, others: settings.others.connections }
   const server = await serveStateChanges({ receiver, audit, policy, connections, dir, access, onTrouble })
   claims.servedBy(server)
-  return { receiver, close: () => server.close() }
+  return { receiver, master, close: () => server.close() }
 }
 
 /**

@@ -53,6 +53,7 @@ export const errorMeanings = {
   'permission-denied': 'The kernel or the policy does not allow it to this user.',
   'records-removed': 'Retention removed records that the subscriber has not seen; the message names where to resume.',
   'request-invalid': 'A request or an option is not of the form wanted.',
+  'role-change-not-accepted': 'What was asked for makes routers change their role, and nobody said that they may.',
   'router-unknown': 'Neither the config nor the kernel knows a router of that id.',
   'secret-unavailable':
     'A source of a secret has none: no such credential or variable, or a command that failed or said too much.',

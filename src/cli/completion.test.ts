@@ -68,6 +68,7 @@ describe('completion of bash', () => {
       'doctor',
       'notify',
       'notify-key',
+      'secrets',
       'completion',
       'lab',
     ])

@@ -148,6 +148,7 @@ const rules: Record<string, Rule> = {
     applies: () => true,
     except: {
       'src/cli/notify.ts': 'prints the key of one router for its sender, as asked',
+      'src/cli/secrets.ts': 'prints what it made, for hosts that share it',
       'src/config/signing.ts': 'signs a config with a private key',
       'src/host/keepalived-config.ts': 'looks at the form of what keepalived is to read',
       'src/keepalived/authentication.ts': 'counts the characters of a password',
