@@ -94,7 +94,7 @@ function sayPassword({ json }: Globals, id: string, accepted: boolean): Promise<
   const steps = [
     `Know what happens: ${why}.`,
     `On every host of ${id}, as close together as you can, put the new password where the config takes it from: ${password}`,
-    'keepward apply on every host, then keepward status on each: one is primary again.',
+    'keepward apply on every host (needed where a command gives it), then keepward status on each: one is primary again.',
   ]
   return say(json, numbered(steps), { router: id, password, steps })
 }

@@ -25,7 +25,7 @@ export const secretFields = {
     .optional()
     .meta({
       description:
-        'What this program says within 5 s and 4 KiB, in a clean environment and without a shell. It must be root’s alone. Run at the start and at each apply.',
+        'What this program says within 5 s and 4 KiB, in a clean environment and without a shell. The program must be root’s alone, with no link on its way. Run at the start; for a password, at each plan and apply too.',
       examples: [['/usr/local/bin/get-secret', 'r1']],
     }),
   environment: variableName.optional().meta({
