@@ -11,7 +11,8 @@ import { listAddresses, removeAddress } from '../src/linux/address.ts'
 import { setLink } from '../src/linux/link.ts'
 import { openNetlink } from '../src/linux/netlink-socket.ts'
 import { openNamespace } from '../src/linux/netns.ts'
-import { watchKernel, type KernelWatch } from '../src/linux/watch.ts'
+import { takeSnapshot } from '../src/linux/snapshot.ts'
+import { openWatchSocket, watchKernel, type KernelWatch } from '../src/linux/watch.ts'
 import { keepalivedUnder } from './cost.ts'
 import { markerOf, routerId, virtualAddress } from './routers.ts'
 import { until } from './until.ts'
@@ -132,6 +133,7 @@ class Arrivals {
 
   constructor(world: World, numbers: readonly number[]) {
     this.#watch = watchKernel({
+      fd: openWatchSocket(),
       onChange: (nsid, _view, cause) => {
         const atMs = Date.now()
         const place = this.#places.get(nsid)
@@ -141,10 +143,11 @@ class Arrivals {
       },
       onGone: () => undefined,
     })
+    using socket = openNetlink()
     for (const host of world.hosts) {
       for (const n of numbers) {
         using namespace = openNamespace(world.plan(host, n).namespace)
-        this.#places.set(this.#watch.track(namespace).nsid, { host, n })
+        this.#places.set(this.#watch.track(() => takeSnapshot(socket, namespace.fd, 'all')).nsid, { host, n })
       }
     }
   }

@@ -1,7 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { signalAll } from '../src/lab/processes.ts'
 import { openNamespace } from '../src/linux/netns.ts'
-import { watchKernel, type KernelWatch } from '../src/linux/watch.ts'
+import { openNetlink } from '../src/linux/netlink-socket.ts'
+import { takeSnapshot } from '../src/linux/snapshot.ts'
+import { openWatchSocket, watchKernel, type KernelWatch } from '../src/linux/watch.ts'
 import { keepalivedUnder } from './cost.ts'
 import { follow, monotonicMs, type Seen } from './follow.ts'
 import { openMarkers } from './marker.ts'
@@ -112,6 +114,7 @@ function watchMarkers(
 ): KernelWatch {
   const byId = new Map<number, number>()
   const watch = watchKernel({
+    fd: openWatchSocket(),
     onChange: (nsid, _view, cause) => {
       const atMs = monotonicMs()
       const n = byId.get(nsid)
@@ -121,9 +124,10 @@ function watchMarkers(
     },
     onGone: () => undefined,
   })
+  using socket = openNetlink()
   for (let n = 1; n <= routers; n++) {
     using namespace = openNamespace(world.plan(host, n).namespace)
-    byId.set(watch.track(namespace).nsid, n)
+    byId.set(watch.track(() => takeSnapshot(socket, namespace.fd, 'all')).nsid, n)
   }
   return watch
 }

@@ -69,7 +69,7 @@ export class World {
   configure(host: WorldHost, routers: number): void {
     const plans = Array.from({ length: routers }, (_, index) => this.plan(host, index + 1))
     const { lab, agent, runDirectory } = host
-    writeHost(lab, configText({ agent, state: join(lab.directory, 'state'), run: runDirectory }, plans))
+    writeHost(lab, configText({ agent, state: join(lab.directory, 'state'), run: runDirectory }, plans), undefined)
   }
 
   plan({ index, lab }: WorldHost, n: number): RouterPlan {
@@ -80,7 +80,7 @@ export class World {
 
   /** Returns the pid. */
   start(host: WorldHost): number {
-    return startAgent(host.lab, this.#program)
+    return startAgent(host.lab, this.#program, undefined)
   }
 
   agentPid(host: WorldHost): number {

@@ -1,6 +1,6 @@
 /*
  * What Node.js cannot ask of the kernel: netlink sockets, network namespaces, pidfds, processes without a copy of our
- * page tables, peer credentials, flock, FIFOs, datagrams to a service manager and CLOCK_BOOTTIME. It moves bytes and
+ * page tables, peer credentials, descriptors sent from one process to another, flock, FIFOs, datagrams to a service manager and CLOCK_BOOTTIME. It moves bytes and
  * decides nothing; src/linux/native.ts gives it types.
  * Every failing system call throws an Error with `code` ('EPERM'), `errno` (1) and `syscall` ('setns').
  */
@@ -63,5 +63,10 @@ napi_value boot_time(napi_env env, napi_callback_info info);
 napi_value peer_credentials(napi_env env, napi_callback_info info);
 napi_value unread_bytes(napi_env env, napi_callback_info info);
 napi_value sd_notify(napi_env env, napi_callback_info info);
+
+/* descriptor.c */
+napi_value connect_unix(napi_env env, napi_callback_info info);
+napi_value send_descriptor(napi_env env, napi_callback_info info);
+napi_value receive_descriptor(napi_env env, napi_callback_info info);
 
 #endif

@@ -12,7 +12,8 @@ static napi_value init(napi_env env, napi_value exports) {
       {"flock", lock_file},          {"mkfifo", make_fifo},                 {"sdNotify", sd_notify},
       {"pidfdEnded", pidfd_ended},   {"pidfdWait", pidfd_wait},             {"readProc", read_proc},
       {"spawn", spawn_process},      {"memoryFile", memory_file},           {"offset", offset_of},
-      {"bootTime", boot_time},       {"unreadBytes", unread_bytes},
+      {"bootTime", boot_time},       {"unreadBytes", unread_bytes},        {"connectUnix", connect_unix},
+      {"sendDescriptor", send_descriptor}, {"receiveDescriptor", receive_descriptor},
   };
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
     napi_value function;

@@ -24,7 +24,7 @@ export async function startOurs(world: World, host: WorldHost, policy: keyof typ
   const { lab, agent, runDirectory } = host
   const state = join(lab.directory, 'state')
   const plans = Array.from({ length: routers }, (_, index) => world.plan(host, index + 1))
-  writeHost(lab, configText({ agent, state, run: runDirectory }, plans) + policies[policy])
+  writeHost(lab, configText({ agent, state, run: runDirectory }, plans) + policies[policy], undefined)
   // On the way to the socket nobody is held up, who is let in is for the server to say.
   for (const directory of [world.directory, lab.directory]) chmodSync(directory, 0o711)
   world.start(host)

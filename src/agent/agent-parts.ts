@@ -1,5 +1,6 @@
 import type { Clock } from '../base/instant.ts'
 import type { ConfigFile, TrustedConfig } from '../config/trusted.ts'
+import type { Privileges } from '../linux/privileges.ts'
 import type { Host, HostEvent } from '../host/operation.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Chronicle } from './events.ts'
@@ -12,9 +13,12 @@ export interface AgentParts {
   readonly readConfig: () => Promise<ConfigFile>
   readonly makeHost: (emit: (event: HostEvent) => void) => Host
   readonly journal: Journal
+  /** At the stop: the last record is on its way to the disk. */
+  readonly beforeHostCloses?: () => Promise<void>
   readonly clock: Clock
   readonly boot: string
   readonly version: string
+  readonly privileges: Privileges
   readonly chronicle: Chronicle
   readonly metrics: Metrics
 }

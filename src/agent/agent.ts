@@ -15,7 +15,7 @@ import type { AgentParts } from './agent-parts.ts'
 import { makeExecutors } from './executors.ts'
 import { compareSections, refuseOtherIdentity, type SectionChange } from './fixed-settings.ts'
 import { ownConditions } from './own-conditions.ts'
-import { previewConfig } from './preview.ts'
+import { previewConfig, tableOf } from './preview.ts'
 import { startReconciling } from './reconcile.ts'
 import { recordedRole } from './record.ts'
 import { Recorder } from './recorder.ts'
@@ -28,6 +28,8 @@ const lookMs = 20
 /** So many wait for the one before them, as long as the disk does not give the file. */
 const maxApplies = 16
 
+type Outside = 'stateChange' | 'host' | 'anchors'
+
 /** The daemon: every router's queue, the journal and the host, wired together. */
 export class Agent {
   readonly journal: Journal
@@ -35,12 +37,13 @@ export class Agent {
   /** What notifiers outside say; the state-change server hands it over. */
   readonly claims: Claims
   readonly #parts: AgentParts
-  readonly #recorder: Recorder
+  /** Those who serve sockets for the agent write there too. */
+  readonly recorder: Recorder
   readonly #routers: RouterSet
   readonly #started: Instant
   readonly #config: ConfigInForce
   #raised: Raised = new Map()
-  #stateChangeTrouble: string | undefined
+  readonly #outside: { [Where in Outside]?: string | undefined } = {}
   readonly #applying = pLimit(1)
   #stopped = false
   #stopReconciling: () => void = () => undefined
@@ -48,14 +51,14 @@ export class Agent {
 
   constructor(parts: AgentParts) {
     this.#parts = parts
-    this.#recorder = new Recorder(parts)
+    this.recorder = new Recorder(parts)
     this.#config = new ConfigInForce(parts.config)
     this.journal = parts.journal
     this.#started = parts.clock()
     this.host = parts.makeHost((event) => {
       this.#routers.tell(event)
     })
-    const executors = makeExecutors({ host: this.host, clock: parts.clock, recorder: this.#recorder })
+    const executors = makeExecutors({ host: this.host, clock: parts.clock, recorder: this.recorder })
     this.#routers = new RouterSet(executors, {
       clock: parts.clock,
       recorded: (id) => recordedRole(parts.journal.heads.get(id), parts.boot),
@@ -71,7 +74,7 @@ export class Agent {
     })
     this.claims = new Claims({
       journal: parts.journal,
-      recorder: this.#recorder,
+      recorder: this.recorder,
       clock: parts.clock,
       boot: parts.boot,
       queueOf: (id) => this.#routers.get(id),
@@ -88,10 +91,10 @@ export class Agent {
 
   /** Adopt what runs, make what is wanted, remove what is ours and wanted no more. Moves no address by itself. */
   async start(): Promise<void> {
-    const { config, version } = this.#parts
+    const { config, version, privileges } = this.#parts
     const { routers } = config.config
-    this.#recorder.agentStarted(version, config)
-    this.host.configure(routers)
+    this.recorder.agentStarted(version, config, privileges)
+    await this.host.configure(tableOf(config))
     const owned = await this.host.perform({ verb: 'list-owned' })
     const wanted = new Map(routers.map((spec) => [spec.id, spec.namespace]))
     const orphans = owned.filter(({ router, namespace }) => wanted.get(router) !== namespace)
@@ -123,7 +126,7 @@ export class Agent {
     const now = clock()
     const { durableSeq, pending, lost, retainedFromSeq, sizeBytes } = journal.status
     const routers = this.#routers.queues.map(({ router }) =>
-      viewRouter(router, this.#recorder.isRecorded(router.id), now),
+      viewRouter(router, this.recorder.isRecorded(router.id), now),
     )
     const conditions = viewConditions(this.#compareConditions(now).raised)
     return {
@@ -172,7 +175,7 @@ export class Agent {
     }
     const now = this.#parts.clock()
     const last = await this.journal.read({ router: queue.id, limit: 10, newestFirst: true })
-    const status = viewRouter(queue.router, this.#recorder.isRecorded(queue.id), now)
+    const status = viewRouter(queue.router, this.recorder.isRecorded(queue.id), now)
     return { status, ...explainRouter(queue.router, this.config.stateChange.claimInterval, now), last }
   }
 
@@ -207,10 +210,10 @@ export class Agent {
     return this.#config.differs
   }
 
-  /** The state-change socket cannot be made now; undefined: it can again. */
-  noteStateChangeTrouble(text: string | undefined): void {
-    this.#stateChangeTrouble = text
-    this.#reviewConditions()
+  /** The state-change socket cannot be made now, keepward-host not be asked, the journal not signed; undefined: it can again. */
+  noteTrouble(where: Outside, text: string | undefined): void {
+    this.#outside[where] = text
+    if (!this.#stopped) this.#reviewConditions()
   }
 
   async #apply(applicant: Applicant | undefined): Promise<ApplyAnswer> {
@@ -221,11 +224,11 @@ export class Agent {
       const loaded = file.file.load(this.#config.loaded)
       refuseOtherIdentity(this.config, loaded.config)
       const sections = this.#compareSections(loaded)
+      await this.host.configure(tableOf(loaded))
       this.#config.take(loaded)
       this.#reconcile()
-      this.host.configure(loaded.config.routers)
       const change = this.#routers.want(loaded.config.routers)
-      this.#recorder.configLoaded(loaded, applicant, change)
+      this.recorder.configLoaded(loaded, applicant, { ...change, ...sections })
       this.#recheckAll()
       return { configDigest: loaded.hash, ...change, ...sections }
     } catch (error) {
@@ -234,7 +237,7 @@ export class Agent {
           ? error
           : new KeepwardError('internal', 'The config cannot be applied', { cause: error })
       this.#config.refuse(refused)
-      this.#recorder.configRefused(refused, applicant, hashOf(file))
+      this.recorder.configRefused(refused, applicant, hashOf(file))
       throw refused
     } finally {
       this.#reviewConditions()
@@ -245,8 +248,9 @@ export class Agent {
   async stop(): Promise<void> {
     this.#stopped = true
     this.#stopReconciling()
-    this.#recorder.agentStopped()
+    this.recorder.agentStopped()
     this.#routers.close()
+    await this.#parts.beforeHostCloses?.()
     // A journal that closes takes no record of its own troubles.
     this.#ignoreJournal()
     await this.host.close()
@@ -255,7 +259,8 @@ export class Agent {
   /** Remove everything that was made for any router. Throws `host-failed` when something is left after 60 s. */
   async teardown(): Promise<void> {
     const deadline = this.#parts.clock().monoMs + teardownMs
-    this.host.configure([])
+    this.recorder.teardown(this.#parts.privileges)
+    await this.host.configure('nothing')
     this.#routers.want([])
     while (this.#routers.queues.some(({ router }) => !isGone(router))) {
       if (this.#parts.clock().monoMs > deadline) {
@@ -271,11 +276,7 @@ export class Agent {
   }
 
   #recheckAll(): void {
-    for (const queue of this.#routers.queues) {
-      queue.attempt(() => {
-        this.host.recheck(queue.id)
-      })
-    }
+    for (const queue of this.#routers.queues) void queue.attempt(() => this.host.recheck(queue.id))
   }
 
   #reconcile(): void {
@@ -286,11 +287,11 @@ export class Agent {
   #reviewConditions(): void {
     const { raised, changes } = this.#compareConditions(this.#parts.clock())
     this.#raised = raised
-    for (const change of changes) this.#recorder.conditionChanged(undefined, change)
+    for (const change of changes) this.recorder.conditionChanged(undefined, change)
   }
 
   #compareConditions(now: Instant): ReturnType<typeof compareConditions> {
-    const troubles = { config: this.#config.conditions(), stateChange: this.#stateChangeTrouble }
+    const troubles = { config: this.#config.conditions(), ...this.#outside }
     return compareConditions(this.#raised, ownConditions(this.journal.status, troubles), now)
   }
 }

@@ -7,7 +7,6 @@ import type { AuditEntry } from '../statechange/audit.ts'
 import type { Claim, Listener } from '../statechange/receiver.ts'
 import type { StateChangeServer } from '../statechange/server.ts'
 import type { ClaimView } from './api.ts'
-import type { Applicant } from './applicant.ts'
 import { readClaim } from './claim-record.ts'
 import type { StateChangeFigures } from './metrics.ts'
 import type { Recorder } from './recorder.ts'
@@ -74,11 +73,6 @@ export class Claims implements Listener {
   audit(entry: AuditEntry): void {
     const id = entry.router === undefined ? undefined : parseRouterId(entry.router)
     this.#place.recorder.claimRefused(entry, id !== undefined && this.knows(id) ? id : undefined)
-  }
-
-  /** Notifiers have a new secret. */
-  keysRotated(applicant: Applicant | undefined, untilMs: number): void {
-    this.#place.recorder.keysRotated(applicant, untilMs)
   }
 
   /** The server whose messages these are, for the figures. */

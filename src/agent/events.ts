@@ -17,6 +17,8 @@ export interface Chronicle {
   claimRefused(refusal: ReturnType<typeof refusalBody>): void
   claimsNotRestored(error: unknown): void
   keysRotated(untilMs: number): void
+  /** `text`: undefined when they are again. */
+  anchorsNotCopied(text: string | undefined): void
   defect(router: string, error: unknown): void
 }
 
@@ -63,6 +65,10 @@ export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
         'keys of notifiers rotated; those before are honoured until then',
       )
     },
+    anchorsNotCopied(text) {
+      if (text === undefined) log.info('anchors of the journal are copied to syslog again')
+      else log.warn({ text }, 'anchors of the journal cannot be copied to syslog')
+    },
     defect(router, error) {
       metrics.defects.inc()
       log.error({ router, err: error }, 'defect in the work of one router')
@@ -73,5 +79,6 @@ export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
 const refusalMessages = {
   refused: 'state change refused',
   limited: 'state changes over a limit',
+  denied: 'request on the control socket denied',
   'socket-made-anew': 'state-change socket made anew',
 } as const

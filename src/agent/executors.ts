@@ -72,11 +72,9 @@ export function makeExecutors(place: Workplace): Executors {
 function recheckKernel({ host }: Workplace): (queue: RouterQueue) => void {
   const limit = slots(maxAskingKernel)
   return singleFlight(0, async (queue: RouterQueue) => {
-    await limit(() => {
-      queue.attempt(() => {
-        if (!queue.closed) host.recheck(queue.id)
-      })
-      return nextTurn()
+    await limit(async () => {
+      if (!queue.closed) await queue.attempt(() => host.recheck(queue.id))
+      await nextTurn()
     })
     await pause(kernelPauseMs, undefined, { ref: false })
   })
@@ -120,9 +118,7 @@ async function performSteps(place: Workplace, queue: RouterQueue, steps: readonl
     const outcome = await performStep(place.host, queue, step)
     const last = step === steps.at(-1)
     if (!outcome.ok || last) {
-      queue.attempt(() => {
-        place.host.recheck(queue.id)
-      })
+      await queue.attempt(() => place.host.recheck(queue.id))
       await look(place, queue)
     }
     queue.enqueue({ type: 'performed', operation: step.operation, outcome })

@@ -7,6 +7,9 @@ export function refuseOtherIdentity(inForce: AgentConfig, next: AgentConfig): vo
     ...(inForce.agent.id === next.agent.id ? [] : ['agent.id']),
     ...(inForce.paths.state === next.paths.state ? [] : ['paths.state']),
     ...(inForce.paths.run === next.paths.run ? [] : ['paths.run']),
+    ...(inForce.paths.host === next.paths.host ? [] : ['paths.host']),
+    ...(inForce.paths.anchors === next.paths.anchors ? [] : ['paths.anchors']),
+    ...(inForce.agent.user === next.agent.user ? [] : ['agent.user']),
   ]
   if (changed.length === 0) return
   throw new KeepwardError('config-invalid', `${changed.join(' and ')} cannot change while the agent runs`, {
@@ -26,7 +29,7 @@ export function compareSections(started: AgentConfig, inForce: AgentConfig, next
   return { sections: differing(inForce, next, ['config', 'reconcile']), restartFor: differing(started, next, atStart) }
 }
 
-const atStart = ['control', 'journal', 'stateChange', 'logging'] as const
+const atStart = ['control', 'journal', 'audit', 'stateChange', 'logging'] as const
 
 function differing(before: AgentConfig, next: AgentConfig, sections: readonly (keyof AgentConfig)[]): string[] {
   return sections.filter((section) => JSON.stringify(before[section]) !== JSON.stringify(next[section]))

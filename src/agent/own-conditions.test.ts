@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { Journal } from '../journal/journal.ts'
 import { ownConditions } from './own-conditions.ts'
 
-const none = { config: [], stateChange: undefined }
+const none = { config: [], stateChange: undefined, host: undefined, anchors: undefined }
 
 function unavailable(pending: number, lost: number): Journal['status'] {
   const figures = { oldestPendingMonoMs: 0, durableSeq: 1, retainedFromSeq: 1, sizeBytes: 0, commits: 1 }

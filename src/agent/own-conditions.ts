@@ -5,7 +5,9 @@ import type { ConditionCode } from '../router/condition.ts'
 /** What can be wrong with the agent itself; undefined or empty: nothing. */
 export interface Troubles {
   readonly config: readonly (readonly [ConditionCode, string])[]
-  readonly stateChange: string | undefined
+  readonly stateChange?: string | undefined
+  readonly host?: string | undefined
+  readonly anchors?: string | undefined
 }
 
 /** What is so of the agent now, by condition code; the counts in a text are those of this moment. */
@@ -14,6 +16,8 @@ export function ownConditions(journal: Journal['status'], troubles: Troubles): R
   if (journal.kind === 'unavailable') texts.set('journal-unavailable', `${journal.reason}; ${waitingText(journal)}`)
   for (const [code, text] of troubles.config) texts.set(code, text)
   if (troubles.stateChange !== undefined) texts.set('state-change-unavailable', troubles.stateChange)
+  if (troubles.host !== undefined) texts.set('host-unreachable', troubles.host)
+  if (troubles.anchors !== undefined) texts.set('journal-unanchored', troubles.anchors)
   return texts
 }
 

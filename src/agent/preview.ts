@@ -1,6 +1,6 @@
 import type { LoadedConfig } from '../config/read.ts'
 import type { Instant } from '../base/instant.ts'
-import type { Host } from '../host/operation.ts'
+import type { Host, Table } from '../host/operation.ts'
 import { compareSpecs } from '../router/diff.ts'
 import { plan } from '../router/plan.ts'
 import { newRouter, type Router } from '../router/router.ts'
@@ -8,6 +8,9 @@ import type { RouterSpec } from '../router/spec.ts'
 import type { PlanAnswer, RouterPlan } from './api.ts'
 import type { SectionChange } from './fixed-settings.ts'
 import type { RouterQueue } from './router-queue.ts'
+
+/** What the root half needs of it. */
+export const tableOf = ({ config, hash }: LoadedConfig): Table => ({ hash, routers: config.routers })
 
 /** Compare the config file with what runs, router by router, touching nothing. */
 export async function previewConfig(
@@ -18,7 +21,7 @@ export async function previewConfig(
 ): Promise<Omit<PlanAnswer, keyof SectionChange>> {
   const next = new Map(loaded.config.routers.map((spec) => [spec.id, spec]))
   const known = new Map(queues.map((queue) => [queue.id, queue.router]))
-  host.stage(loaded.config.routers)
+  await host.stage(tableOf(loaded))
   const routers: RouterPlan[] = []
   for (const id of new Set([...known.keys(), ...next.keys()])) {
     const router = known.get(id) ?? {

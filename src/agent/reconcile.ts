@@ -30,8 +30,6 @@ export function startReconciling(host: Host, routers: RouterSet, intervalMs: num
 
 function recheck(host: Host, queue: RouterQueue): void {
   if (queue.closed) return
-  queue.attempt(() => {
-    host.recheck(queue.id)
-  })
+  void queue.attempt(() => host.recheck(queue.id))
   queue.enqueue({ type: 'recheck' })
 }

@@ -1,10 +1,12 @@
 import { describeError, type KeepwardError } from '../base/error.ts'
 import type { Clock } from '../base/instant.ts'
+import { describeSource, type SecretSource } from '../base/secret-source.ts'
 import type { TrustedConfig } from '../config/trusted.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { JournalRecord, JsonObject, RecordKind } from '../journal/record.ts'
 import type { ConditionChange } from '../router/condition.ts'
 import type { Transition } from '../router/effect.ts'
+import type { Privileges } from '../linux/privileges.ts'
 import type { RouterId } from '../router/spec.ts'
 import type { AuditEntry } from '../statechange/audit.ts'
 import type { Claim } from '../statechange/receiver.ts'
@@ -14,6 +16,7 @@ import type { Chronicle } from './events.ts'
 import { durableOrLate, maxGateMs } from './gate.ts'
 import type { Metrics } from './metrics.ts'
 import { transitionBody } from './record.ts'
+import type { SectionChange } from './fixed-settings.ts'
 import type { SetChange } from './router-set.ts'
 
 /** Where events are recorded. */
@@ -34,12 +37,15 @@ export class Recorder {
     this.#place = place
   }
 
-  agentStarted(version: string, { hash, config, signedBy }: TrustedConfig): void {
+  /** With what rights it works from now on is part of it: it gives none away later. */
+  agentStarted(version: string, { hash, config, signedBy }: TrustedConfig, privileges: Privileges): void {
     void this.#append('agent', undefined, {
       change: 'started',
       version,
       configDigest: hash,
       configKey: signedBy ?? null,
+      ...privileges,
+      capabilities: privileges.capabilities.join(' '),
     })
     this.#place.chronicle.configLoaded(hash, config.routers.length)
   }
@@ -48,7 +54,21 @@ export class Recorder {
     void this.#append('agent', undefined, { change: 'stopped' })
   }
 
-  configLoaded({ hash, config, signedBy }: TrustedConfig, applicant: Applicant | undefined, change: SetChange): void {
+  /** Somebody has the agent remove all that it made. */
+  teardown({ uid, gid, pid }: Privileges): void {
+    void this.#append('operation', undefined, { change: 'teardown', uid, gid, pid })
+  }
+
+  /** The secret of that key or router was read; nothing of it is part of the record. */
+  secretRead(source: SecretSource, of: string): void {
+    void this.#append('agent', undefined, { change: 'secret-read', of, source: describeSource(source) })
+  }
+
+  configLoaded(
+    { hash, config, signedBy }: TrustedConfig,
+    applicant: Applicant | undefined,
+    change: SetChange & SectionChange,
+  ): void {
     void this.#append('config', undefined, {
       change: 'loaded',
       digest: hash,

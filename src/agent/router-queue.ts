@@ -67,9 +67,9 @@ export class RouterQueue {
   }
 
   /** Do something for this router; when it throws, that is a defect of this router's work alone. */
-  attempt(work: () => void): void {
+  async attempt(work: () => unknown): Promise<void> {
     try {
-      work()
+      await work()
     } catch (error) {
       this.defect(error)
     }
@@ -95,12 +95,12 @@ export class RouterQueue {
   }
 
   #handle(event: RouterEvent): void {
-    this.attempt(() => {
+    void this.attempt(() => {
       const { router, effects } = step(this.router, event, this.#clock())
       this.router = router
       // One effect that cannot be carried out must not take the next with it: the core counts on each.
       for (const effect of effects) {
-        this.attempt(() => {
+        void this.attempt(() => {
           this.#execute(effect)
         })
       }

@@ -1,26 +1,28 @@
 import { once } from 'node:events'
 import { hostname } from 'node:os'
+import { syslogTargetOf } from '../anchor/syslog.ts'
 import { readTrustedConfig, type ConfigFile, type TrustedConfig } from '../config/trusted.ts'
 import { describeError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
 import { versionText } from '../base/version.ts'
-import { openRealHost } from '../host/real-host.ts'
+import { openHost } from '../host/open.ts'
 import { openJournal } from '../journal/journal.ts'
 import { accountNumber } from '../linux/account.ts'
-import { lockDirectory, type Lock } from '../linux/lock.ts'
+import { lockDirectory } from '../linux/lock.ts'
 import { bootId } from '../linux/process.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import { directoryMode } from '../statechange/server.ts'
-import { notifyServiceManager } from '../linux/sd-notify.ts'
+import { demandNone, ownPrivileges } from '../linux/privileges.ts'
+import { feedWatchdog, notifyServiceManager } from '../linux/sd-notify.ts'
 import { Agent } from './agent.ts'
+import { Anchoring } from './anchoring.ts'
 import type { Applicant } from './applicant.ts'
 import { watchConfigFile } from './config-watch.ts'
 import { startControl } from './control/server.ts'
-import { identitiesDirectory } from './identity.ts'
 import { makeChronicle } from './events.ts'
 import { makeLogger, type Logger } from './log.ts'
 import { makeMetrics } from './metrics.ts'
-import { accessOf, startStateChanges } from './state-change.ts'
+import { accessOf, startStateChanges, type StateChanges } from './state-change.ts'
 import { journalName, openStateDirectory } from './state-directory.ts'
 
 /**
@@ -32,15 +34,25 @@ export async function runAgent(file: string, options: { readonly teardown: boole
   const read = () => readTrustedConfig(file, hostname())
   const loaded = (await read()).load()
   const log = makeLogger(loaded.config.logging.level, loaded.config.agent.id)
+  const privileges = ownPrivileges()
+  demandNone(privileges)
   await using open = new AsyncDisposableStack()
-  const agent = await openAgent(open, { loaded, read, log, serves: !options.teardown })
+  const { agent, secrets } = await openAgent(open, { loaded, read, log, serves: !options.teardown })
   await agent.start()
+  for (const { source, of } of secrets) agent.recorder.secretRead(source, of)
   if (options.teardown) {
     await agent.teardown()
     log.info('everything that was made is removed')
     return 0
   }
   notifyServiceManager('READY=1')
+  open.defer(feedWatchdog())
+  log.info(
+    { uid: privileges.uid, capabilities: privileges.capabilities.length },
+    privileges.uid === 0
+      ? 'runs as root, and does by itself what needs root'
+      : 'runs without root and without capabilities',
+  )
   log.info({ version: versionText, config: file, routers: loaded.config.routers.length }, 'agent ready')
   open.defer(watchConfigFile({ agent, file, read }))
   told.onHangUp(() => {
@@ -62,19 +74,43 @@ interface Opening {
   readonly serves: boolean
 }
 
+interface Opened {
+  readonly agent: Agent
+  readonly secrets: StateChanges['secrets']
+}
+
 /** Open all that an agent needs, each put on the stack that closes it, last opened first. */
-async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves }: Opening): Promise<Agent> {
-  const { agent: identity, paths, control, journal: retention, stateChange } = loaded.config
+async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves }: Opening): Promise<Opened> {
+  const { agent: identity, paths, control, journal: retention, audit, stateChange } = loaded.config
   const access = await accessOf(stateChange)
   const state = open.use(openStateDirectory(paths.state, directoryMode(access)))
   open.use(lockDirectory(state))
-  open.use(lockIdentity(identity.id))
   const readerGid = await accountNumber('group', control.group)
   // Readers of the control socket must be able to pass; everything below is closed to them.
   const runDir = open.use(SafeDir.open(paths.run, { create: true, mode: readerGid === undefined ? 0o700 : 0o711 }))
   const metrics = makeMetrics()
+  const chronicle = makeChronicle(log, metrics)
   const clock = systemClock
   const boot = bootId()
+  let onHostTrouble: (text: string | undefined) => void = () => undefined
+  const host = open.use(
+    await openHost({
+      agent: identity.id,
+      clock,
+      hostPath: paths.host,
+      runDir,
+      anchors: {
+        path: paths.anchors,
+        syslog: syslogTargetOf(audit),
+        onCopyTrouble: (text) => {
+          chronicle.anchorsNotCopied(text)
+        },
+      },
+      onTrouble: (text) => {
+        onHostTrouble(text)
+      },
+    }),
+  )
   const journal = await openJournal({
     dir: state,
     name: journalName,
@@ -84,22 +120,34 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
     retain: { days: retention.retainDays, sizeBytes: retention.maxSizeMb * 1024 * 1024 },
   })
   open.defer(() => journal.close(closeJournalMs))
-  const makeHost = await openRealHost({ agent: identity.id, runDir, clock })
-  const chronicle = makeChronicle(log, metrics)
+  const anchoring = new Anchoring({
+    journal,
+    sign: host.sign,
+    clock,
+    onTrouble: (text) => {
+      agent.noteTrouble('anchors', text)
+    },
+  })
   const agent = new Agent({
     config: loaded,
     readConfig: read,
-    makeHost,
+    makeHost: host.make,
     journal,
+    beforeHostCloses: () => anchoring.finish(),
     clock,
     boot,
     version: versionText,
+    privileges: ownPrivileges(),
     chronicle,
     metrics,
   })
   open.defer(() => agent.stop())
+  anchoring.start()
+  onHostTrouble = (text) => {
+    agent.noteTrouble('host', text)
+  }
+  let secrets: StateChanges['secrets'] = []
   if (serves) {
-    const onTrouble = agent.noteStateChangeTrouble.bind(agent)
     const changes = await startStateChanges({
       settings: stateChange,
       access,
@@ -108,12 +156,15 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
       journal,
       boot,
       clock,
-      onTrouble,
+      onTrouble: (text) => {
+        agent.noteTrouble('stateChange', text)
+      },
     })
     open.defer(() => changes.close())
+    secrets = changes.secrets
     const rotateKeys = async (graceMs: number, applicant: Applicant | undefined) => {
       const rotated = await changes.master.rotate(clock().wallMs, graceMs)
-      agent.claims.keysRotated(applicant, rotated.untilMs)
+      agent.recorder.keysRotated(applicant, rotated.untilMs)
       return rotated
     }
     const policy = { ownUid: process.geteuid?.() ?? 0, readerGid }
@@ -121,7 +172,7 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
     const version = versionText
     open.defer(await startControl({ agent, metrics, log, version, dir: runDir, policy, rotateKeys, metricsPort }))
   }
-  return agent
+  return { agent, secrets }
 }
 
 const closeJournalMs = 5000
@@ -138,13 +189,4 @@ function listenForSignals(): { readonly toEnd: Promise<unknown>; onHangUp(apply:
       apply = next
     },
   }
-}
-
-/**
- * Namespaces and the marks in them are seen by the whole machine: two agents of one id would each take the other's routers
- * for leftovers of its own, and remove them. Throws `state-in-use`.
- */
-function lockIdentity(id: string): Lock {
-  const directory = SafeDir.open(identitiesDirectory, { create: true })
-  return lockDirectory(directory, `${id}.lock`)
 }

@@ -12,7 +12,7 @@ import { parseRouterId } from '../router/spec.ts'
 import { Audit } from '../statechange/audit.ts'
 import { maxSkewMs } from '../statechange/freshness.ts'
 import { keyOfFile } from '../statechange/key-file.ts'
-import { MasterKey, secretFinder } from '../statechange/keys.ts'
+import { masterKeyName, MasterKey, secretFinder } from '../statechange/keys.ts'
 import type { Policy, Rule } from '../statechange/policy.ts'
 import { Receiver } from '../statechange/receiver.ts'
 import type { Claims } from './claims.ts'
@@ -35,6 +35,8 @@ export interface StateChangeParts {
 export interface StateChanges {
   readonly receiver: Receiver
   readonly master: MasterKey
+  /** The keys that were read, where each came from, and under which id it speaks. */
+  readonly secrets: readonly { readonly source: SecretSource; readonly of: string }[]
   close(): Promise<void>
 }
 
@@ -68,7 +70,11 @@ export async function startStateChanges(parts: StateChangeParts): Promise<StateC
   const connections = { trusted: settings.trusted.connections, others: settings.others.connections }
   const server = await serveStateChanges({ receiver, audit, policy, connections, dir, access, onTrouble })
   claims.servedBy(server)
-  return { receiver, master, close: () => server.close() }
+  const secrets = [
+    { source: { kind: 'file', path: dir.pathOf(masterKeyName) } as const, of: 'master' },
+    ...settings.senders.flatMap(({ key }) => (key === undefined ? [] : [{ source: key.source, of: key.id }])),
+  ]
+  return { receiver, master, secrets, close: () => server.close() }
 }
 
 /**

@@ -17,10 +17,13 @@ export class KeepwardError extends Error {
 /** Every error code there is, with what it means (docs/errors.md is made from this). A code, once released, keeps its meaning. */
 export const errorMeanings = {
   'agent-unreachable': 'The control socket is not there, nobody listens, or no answer came in time.',
+  'anchor-refused':
+    'The end of a journal cannot be signed as asked: more than that was signed before, or there is no room.',
   'command-failed':
     'A program that was run ended with an error; the message holds its arguments, exit code and output.',
   'command-missing': 'A program that is needed is not installed.',
   'command-timeout': 'A program that was run did not end in time and was killed.',
+  'config-changed': 'The config file is not the one that was just read: it was changed in between.',
   'config-invalid': 'The config has problems; each is named with file, line, column, what is and what is wanted.',
   'config-key-unusable':
     'A file of keys for config signatures is absent where one is needed, or holds anything but such keys.',
@@ -34,6 +37,7 @@ export const errorMeanings = {
   'file-failed': 'A file operation failed: no space, read-only, I/O error; the cause says which.',
   'file-unsafe': 'A file is a link, has other names, belongs to another user, or is of another type than wanted.',
   'host-failed': 'Several routers could not be brought where they were wanted within the time allowed.',
+  'host-unreachable': 'The process that works with root rights is not there, or gave no answer in time.',
   'interface-missing': 'An interface is not there, or the router declares none of that name.',
   internal: 'A defect of Keepward itself; please report it with the log line.',
   'journal-failed': 'The journal file cannot be opened, read or written, or is no whole journal.',
@@ -51,6 +55,7 @@ export const errorMeanings = {
   'native-missing': 'The native addon is not built for this machine.',
   'netlink-failed': 'The kernel refused a change of links, addresses or routes; the message names which.',
   'permission-denied': 'The kernel or the policy does not allow it to this user.',
+  'privileges-excess': 'The agent is not root and yet has capabilities, which it does not need.',
   'records-removed': 'Retention removed records that the subscriber has not seen; the message names where to resume.',
   'request-invalid': 'A request or an option is not of the form wanted.',
   'role-change-not-accepted': 'What was asked for makes routers change their role, and nobody said that they may.',

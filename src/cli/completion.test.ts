@@ -57,6 +57,7 @@ describe('completion of bash', () => {
   test('offers every command at first', () => {
     expect(offered('keepward', '').filter((word) => !word.startsWith('-'))).toEqual([
       'agent',
+      'host',
       'validate',
       'plan',
       'apply',
@@ -64,6 +65,7 @@ describe('completion of bash', () => {
       'status',
       'watch',
       'events',
+      'audit',
       'explain',
       'doctor',
       'notify',

@@ -59,6 +59,11 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
     false,
   )
   command(
+    'host',
+    'do for an agent of another user what needs root, in the foreground',
+    async () => (await import('./host.ts')).host,
+  )
+  command(
     'validate',
     'check the config file and print every problem',
     async () => (await import('./validate.ts')).validate,
@@ -84,6 +89,15 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
     .option('--limit <n>', 'at most so many', '100')
     .option('--verify', 'walk the hash chain and say whether it is whole', false)
     .option('--file <path>', 'with --verify: a journal file, without an agent')
+  command(
+    'audit',
+    'prove the journal by the anchors that root signed, or export it',
+    async () => (await import('./audit.ts')).audit,
+  )
+    .option('--verify', 'walk the journal, hold it against the anchors, and say how far it is proven', false)
+    .option('--export', 'print all records as JSON lines', false)
+    .option('--file <path>', 'a journal file, without an agent')
+    .option('--anchors <file>', 'with --verify: the anchors (default: those of the journal in paths.anchors)')
   command(
     'explain <router>',
     'show the evidence behind a router’s role',

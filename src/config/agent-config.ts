@@ -1,15 +1,16 @@
 import type { RouterSpec } from '../router/spec.ts'
-import { defaultMarker, defaultNamespace, vrrpFamily } from './derived.ts'
+import { defaultAnchors, defaultMarker, defaultNamespace, vrrpFamily } from './derived.ts'
 import type { RouteEntry, RouterEntry } from './router-schema.ts'
 import type { ConfigEntry } from './schema.ts'
 import { familyOf } from './subnet.ts'
 
 /** What the operator wants of one host, complete: nothing is left to be guessed later. */
 export interface AgentConfig {
-  readonly agent: { readonly id: string }
-  readonly paths: Readonly<ConfigEntry['paths']>
+  readonly agent: { readonly id: string; readonly user: string | number }
+  readonly paths: Readonly<ConfigEntry['paths'] & { anchors: string }>
   readonly control: { readonly group: string; readonly metricsPort: number | undefined }
   readonly journal: Readonly<ConfigEntry['journal']>
+  readonly audit: Readonly<ConfigEntry['audit']>
   readonly config: Readonly<ConfigEntry['config']>
   readonly reconcile: Readonly<ConfigEntry['reconcile']>
   readonly stateChange: Readonly<ConfigEntry['stateChange']>
@@ -20,10 +21,11 @@ export interface AgentConfig {
 /** `hostname` stands in for a host identity that the file leaves out; the caller has checked its form. */
 export function completeConfig(entry: ConfigEntry, hostname: string): AgentConfig {
   return {
-    agent: { id: entry.agent.id ?? hostname },
-    paths: entry.paths,
+    agent: { id: entry.agent.id ?? hostname, user: entry.agent.user },
+    paths: { ...entry.paths, anchors: entry.paths.anchors ?? defaultAnchors(entry.paths.state) },
     control: { group: entry.control.group, metricsPort: entry.control.metricsPort },
     journal: entry.journal,
+    audit: entry.audit,
     config: entry.config,
     reconcile: entry.reconcile,
     stateChange: entry.stateChange,

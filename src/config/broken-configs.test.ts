@@ -48,12 +48,12 @@ const brokenConfigs: readonly BrokenConfig[] = [
   {
     when: 'a section is a scalar',
     text: edited(oneRouter, ['agent: { id: host-a }', 'agent: host-a']),
-    says: ['agent.yaml:2:8 agent: is "host-a", must be a map with the key id'],
+    says: ['agent.yaml:2:8 agent: is "host-a", must be a map with the keys id and user'],
   },
   {
     when: 'a section is empty',
     text: edited(oneRouter, ['agent: { id: host-a }', 'agent:']),
-    says: ['agent.yaml:2:7 agent: is empty, must be a map with the key id'],
+    says: ['agent.yaml:2:7 agent: is empty, must be a map with the keys id and user'],
   },
   {
     when: 'an unknown key is near a known one',
@@ -63,13 +63,13 @@ const brokenConfigs: readonly BrokenConfig[] = [
   {
     when: 'an unknown key is like nothing',
     text: edited(oneRouter, ['agent: { id: host-a }', 'agent: { id: host-a, colour: red }']),
-    says: ['agent.yaml:2:22 agent: unknown key `colour`; must be one of id'],
+    says: ['agent.yaml:2:22 agent: unknown key `colour`; must be one of id, user'],
   },
   {
     when: 'an unknown key is __proto__',
     text: edited(oneRouter, ['agent: { id: host-a }', '__proto__: { id: host-a }']),
     says: [
-      'agent.yaml:2:1 unknown key `__proto__`; must be one of version, agent, paths, control, journal, config, reconcile, stateChange, logging, routers',
+      'agent.yaml:2:1 unknown key `__proto__`; must be one of version, agent, paths, control, journal, audit, config, reconcile, stateChange, logging, routers',
     ],
   },
   {
@@ -98,6 +98,13 @@ const brokenConfigs: readonly BrokenConfig[] = [
     text: edited(oneRouter, ['agent:', 'paths: { run: /run/keepward/ }\nagent:']),
     says: [
       'agent.yaml:2:15 paths.run: is "/run/keepward/", must be an absolute path of at most 64 letters, digits, ".", "_", "-" and "/", without ".", ".." or a "/" at the end',
+    ],
+  },
+  {
+    when: 'the anchors are inside the state directory, where the agent writes',
+    text: edited(oneRouter, ['agent:', 'paths: { anchors: /var/lib/keepward/anchors }\nagent:']),
+    says: [
+      'agent.yaml:2:19 paths.anchors: is "/var/lib/keepward/anchors", must stand apart from the default of paths.state ("/var/lib/keepward")',
     ],
   },
   {

@@ -2,7 +2,10 @@ import type { Prefix } from '../base/address.ts'
 import type { Advertise } from '../router/spec.ts'
 import { familyOf } from './subnet.ts'
 
-/** Defaults that follow from other keys of a router. */
+/** Defaults that follow from other keys. */
+
+/** Beside the state directory, in which the agent may write and root must not be overruled. */
+export const defaultAnchors = (state: string): string => `${state}-anchors`
 
 export const defaultNamespace = (id: string): string => `keepward-${id}`
 

@@ -13,7 +13,7 @@ test.each(['agent.example.yaml', 'agent.schema.json', 'config.md'])('docs/%s is 
 
 test('loadConfig() loads docs/agent.example.yaml', () => {
   const config = loadConfig(written('agent.example.yaml'), 'agent.example.yaml', 'other-host')
-  expect(config.agent.id).toBe('host-a')
+  expect(config.agent).toEqual({ id: 'other-host', user: 'keepward' })
   expect(config.routers.map(({ id }) => id)).toEqual(['r1', 'e2b5c5a4-6a1f-4d0c-9d0f-6f6a3f1c2b7d'])
   expect(config.routers.map(({ marker }) => marker.address)).toEqual(['169.254.0.7', 'fe80::5652:8'])
 })
@@ -23,7 +23,11 @@ test('loadConfig() loads docs/agent.example.yaml when each key that is commented
   const keys = lines.flatMap((line, index) => (/^ *# [a-zA-Z]+: /.test(line) ? [index] : []))
   const shown = keys.map((at) => lines[at]?.trim())
   expect(shown).toEqual([
+    '# id: host-a',
+    '# anchors: /var/lib/keepward-anchors',
     '# metricsPort: 9841',
+    '# syslogSocket: /dev/log',
+    '# syslogServer: 192.0.2.10',
     '# socketGroup: neutron',
     '# openToAll: true',
     '# namespace: keepward-r1',

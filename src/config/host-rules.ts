@@ -14,10 +14,19 @@ export function checkHost(routers: readonly RouterDraft[], review: Review): void
 export function checkPaths(config: unknown, review: Review): void {
   const paths = pathsSchema.safeParse(valueAt(config, ['paths'])).data
   if (paths === undefined) return
-  const { state, run } = paths
-  if (!`${state}/`.startsWith(`${run}/`) && !`${run}/`.startsWith(`${state}/`)) return
-  review.tell(['paths', 'state'], `is "${state}", must stand apart from ${review.name(['paths', 'run'])} ("${run}")`)
+  const apart = (one: keyof typeof paths, other: keyof typeof paths) => {
+    const [path, otherPath] = [paths[one], paths[other]]
+    if (path === undefined || otherPath === undefined) return
+    if (!isWithin(path, otherPath) && !isWithin(otherPath, path)) return
+    review.tell(['paths', one], `is "${path}", must stand apart from ${review.name(['paths', other])} ("${otherPath}")`)
+  }
+  apart('state', 'run')
+  apart('host', 'state')
+  apart('host', 'run')
+  for (const other of ['state', 'run', 'host'] as const) apart('anchors', other)
 }
+
+const isWithin = (path: string, directory: string): boolean => `${path}/`.startsWith(`${directory}/`)
 
 const rules = [idsDiffer, namespacesDiffer, vridsDifferOnLink, vxlansDiffer, macAddressesDiffer, addressesDiffer]
 

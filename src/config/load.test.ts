@@ -14,10 +14,16 @@ routers:
 
 test('loadConfig() gives every default when the file has as little as it can', () => {
   expect(loadConfig(minimal, 'agent.yaml', 'host-a')).toEqual({
-    agent: { id: 'host-a' },
-    paths: { state: '/var/lib/keepward', run: '/run/keepward' },
+    agent: { id: 'host-a', user: 'keepward' },
+    paths: {
+      state: '/var/lib/keepward',
+      run: '/run/keepward',
+      host: '/run/keepward-host',
+      anchors: '/var/lib/keepward-anchors',
+    },
     control: { group: 'keepward', metricsPort: undefined },
     journal: { retainDays: 30, maxSizeMb: 256 },
+    audit: { syslogPort: 514 },
     config: { requireSignature: false, applyChanges: false },
     reconcile: { intervalMs: 3000 },
     stateChange: {
@@ -57,10 +63,11 @@ test('loadConfig() gives every default when the file has as little as it can', (
 
 test('loadConfig() takes each key that is written', () => {
   const text = `version: 1
-agent: { id: host-b }
-paths: { state: /srv/kw/state, run: /srv/kw/run }
+agent: { id: host-b, user: 1007 }
+paths: { state: /srv/kw/state, run: /srv/kw/run, host: /srv/kw/host, anchors: /srv/kw/signed }
 control: { group: ops, metricsPort: 9841 }
 journal: { retainDays: 7, maxSizeMb: 64 }
+audit: { syslogSocket: /dev/log, syslogServer: '2001:DB8::5', syslogPort: 1514 }
 config: { requireSignature: true, applyChanges: true }
 reconcile: { intervalMs: 1000 }
 stateChange:
@@ -97,10 +104,11 @@ routers:
       - { to: 198.51.100.0/24, interface: ext0 }
 `
   expect(loadConfig(text, 'agent.yaml', 'host-a')).toEqual({
-    agent: { id: 'host-b' },
-    paths: { state: '/srv/kw/state', run: '/srv/kw/run' },
+    agent: { id: 'host-b', user: 1007 },
+    paths: { state: '/srv/kw/state', run: '/srv/kw/run', host: '/srv/kw/host', anchors: '/srv/kw/signed' },
     control: { group: 'ops', metricsPort: 9841 },
     journal: { retainDays: 7, maxSizeMb: 64 },
+    audit: { syslogSocket: '/dev/log', syslogServer: '2001:db8::5', syslogPort: 1514 },
     config: { requireSignature: true, applyChanges: true },
     reconcile: { intervalMs: 1000 },
     stateChange: {

@@ -6,10 +6,13 @@ import { errnoOf, KeepwardError } from '../base/error.ts'
 import { openRootFile } from '../linux/root-file.ts'
 import { missingAccounts, type FindAccount } from './account-rules.ts'
 import type { AgentConfig } from './agent-config.ts'
+import { defaultAnchors } from './derived.ts'
 import { configHash, loadConfig } from './load.ts'
 import { valueAt } from './schema-findings.ts'
-import { pathsSchema } from './schema.ts'
+import { pathsSchema, type ConfigEntry } from './schema.ts'
 import { maxConfigBytes, readSource } from './source.ts'
+
+type Paths = ConfigEntry['paths']
 
 /** A config that was read and found good, and the SHA-256 of the file's bytes, in hexadecimal. */
 export interface LoadedConfig {
@@ -38,11 +41,15 @@ export const readRunPath = (path: string): Promise<string> => readPathSetting(pa
 /** As {@link readRunPath}, of the directory with the state-change socket and its key. */
 export const readStatePath = (path: string): Promise<string> => readPathSetting(path, 'state')
 
-async function readPathSetting(path: string, name: 'run' | 'state'): Promise<string> {
+/** As {@link readRunPath}, of the directory with the anchors. */
+export async function readAnchorsPath(path: string): Promise<string> {
+  return (await readPathSetting(path, 'anchors')) ?? defaultAnchors(await readStatePath(path))
+}
+
+async function readPathSetting<N extends keyof Paths>(path: string, name: N): Promise<Paths[N]> {
   const { value } = readSource(decode(path, await readPlain(path, maxConfigBytes)))
-  const schema = pathsSchema.unwrap().shape[name]
-  const found = schema.safeParse(valueAt(value, ['paths', name]))
-  return found.success ? found.data : schema.parse(undefined)
+  const given = pathsSchema.safeParse({ [name]: valueAt(value, ['paths', name]) })
+  return (given.success ? given.data : pathsSchema.parse({}))[name]
 }
 
 /** A file that root alone can have written. Throws `config-unsafe` or `config-unreadable`, with ENOENT as its cause when it is absent. */

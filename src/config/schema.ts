@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { exampleRouters } from './example-routers.ts'
 import { routerSchema } from './router-schema.ts'
 import { stateChangeSchema } from './state-change-schema.ts'
-import { absolutePath, groupName, identifier, wholeNumber } from './form.ts'
+import { absolutePath, groupName, hostAddress, identifier, wholeNumber } from './form.ts'
 
 export const pathsSchema = section(
   {
@@ -12,8 +12,18 @@ export const pathsSchema = section(
     run: absolutePath(64)
       .prefault('/run/keepward')
       .meta({ description: 'Sockets, FIFOs and rendered files; need not survive a reboot.' }),
+    host: absolutePath(64)
+      .prefault('/run/keepward-host')
+      .meta({ description: 'What keepward-host keeps: its socket, FIFO and rendered files, for root alone.' }),
+    anchors: absolutePath(200)
+      .optional()
+      .meta({
+        description:
+          'Root’s signatures of how far the journal has come, and their key; must survive a reboot. Without it, the path of the state directory with -anchors after it.',
+        examples: ['/var/lib/keepward-anchors'],
+      }),
   },
-  'must be a map with the keys state and run',
+  'must be a map with the keys state, run, host and anchors',
 ).prefault({})
 
 /**
@@ -31,8 +41,12 @@ const sections = {
         description: 'Identity of this host in every record and report. Without it, the host name.',
         examples: ['host-a'],
       }),
+      user: z
+        .union([groupName, wholeNumber(0, 4_294_967_294)], 'must be the name or number of a user')
+        .prefault('keepward')
+        .meta({ description: 'The user, by name or number, that the agent runs as: whom keepward-host answers.' }),
     },
-    'must be a map with the key id',
+    'must be a map with the keys id and user',
   ).prefault({}),
   paths: pathsSchema,
   control: section(
@@ -59,6 +73,27 @@ const sections = {
     },
     'must be a map with the keys retainDays and maxSizeMb',
   ).prefault({}),
+  audit: section(
+    {
+      syslogSocket: absolutePath(100)
+        .optional()
+        .meta({
+          description: 'Copy each anchor of the journal to this socket of a syslog daemon or journald (RFC 5424).',
+          examples: ['/dev/log'],
+        }),
+      syslogServer: hostAddress.optional().meta({
+        description: 'Copy each anchor to this syslog server by UDP instead (RFC 5424, RFC 5426).',
+        examples: ['192.0.2.10'],
+      }),
+      syslogPort: wholeNumber(1, 65_535).prefault(514).meta({ description: 'UDP port of audit.syslogServer.' }),
+    },
+    'must be a map with the keys syslogSocket, syslogServer and syslogPort',
+  )
+    .prefault({})
+    .meta({
+      description:
+        'Where root’s signatures of the journal are copied to as well. Without either key, nowhere: then they lie on this host alone.',
+    }),
   config: section(
     {
       requireSignature: z.boolean('must be true or false').prefault(false).meta({

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { dirname } from 'node:path'
+import type { AgentConfig } from './agent-config.ts'
 import { configHash, loadConfig } from './load.ts'
 import { decode, readTrusted, unlessAbsent, type LoadedConfig } from './read.ts'
 import {
@@ -33,18 +34,23 @@ export interface ConfigFile {
   load(running?: Pick<TrustedConfig, 'signedBy'>): TrustedConfig
 }
 
+export interface ConfigBytes extends ConfigFile {
+  readonly bytes: Buffer
+}
+
 /**
  * Read the config file at an absolute path for whoever acts on it: root alone can have written it, its signature and the public
  * keys (openRootFile). `hostname` is the host identity where the file names none. Throws `config-unsafe` or
  * `config-unreadable`.
  */
-export async function readTrustedConfig(path: string, hostname: string): Promise<ConfigFile> {
+export async function readTrustedConfig(path: string, hostname: string): Promise<ConfigBytes> {
   const file = await readTrusted(path, maxConfigBytes)
   const signature = await unlessAbsent(readTrusted(signatureFileOf(path), maxSignatureBytes))
   const keys = await unlessAbsent(readTrusted(keysFileOf(path), maxKeyFileBytes))
   const hashes = [file, signature, keys].map((bytes) => (bytes === undefined ? '-' : configHash(bytes)))
   const stamp = createHash('sha256').update(hashes.join(' ')).digest('hex')
   return {
+    bytes: file,
     hash: configHash(file),
     stamp,
     load(running) {
@@ -53,6 +59,10 @@ export async function readTrustedConfig(path: string, hostname: string): Promise
     },
   }
 }
+
+/** Bytes that were found trusted before and have lain where only root writes since. Throws `config-invalid`. */
+export const loadAgain = (path: string, bytes: Buffer, hostname: string): AgentConfig =>
+  loadConfig(decode(path, bytes), path, hostname)
 
 /** Public keys lie in the config's directory under a fixed name, which no config can change. */
 export const keysFileOf = (configFile: string): string => `${dirname(configFile)}/config-signing.pub`

@@ -4,12 +4,13 @@ import type { Prefix } from '../base/address.ts'
 import { addAddress, keepwardProtocol, listAddresses } from '../linux/address.ts'
 import { addBridge, addMacvlan, addVxlan, linkByName } from '../linux/link.ts'
 import { native } from '../linux/native.ts'
-import type { NetlinkSocket } from '../linux/netlink-socket.ts'
+import { openNetlink, type NetlinkSocket } from '../linux/netlink-socket.ts'
 import { namespaceDirectory } from '../linux/netns.ts'
 import { openProcess } from '../linux/process.ts'
 import { applyRuleset, openNftables } from '../linux/nftables.ts'
 import { readSysctl } from '../linux/sysctl.ts'
-import { watchKernel } from '../linux/watch.ts'
+import { takeSnapshot } from '../linux/snapshot.ts'
+import { openWatchSocket, watchKernel } from '../linux/watch.ts'
 import { failed, ok, unknown, warning, within, type Answer, type Check } from './check.ts'
 import type { Scratch } from './scratch.ts'
 import type { Subject } from './subject.ts'
@@ -82,13 +83,14 @@ async function kernelWatch({ scratch }: Subject): Promise<Answer> {
   const { namespace, socket } = made(scratch)
   const heard = Promise.withResolvers<number>()
   using watch = watchKernel({
+    fd: openWatchSocket(256 * 1024),
     onChange: () => {
       heard.resolve(performance.now())
     },
     onGone: () => undefined,
-    receiveBufferBytes: 256 * 1024,
   })
-  watch.track(namespace)
+  using host = openNetlink()
+  watch.track(() => takeSnapshot(host, namespace.fd, 'all'))
   const toldMs = performance.now()
   socket.apply([addAddress(loopback(socket), watched)])
   const heardMs = await within(2000, heard.promise)

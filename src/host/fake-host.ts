@@ -4,7 +4,7 @@ import { formatPrefix } from '../base/address.ts'
 import type { ObservedAddress, ObservedInterface, Says } from '../router/evidence.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
 import { ensureFilter, filterOf, reload, removeInterface, type FakeInterface, type FakeRouter } from './fake-router.ts'
-import type { Host, HostAnswers, HostCounters, HostEvent, HostOperation, Inspection } from './operation.ts'
+import type { Host, HostAnswers, HostCounters, HostEvent, AgentOperation, Inspection, Table } from './operation.ts'
 
 /**
  * A small world in the place of root, the kernel and keepalived: it keeps namespaces, interfaces and addresses, and
@@ -14,7 +14,7 @@ export class FakeHost implements Host {
   readonly performed: string[] = []
   readonly routers = new Map<RouterId, FakeRouter>()
   /** Set to make the next operation with that verb fail. */
-  readonly failing = new Map<HostOperation['verb'], KeepwardError>()
+  readonly failing = new Map<AgentOperation['verb'], KeepwardError>()
   readonly #clock: Clock
   readonly #emit: (event: HostEvent) => void
   #specs: ReadonlyMap<RouterId, RouterSpec> = new Map()
@@ -26,24 +26,28 @@ export class FakeHost implements Host {
     this.#emit = emit
   }
 
-  configure(routers: readonly RouterSpec[]): void {
+  configure(table: Table | 'nothing'): Promise<void> {
+    const routers = table === 'nothing' ? [] : table.routers
     this.#specs = new Map(routers.map((spec) => [spec.id, spec]))
+    return Promise.resolve()
   }
 
-  stage(routers: readonly RouterSpec[]): void {
+  stage({ routers }: Table): Promise<void> {
     this.#staged = new Map(routers.map((spec) => [spec.id, spec]))
+    return Promise.resolve()
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- the real one waits; errors must be rejections
-  async perform<O extends HostOperation>(operation: O): Promise<HostAnswers[O['verb']]> {
+  async perform<O extends AgentOperation>(operation: O): Promise<HostAnswers[O['verb']]> {
     this.performed.push(describe(operation))
     const failure = this.failing.get(operation.verb)
     if (failure !== undefined) throw failure
     return this.#answer(operation) as HostAnswers[O['verb']]
   }
 
-  recheck(router: RouterId): void {
+  recheck(router: RouterId): Promise<void> {
     this.#show(router, 'recheck')
+    return Promise.resolve()
   }
 
   counters(): HostCounters {
@@ -118,7 +122,7 @@ export class FakeHost implements Host {
     return lines.join('\n')
   }
 
-  #answer(operation: HostOperation): HostAnswers[HostOperation['verb']] {
+  #answer(operation: AgentOperation): HostAnswers[AgentOperation['verb']] {
     switch (operation.verb) {
       case 'inspect':
         return this.#inspect(operation.router, this.#specs)
@@ -148,7 +152,7 @@ export class FakeHost implements Host {
     }
   }
 
-  #change(operation: Extract<HostOperation, { router: RouterId }>, spec: RouterSpec): void {
+  #change(operation: Extract<AgentOperation, { router: RouterId }>, spec: RouterSpec): void {
     if (operation.verb === 'ensure-namespace') {
       this.#ensureNamespace(spec)
       return
@@ -262,7 +266,7 @@ export class FakeHost implements Host {
   }
 }
 
-function describe(operation: HostOperation): string {
+function describe(operation: AgentOperation): string {
   const router = 'router' in operation ? ` ${operation.router}` : ''
   const on = 'interface' in operation ? ` ${operation.interface}` : ''
   return operation.verb + router + on

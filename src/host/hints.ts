@@ -2,19 +2,17 @@ import { readNotifyFifo, type FifoReader } from '../keepalived/fifo.ts'
 import type { HintWord } from '../keepalived/notify-line.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
 import type { Says } from '../router/evidence.ts'
-import type { HostEvent } from './operation.ts'
+import type { RootEvent } from './operation.ts'
 
 const fifoName = 'notify.fifo'
 
 /** The one FIFO that every keepalived writes its lines into: each only says when to ask. */
 export class Hints {
-  /** Lines that were none of keepalived's, and failures of the FIFO. */
-  rejected = 0
   readonly #fifo: FifoReader
 
-  constructor(runDir: SafeDir, emit: (event: HostEvent) => void) {
+  constructor(runDir: SafeDir, emit: (event: RootEvent) => void) {
     const reject = () => {
-      this.rejected += 1
+      emit({ type: 'rejected' })
     }
     this.#fifo = readNotifyFifo(runDir, fifoName, {
       onHint: ({ routerId, says }) => {

@@ -1,7 +1,7 @@
 import { addAddress, listAddresses, removeAddress } from '../linux/address.ts'
-import { addMacvlan, addVeth, addVxlan, findLink, linkByName, removeLink, setLink, type Link } from '../linux/link.ts'
+import { addMacvlan, addVeth, addVxlan, findLink, linkByName, removeLink, setLink } from '../linux/link.ts'
 import { type NetlinkSocket, openNetlink, type Request } from '../linux/netlink-socket.ts'
-import { openNamespace } from '../linux/netns.ts'
+import { namespaceInode, openNamespace } from '../linux/netns.ts'
 import { keepwardProtocol } from '../linux/address.ts'
 import { KeepwardError } from '../base/error.ts'
 import type { InterfaceSpec, RouterSpec } from '../router/spec.ts'
@@ -37,10 +37,13 @@ export function removeInterface(spec: RouterSpec, name: string, agent: string): 
   socket.apply([removeLink(link.ifindex)])
 }
 
-/** The interfaces that hang somewhere else than wanted. `links`: what the namespace holds. */
-export function misattached(spec: RouterSpec, links: readonly Link[], agent: string, host: NetlinkSocket): string[] {
+/** The interfaces that hang somewhere else than wanted; those that are not there hang nowhere. */
+export function misattached(spec: RouterSpec, agent: string, host: NetlinkSocket): string[] {
+  if (namespaceInode(spec.namespace) === undefined) return []
+  using namespace = openNamespace(spec.namespace)
+  using socket = openNetlink(namespace.fd)
   return spec.interfaces.flatMap(({ name, attach }) => {
-    const link = links.find((one) => one.name === name)
+    const link = attach.kind === 'existing' ? undefined : findLink(socket, name)
     if (link === undefined || attach.kind === 'existing') return []
     if (attach.kind !== 'bridge') return link.kind === attach.kind ? [] : [name]
     const outer = findLink(host, outerName(agent, spec.id, name))

@@ -1,6 +1,7 @@
 import type { AnswerEvidence, KernelEvidence, ProcessEvidence, Says, SettingsEvidence } from '../router/evidence.ts'
 import type { RouterOperation } from '../router/operation.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
+import type { InterfaceAddress, Link } from '../linux/rtnetlink.ts'
 
 /**
  * Everything that needs root, as one closed union. An operation names a router and a verb, and at most an interface that
@@ -11,6 +12,8 @@ export type HostOperation =
   | { readonly verb: 'inspect'; readonly router: RouterId }
   /** Only the processes, and only by what is held of them already: for the frequent pass. */
   | { readonly verb: 'glance'; readonly router: RouterId }
+  /** What its namespace holds; the links only at depth `all`. */
+  | { readonly verb: 'look'; readonly router: RouterId; readonly depth: 'all' | 'addresses' }
   /** As `inspect`, but against the staged table. */
   | { readonly verb: 'preview'; readonly router: RouterId }
   | { readonly verb: 'ask-keepalived'; readonly router: RouterId }
@@ -27,6 +30,7 @@ export interface HostAnswers {
   readonly 'start-keepalived': undefined
   readonly 'reload-keepalived': undefined
   readonly 'remove-router': undefined
+  readonly look: NamespaceLook
   readonly inspect: Inspection
   readonly preview: Inspection
   readonly glance: ProcessEvidence
@@ -45,34 +49,70 @@ export interface OwnedRouter {
   readonly namespace: string
 }
 
+/** A router's namespace, found by its name, or by its keepalived when the name is gone. */
+export type NamespaceLook =
+  | {
+      readonly kind: 'present'
+      /** By which the watch's socket knows it. */
+      readonly nsid: number
+      readonly inode: number
+      readonly named: boolean
+      readonly links: readonly Link[] | undefined
+      readonly addresses: readonly InterfaceAddress[]
+    }
+  | { readonly kind: 'absent'; readonly reason: string }
+
+/** Hints from the root half: each only says where to look. */
+export type RootEvent =
+  | { readonly type: 'ended'; readonly router: RouterId }
+  | { readonly type: 'notified'; readonly router: RouterId; readonly says: Says | 'stopped' }
+  /** A line of the notify FIFO that was no line of keepalived. */
+  | { readonly type: 'rejected' }
+
 /** Hints from the host: each only says where to look. */
 export type HostEvent =
+  | Exclude<RootEvent, { type: 'rejected' }>
   | {
       readonly type: 'kernel'
       readonly router: RouterId
       readonly evidence: KernelEvidence
       readonly from: 'watch' | 'recheck'
     }
-  | { readonly type: 'ended'; readonly router: RouterId }
-  | { readonly type: 'notified'; readonly router: RouterId; readonly says: Says | 'stopped' }
 
-/** The root half, as the agent sees it. */
-export interface Host {
+/** The routers of a config, and the SHA-256 of the text that says so: who reads the file for himself gets no more than that. */
+export interface Table {
+  readonly hash: string
+  readonly routers: readonly RouterSpec[]
+}
+
+/** What needs root, wherever it runs. */
+export interface RootHalf {
   /**
-   * Take over the table of wanted routers. Operations on a router that is in neither this table nor the kernel fail
-   * with `router-unknown`.
+   * Take over the table of wanted routers; `nothing`: none is wanted. Operations on a router that is in neither this table
+   * nor the kernel fail with `router-unknown`. Throws `config-changed` when the file is another one by now.
    */
-  configure(routers: readonly RouterSpec[]): void
-  /** Take a table to compare with (`preview`), without acting on it. */
-  stage(routers: readonly RouterSpec[]): void
+  configure(table: Table | 'nothing'): Promise<void>
+  /** Take a table to compare with (`preview`), without acting on it. Throws `config-changed`. */
+  stage(table: Table): Promise<void>
   /** Errors: KeepwardError; a failed operation leaves what was there before, or a part that the next try completes. */
   perform<O extends HostOperation>(operation: O): Promise<HostAnswers[O['verb']]>
-  /** Ask the kernel again now; ends with an event `kernel` whose `from` is `recheck`. */
-  recheck(router: RouterId): void
-  /** Figures for the metrics. */
-  counters(): HostCounters
   /** Stop looking. Touches no namespace and no keepalived. */
   close(): Promise<void>
+}
+
+/** What the agent asks for; looks are taken by {@link Host.recheck}. */
+export type AgentOperation = Exclude<HostOperation, { readonly verb: 'look' }>
+
+/** A host, as the agent sees it: the root half, and an eye on the kernel. */
+export interface Host extends Omit<RootHalf, 'perform'> {
+  /** As {@link RootHalf.perform}. */
+  perform<O extends AgentOperation>(operation: O): Promise<HostAnswers[O['verb']]>
+  /**
+   * Ask the kernel again now; ends with an event `kernel` whose `from` is `recheck`, unless nobody answers. Never rejects.
+   */
+  recheck(router: RouterId): Promise<void>
+  /** Figures for the metrics. */
+  counters(): HostCounters
 }
 
 export interface HostCounters {

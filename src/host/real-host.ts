@@ -7,9 +7,10 @@ import type { KeepalivedView } from '../keepalived/dump.ts'
 import { probeFeatures } from '../keepalived/features.ts'
 import { reloadKeepalived, startKeepalived } from '../keepalived/process.ts'
 import { openNetlink, type NetlinkSocket } from '../linux/netlink-socket.ts'
-import { namespaceInode, openNamespace } from '../linux/netns.ts'
+import { namespaceInode, openNamespace, openNamespaceOf } from '../linux/netns.ts'
 import type { ProcessHandle } from '../linux/process.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
+import { takeSnapshot } from '../linux/snapshot.ts'
 import type { Says, SettingsEvidence } from '../router/evidence.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
 import { FilterKeeper } from './filter-keeper.ts'
@@ -20,12 +21,11 @@ import { compareConfig, writeConfig, type RenderPlace } from './keepalived-confi
 import { clearVirtualAddresses } from './leftover.ts'
 import { namespaceBatch } from './namespace-batch.ts'
 import { ensureNamespace, namespaceReady } from './namespace.ts'
-import type { Host, HostAnswers, HostCounters, HostEvent, HostOperation, Inspection } from './operation.ts'
+import type { HostAnswers, HostOperation, Inspection, NamespaceLook, RootEvent, RootHalf, Table } from './operation.ts'
 import { listOwned } from './owned.ts'
 import { endKeepalived, removeRouter } from './removal.ts'
 import { RouterTable, unknownRouter } from './router-table.ts'
 import { Supervised } from './supervised.ts'
-import { Tracking } from './tracking.ts'
 
 export interface RealHostOptions {
   /** Agent id, part of every mark. */
@@ -38,15 +38,14 @@ export interface RealHostOptions {
 const homesName = 'routers'
 
 /** Look for keepalived, then give the maker of the host. Throws `keepalived-missing` or `keepalived-too-old`. */
-export async function openRealHost(options: RealHostOptions): Promise<(emit: (event: HostEvent) => void) => Host> {
+export async function openRealHost(options: RealHostOptions): Promise<(emit: (event: RootEvent) => void) => RootHalf> {
   const features = await probeFeatures()
   return (emit) => new RealHost(options, features, emit)
 }
 
-class RealHost implements Host {
+class RealHost implements RootHalf {
   readonly #options: RealHostOptions
-  readonly #emit: (event: HostEvent) => void
-  readonly #tracking: Tracking
+  readonly #emit: (event: RootEvent) => void
   readonly #hints: Hints
   readonly #place: RenderPlace
   readonly #homes: SafeDir
@@ -60,25 +59,26 @@ class RealHost implements Host {
   readonly #secrets = new KnownSecrets()
   #closed = false
 
-  constructor(options: RealHostOptions, features: RenderPlace['features'], emit: (event: HostEvent) => void) {
+  constructor(options: RealHostOptions, features: RenderPlace['features'], emit: (event: RootEvent) => void) {
     this.#options = options
     this.#emit = emit
     this.#socket = openNetlink()
-    this.#tracking = new Tracking(options.agent, options.clock, emit)
     this.#homes = options.runDir.sub(homesName, { create: true, volatile: true })
     this.#hints = new Hints(options.runDir, emit)
     this.#filters = new FilterKeeper(options.clock)
     this.#place = { features, fifoPath: this.#hints.fifoPath, secrets: this.#secrets }
   }
 
-  configure(routers: readonly RouterSpec[]): void {
+  configure(table: Table | 'nothing'): Promise<void> {
     this.#secrets.forget()
-    this.#table.configure(routers)
+    this.#table.configure(table === 'nothing' ? [] : table.routers)
+    return Promise.resolve()
   }
 
-  stage(routers: readonly RouterSpec[]): void {
+  stage({ routers }: Table): Promise<void> {
     this.#secrets.forget()
     this.#table.stage(routers)
+    return Promise.resolve()
   }
 
   async perform<O extends HostOperation>(operation: O): Promise<HostAnswers[O['verb']]> {
@@ -86,7 +86,7 @@ class RealHost implements Host {
     await nextTurn()
     const answer = () => this.#answer(operation)
     // A question is put beside whatever else is done; anything else to one router is done one at a time.
-    const alone = 'router' in operation && operation.verb !== 'ask-keepalived'
+    const alone = 'router' in operation && operation.verb !== 'ask-keepalived' && operation.verb !== 'look'
     try {
       return (await (alone ? this.#oneAtATime(operation.router)(answer) : answer())) as HostAnswers[O['verb']]
     } finally {
@@ -95,22 +95,8 @@ class RealHost implements Host {
     }
   }
 
-  recheck(router: RouterId): void {
-    const namespace = this.#table.namespaceOf(router)
-    if (namespace !== undefined) this.#tracking.recheck(router, namespace)
-  }
-
-  counters(): HostCounters {
-    return {
-      netlinkOverruns: this.#tracking.overruns,
-      recheckDifferences: this.#tracking.differences,
-      notifyRejected: this.#hints.rejected,
-    }
-  }
-
   close(): Promise<void> {
     this.#hints.close()
-    this.#tracking.close()
     this.#socket.close()
     this.#closed = true
     this.#release()
@@ -125,6 +111,8 @@ class RealHost implements Host {
     switch (operation.verb) {
       case 'list-owned':
         return this.#listOwned()
+      case 'look':
+        return this.#lookInside(operation.router, operation.depth)
       case 'inspect':
         return this.#look(operation.router)
       case 'glance':
@@ -181,18 +169,29 @@ class RealHost implements Host {
       }
       return { process, settings: { ...nothingLeft(asOf), writtenDigest: files.length === 0 ? undefined : 'left' } }
     }
-    const links = this.#tracking.view(router)?.links ?? []
     return {
       process,
       settings: {
         kind: 'seen',
         namespaceReady: namespaceReady(spec),
         ...(await compareConfig(spec, home, this.#place)),
-        misattached: misattached(spec, links, this.#options.agent, this.#socket),
+        misattached: misattached(spec, this.#options.agent, this.#socket),
         filter: this.#filters.look(spec),
         asOf,
       },
     }
+  }
+
+  /** Its keepalived may live on in a namespace that has lost its name. */
+  #lookInside(router: RouterId, depth: 'all' | 'addresses'): NamespaceLook {
+    const name = this.#table.namespaceOf(router)
+    if (name === undefined) return { kind: 'absent', reason: 'the router has no namespace' }
+    const holder = this.#supervised.get(router)?.process?.pid
+    const named = namespaceInode(name) !== undefined
+    if (!named && holder === undefined) return { kind: 'absent', reason: `namespace ${name} is not there` }
+    using namespace = named ? openNamespace(name) : openNamespaceOf(holder ?? 0)
+    const { inode, fd } = namespace
+    return { kind: 'present', inode, named, ...takeSnapshot(this.#socket, fd, depth) }
   }
 
   /** A router that is only staged, or nobody's: nothing is made for the look. */
@@ -255,7 +254,6 @@ class RealHost implements Host {
     this.#lanes.delete(router)
     this.#filters.forget(router)
     this.#table.removed(router)
-    this.#tracking.forget(router)
   }
 
   #oneAtATime(router: RouterId): LimitFunction {

@@ -1,23 +1,32 @@
 import type { Clock } from '../base/instant.ts'
-import { KeepwardError } from '../base/error.ts'
+import { describeError, KeepwardError } from '../base/error.ts'
 import { keepwardProtocol } from '../linux/address.ts'
 import type { NamespaceView } from '../linux/namespace-view.ts'
-import { namespaceInode, openNamespace } from '../linux/netns.ts'
-import { watchKernel, type KernelWatch } from '../linux/watch.ts'
+import { watchKernel, type KernelWatch, type Snapshot } from '../linux/watch.ts'
 import type { KernelEvidence, ObservedInterface } from '../router/evidence.ts'
 import type { RouterId } from '../router/spec.ts'
 import { routerOfMark } from './mark.ts'
-import type { HostEvent } from './operation.ts'
+import type { HostEvent, NamespaceLook } from './operation.ts'
+
+export interface TrackingParts {
+  readonly agent: string
+  readonly clock: Clock
+  /** Of the watch; closed with it. */
+  readonly fd: number
+  readonly emit: (event: HostEvent) => void
+  /** Ask the root half what a router's namespace holds. */
+  readonly look: (router: RouterId, depth: 'all' | 'addresses') => Promise<NamespaceLook>
+}
 
 interface Tracked {
   readonly nsid: number
   readonly inode: number
-  /** As of the last recheck. */
+  /** As of the last look. */
   named: boolean
   /** What the view was read as; views are never changed, only replaced. */
   read: { readonly view: NamespaceView; readonly interfaces: ReadonlyMap<string, ObservedInterface> } | undefined
-  /** Rechecks since links were looked at as well. */
-  rechecks: number
+  /** Looks since links were looked at as well. */
+  looks: number
 }
 
 /** Addresses are looked at in every pass; links, which cost the kernel four times as much, in every tenth. */
@@ -26,18 +35,18 @@ const linksEvery = 10
 /** Which namespace belongs to which router, and what the kernel watch says of it, as evidence for the core. */
 export class Tracking {
   differences = 0
+  readonly #parts: TrackingParts
   readonly #watch: KernelWatch
   readonly #routers = new Map<number, RouterId>()
   readonly #tracked = new Map<RouterId, Tracked>()
-  readonly #agent: string
-  readonly #clock: Clock
-  readonly #emit: (event: HostEvent) => void
+  /** Looks that run, and whether another one was asked for since it began. */
+  readonly #looking = new Map<RouterId, { again: boolean; readonly done: Promise<void> }>()
+  #closed = false
 
-  constructor(agent: string, clock: Clock, emit: (event: HostEvent) => void) {
-    this.#agent = agent
-    this.#clock = clock
-    this.#emit = emit
+  constructor(parts: TrackingParts) {
+    this.#parts = parts
     this.#watch = watchKernel({
+      fd: parts.fd,
       onChange: (nsid, view, cause) => {
         const router = this.#routers.get(nsid)
         if (router !== undefined) this.#show(router, view, cause.kind === 'event' ? 'watch' : 'recheck')
@@ -49,6 +58,12 @@ export class Tracking {
         this.#tracked.delete(router)
         this.#showAbsent(router, 'the namespace is gone', 'watch')
       },
+      onOverrun: () => {
+        const routers = [...this.#tracked.keys()]
+        this.#tracked.clear()
+        this.#routers.clear()
+        for (const router of routers) void this.recheck(router)
+      },
     })
   }
 
@@ -56,28 +71,25 @@ export class Tracking {
     return this.#watch.overruns
   }
 
-  view(router: RouterId): NamespaceView | undefined {
-    const tracked = this.#tracked.get(router)
-    return tracked === undefined ? undefined : this.#watch.view(tracked.nsid)
-  }
-
-  /** Look at the router's namespace again, and begin to watch it if it is there and was not watched. */
-  recheck(router: RouterId, namespace: string): void {
-    try {
-      const tracked = this.#sameOrForget(router, namespace)
-      if (tracked === undefined) this.#track(router, namespace)
-      else if (this.#watch.resync(tracked.nsid, this.#depth(tracked))) this.differences += 1
-      const view = this.view(router)
-      if (view !== undefined) this.#show(router, view, 'recheck')
-    } catch (error) {
-      this.#forget(router)
-      const missing = error instanceof KeepwardError && error.code === 'namespace-missing'
-      this.#showAbsent(
-        router,
-        missing ? `namespace ${namespace} is not there` : `namespace ${namespace} cannot be read`,
-        'recheck',
-      )
+  /**
+   * Look at the router's namespace again, and begin to watch it if it is there and was not watched. Resolves once that has been told; never
+   * rejects.
+   */
+  async recheck(router: RouterId): Promise<void> {
+    const running = this.#looking.get(router)
+    if (running !== undefined) {
+      running.again = true
+      return running.done
     }
+    const { promise: done, resolve } = Promise.withResolvers<undefined>()
+    const started = { again: true, done: done.then(() => undefined) }
+    this.#looking.set(router, started)
+    while (started.again && !this.#closed) {
+      started.again = false
+      await this.#look(router)
+    }
+    this.#looking.delete(router)
+    resolve(undefined)
   }
 
   forget(router: RouterId): void {
@@ -86,56 +98,81 @@ export class Tracking {
   }
 
   close(): void {
+    this.#closed = true
     this.#watch.close()
   }
 
-  /** A name that somebody removed, or gave to another namespace, leads elsewhere; the old one may live on, held by keepalived. */
-  #sameOrForget(router: RouterId, namespace: string): Tracked | undefined {
-    const tracked = this.#tracked.get(router)
-    if (tracked === undefined) return undefined
-    const inode = namespaceInode(namespace)
-    tracked.named = inode === tracked.inode
-    if (inode === undefined || tracked.named) return tracked
-    this.#forget(router)
-    return undefined
+  async #look(router: RouterId): Promise<void> {
+    let absent = ''
+    let found: Extract<NamespaceLook, { kind: 'present' }> | undefined
+    const take = async (): Promise<Snapshot | undefined> => {
+      const look = await this.#parts.look(router, this.#depth(router))
+      if (look.kind === 'absent') absent = look.reason
+      else found = look
+      return look.kind === 'absent' ? undefined : look
+    }
+    try {
+      const settled = await this.#watch.look(take)
+      if (this.#closed) return
+      if (settled === undefined || found === undefined) {
+        this.#forget(router)
+        this.#showAbsent(router, absent, 'recheck')
+      } else this.#take(router, found, settled.missed)
+    } catch (error) {
+      // Who does not answer says nothing of the namespace; the core counts how long nobody has.
+      if (this.#closed || isUnanswered(error)) return
+      this.#forget(router)
+      this.#showAbsent(router, `the namespace cannot be read: ${describeError(error)}`, 'recheck')
+    }
   }
 
-  #track(router: RouterId, name: string): void {
-    using namespace = openNamespace(name)
-    const { nsid } = this.#watch.track(namespace)
-    this.#tracked.set(router, { nsid, inode: namespace.inode, named: true, read: undefined, rechecks: 0 })
-    this.#routers.set(nsid, router)
+  #take(router: RouterId, { nsid, inode, named }: Extract<NamespaceLook, { kind: 'present' }>, missed: boolean): void {
+    const known = this.#tracked.get(router)
+    if (known !== undefined && known.nsid === nsid && known.inode === inode) known.named = named
+    else {
+      this.#forget(router, nsid)
+      this.#tracked.set(router, { nsid, inode, named, read: undefined, looks: 0 })
+      this.#routers.set(nsid, router)
+    }
+    if (missed) this.differences += 1
+    const view = this.#watch.view(nsid)
+    if (view !== undefined) this.#show(router, view, 'recheck')
   }
 
-  #forget(router: RouterId): void {
+  /** `but`: an id that goes on to be watched. */
+  #forget(router: RouterId, but?: number): void {
     const tracked = this.#tracked.get(router)
     this.#tracked.delete(router)
     if (tracked === undefined) return
     this.#routers.delete(tracked.nsid)
-    this.#watch.untrack(tracked.nsid)
+    if (tracked.nsid !== but) this.#watch.untrack(tracked.nsid)
   }
 
   #show(router: RouterId, view: NamespaceView, from: 'watch' | 'recheck'): void {
-    this.#emit({ type: 'kernel', router, evidence: this.#read(router, view), from })
+    this.#parts.emit({ type: 'kernel', router, evidence: this.#read(router, view), from })
   }
 
   #read(router: RouterId, view: NamespaceView): KernelEvidence {
     const tracked = this.#tracked.get(router)
     const known =
-      tracked?.read?.view === view ? tracked.read : { view, interfaces: readView(view, this.#agent, router) }
+      tracked?.read?.view === view ? tracked.read : { view, interfaces: readView(view, this.#parts.agent, router) }
     if (tracked !== undefined) tracked.read = known
-    return { kind: 'present', interfaces: known.interfaces, named: tracked?.named ?? false, asOf: this.#clock() }
+    return { kind: 'present', interfaces: known.interfaces, named: tracked?.named ?? false, asOf: this.#parts.clock() }
   }
 
-  #depth(tracked: Tracked): 'all' | 'addresses' {
-    tracked.rechecks += 1
-    return tracked.rechecks % linksEvery === 0 ? 'all' : 'addresses'
+  #depth(router: RouterId): 'all' | 'addresses' {
+    const tracked = this.#tracked.get(router)
+    if (tracked === undefined) return 'all'
+    tracked.looks += 1
+    return tracked.looks % linksEvery === 0 ? 'all' : 'addresses'
   }
 
   #showAbsent(router: RouterId, reason: string, from: 'watch' | 'recheck'): void {
-    this.#emit({ type: 'kernel', router, evidence: { kind: 'absent', reason, asOf: this.#clock() }, from })
+    this.#parts.emit({ type: 'kernel', router, evidence: { kind: 'absent', reason, asOf: this.#parts.clock() }, from })
   }
 }
+
+const isUnanswered = (error: unknown): boolean => error instanceof KeepwardError && error.code === 'host-unreachable'
 
 /** What a namespace holds, as evidence. */
 export function readView(view: NamespaceView, agent: string, router: RouterId): ReadonlyMap<string, ObservedInterface> {

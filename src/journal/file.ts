@@ -4,9 +4,8 @@ import { randomBytes } from 'node:crypto'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import type { Entry } from '../linux/safe-entry.ts'
-import { unsafe } from '../linux/safe-error.ts'
 import { genesis } from './chain.ts'
-import { adoptCopy, copyOf, inMemory, logOf, makeCopy, openAlone, type Place } from './renew.ts'
+import { adoptCopy, copyOf, demandOpen, inMemory, logOf, makeCopy, openAlone, type Place } from './renew.ts'
 import { indexes } from './select.ts'
 
 /** PRAGMA user_version of the files that this program writes. */
@@ -52,11 +51,11 @@ export function openForWriting(place: Place, mustExist: boolean): DatabaseSync {
     const db = openAlone(place)
     try {
       // Before a byte of it is believed, and the log before a byte is written.
-      secureOpened(place, place.name)
+      secureOpened(place)
       checkVersion(db, file)
       db.exec('PRAGMA journal_mode = WAL')
-      secureOpened(place, place.name)
-      secureOpened(place, logOf(place.name))
+      secureOpened(place)
+      secureOpened({ dir: place.dir, name: logOf(place.name) })
       db.exec(`
         PRAGMA synchronous = FULL;
         PRAGMA wal_autocheckpoint = 4000;
@@ -90,7 +89,7 @@ export function openForReading(file: string): { readonly db: DatabaseSync; reado
         allowExtension: false,
         readOnly: true,
       })
-      demandOpen(journal, place, place.name)
+      demandOpen(journal, place)
       checkVersion(opened, file)
       return opened
     })
@@ -154,21 +153,11 @@ function demandJournal({ dir, name }: Place): Entry {
   throw new KeepwardError('journal-failed', `There is no journal ${dir.pathOf(name)}`)
 }
 
-/**
- * What SQLite has open is what bears the name, and nobody else reads or writes it. It is not opened for that: closing any
- * descriptor that is open for reading or writing drops the POSIX locks that this process holds on a file (fcntl(2), "record
- * locks").
- */
-function secureOpened(place: Place, name: string): void {
-  using file = place.dir.find(name, 'regular file')
-  demandOpen(file, place, name)
+/** What SQLite has open is what bears the name, and nobody else reads or writes it. */
+function secureOpened(place: Place): void {
+  using file = place.dir.find(place.name, 'regular file')
+  demandOpen(file, place)
   file?.give({ mode: 0o600 })
-}
-
-/** SQLite opens by path, each component of it anew: what it has must be what lies in the directory that we hold. */
-function demandOpen(file: Entry | undefined, { dir }: Place, name: string): void {
-  if (file?.isOpenHere() === true) return
-  throw unsafe(`${dir.pathOf(name)} was replaced while it was opened`)
 }
 
 function isEmpty({ dir, name }: Place): boolean {
@@ -197,23 +186,27 @@ function openWith(file: string, open: () => DatabaseSync): DatabaseSync {
 function create(place: Place): void {
   makeCopy(place, (_path, draft) => {
     const db = openAlone(draft)
-    db.exec(`
-      ${inMemory};
-      PRAGMA page_size = 4096;
-      PRAGMA auto_vacuum = INCREMENTAL;
-      BEGIN IMMEDIATE;
-      ${schema}
-      PRAGMA application_id = ${applicationId};
-      PRAGMA user_version = ${schemaVersion}`)
-    db.prepare('INSERT INTO meta VALUES (1, ?, 0, ?, ?)').run(
-      randomBytes(16).toString('hex'),
-      genesis.seq,
-      genesis.hash,
-    )
-    db.exec('COMMIT')
-    db.close()
+    try {
+      fillNew(db)
+    } finally {
+      db.close()
+    }
   })
   adoptCopy(place)
+}
+
+function fillNew(db: DatabaseSync): void {
+  db.exec(`
+    ${inMemory};
+    PRAGMA page_size = 4096;
+    PRAGMA auto_vacuum = INCREMENTAL;
+    BEGIN IMMEDIATE;
+    ${schema}
+    PRAGMA application_id = ${applicationId};
+    PRAGMA user_version = ${schemaVersion}`)
+  const journal = randomBytes(16).toString('hex')
+  db.prepare('INSERT INTO meta VALUES (1, ?, 0, ?, ?)').run(journal, genesis.seq, genesis.hash)
+  db.exec('COMMIT')
 }
 
 function checkVersion(db: DatabaseSync, file: string): void {

@@ -2,7 +2,7 @@ import { KeepwardError } from '../base/error.ts'
 import type { Clock } from '../base/instant.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
 import { walkStart } from './chain.ts'
-import type { Verdict } from './chain.ts'
+import type { ChainPoint, Verdict } from './chain.ts'
 import { WorkerLink } from './link.ts'
 import type { ReadAsk, StoredRecord } from './protocol.ts'
 import { parseRecord } from './record.ts'
@@ -38,6 +38,8 @@ export interface Journal {
   /** The newest transition of each router when the file was opened; retention does not touch them. */
   readonly heads: ReadonlyMap<string, JournalRecord>
   readonly status: JournalStatus
+  /** The newest durable record; sequence 0 in an empty file. */
+  readonly tail: ChainPoint
   /** Takes its place in the order at once. Throws `request-invalid` for a body that is no JSON or too long. */
   append(entry: Entry): Appended
   /** Durable records, ascending unless `newestFirst`. Throws `journal-failed` when the disk does not answer within 5 s. */
@@ -57,7 +59,10 @@ export interface ReadQuery {
   readonly after?: number
   /** Inclusive. */
   readonly until?: number
-  /** What is of that router, and what was said of it while it did not run here; `null`: all that is of no router. */
+  /**
+   * What is of that router, with `newestFirst` also what was said of it lately while it did not run here; `null`: all that is of
+   * no router.
+   */
   readonly router?: string | null
   readonly kind?: RecordKind
   /** 1 to 1000. */
@@ -103,6 +108,10 @@ class OpenJournal implements Journal {
 
   get status(): JournalStatus {
     return this.#writer.status
+  }
+
+  get tail(): ChainPoint {
+    return this.#writer.tail
   }
 
   append(entry: Entry): Appended {

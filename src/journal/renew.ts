@@ -1,7 +1,8 @@
-import { closeSync, constants, fstatSync, fsyncSync } from 'node:fs'
+import { closeSync, constants, fsyncSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 import type { SafeDir } from '../linux/safe-dir.ts'
+import type { Entry } from '../linux/safe-entry.ts'
 import { unsafe } from '../linux/safe-error.ts'
 
 // After a write that failed, a file must not be trusted again, whatever a later fsync says: the page cache takes the failed
@@ -26,17 +27,21 @@ export function copyJournal(db: DatabaseSync, place: Place): void {
 export function makeCopy({ dir, name }: Place, fill: (path: string, draft: Place) => void): void {
   const draft = draftOf(name)
   dropDraft({ dir, name })
-  const fd = dir.openFile(draft, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL)
+  closeSync(dir.openFile(draft, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL))
+  using made = dir.find(draft, 'regular file')
+  fill(dir.via(draft), { dir, name: draft })
+  // Now, so that opening it later writes nothing into the blocks that are made durable here.
+  const copy = openAlone({ dir, name: draft })
   try {
-    fill(dir.via(draft), { dir, name: draft })
-    // Now, so that opening it later writes nothing into the blocks that are made durable here.
-    const copy = openAlone({ dir, name: draft })
     copy.exec(`${inMemory}; PRAGMA journal_mode = WAL`)
+  } finally {
     copy.close()
-    const { ino, size } = fstatSync(fd)
-    // SQLite writes by path: what it wrote must be in the file that was made here.
-    if (size === 0 || dir.look(draft)?.ino !== ino)
-      throw unsafe(`${dir.pathOf(draft)} was replaced while it was written`)
+  }
+  // SQLite writes by path: what it wrote must be in the file that was made here.
+  if (made === undefined || made.stats.size === 0 || dir.look(draft)?.ino !== made.stats.ino)
+    throw unsafe(`${dir.pathOf(draft)} was replaced while it was written`)
+  const fd = made.open(constants.O_RDWR)
+  try {
     fsyncSync(fd)
   } finally {
     closeSync(fd)
@@ -61,14 +66,33 @@ export function adoptCopy(place: Place): void {
 /**
  * A connection that shares its file with nobody, so that the index of the write-ahead log is on the heap: a shared one is a
  * mapped file, and while its file system stalls, the page fault of this thread blocks every fork of the process. SQLite
- * makes no file of that name.
+ * makes no file of that name. Throws `file-unsafe` when it has another than that which bears the name, before it reads or
+ * writes a byte.
  */
-export function openAlone({ dir, name }: Place): DatabaseSync {
+export function openAlone(place: Place): DatabaseSync {
+  const { dir, name } = place
   const url = pathToFileURL(dir.via(name))
   url.searchParams.set('mode', 'rw')
   const db = new DatabaseSync(url, { timeout: 1000, defensive: true, allowExtension: false })
-  db.exec('PRAGMA locking_mode = EXCLUSIVE')
-  return db
+  try {
+    using file = dir.find(name, 'regular file')
+    demandOpen(file, place)
+    db.exec('PRAGMA locking_mode = EXCLUSIVE')
+    return db
+  } catch (error) {
+    db.close()
+    throw error
+  }
+}
+
+/**
+ * SQLite opens by path, each component of it anew: what it has must be what lies in the directory that we hold. That is not
+ * opened to find out: closing any descriptor that is open for reading or writing drops the POSIX locks that this process
+ * holds on a file (fcntl(2), "record locks").
+ */
+export function demandOpen(file: Entry | undefined, { dir, name }: Place): void {
+  if (file?.isOpenHere() === true) return
+  throw unsafe(`${dir.pathOf(name)} was replaced while it was opened`)
 }
 
 /** What a draft may have to take back is written nowhere: until it is whole it is nothing. */

@@ -1,5 +1,5 @@
 import { KeepwardError } from '../base/error.ts'
-import { routerOf, type JournalRecord } from './record.ts'
+import type { JournalRecord } from './record.ts'
 
 export interface SubscribeQuery {
   /** The last seq that the subscriber has; 0 begins with the oldest record that is kept. */
@@ -74,7 +74,7 @@ async function* live(feed: Feed, options: LiveOptions): AsyncGenerator<JournalRe
   }
   const stop = feed.listen((record) => {
     if (record === undefined) change('ended')
-    else if (router !== undefined && routerOf(record) !== router) return
+    else if (router !== undefined && record.router !== router) return
     else if (buffer.length >= bufferSize) change('overrun')
     else if (buffer.push(record) === 1) wake.resolve(null)
   })

@@ -64,7 +64,6 @@ export class Writer {
   readonly #recordListeners = new Set<(record: JournalRecord | undefined) => void>()
   readonly #ageTimer: NodeJS.Timeout
   #lastSeq: number
-  /** The newest durable record. */
   #tail: ChainPoint
   #file: FileFigures
   #commits = 0
@@ -106,6 +105,11 @@ export class Writer {
     return this.#unavailable === undefined
       ? { kind: 'ok', ...figures }
       : { kind: 'unavailable', ...this.#unavailable, ...figures }
+  }
+
+  /** The newest durable record. */
+  get tail(): ChainPoint {
+    return { seq: this.#tail.seq, hash: this.#tail.hash }
   }
 
   append(entry: Entry): Appended {

@@ -7,13 +7,16 @@ import {
   agentOf,
   isAgent,
   isKeepalived,
+  isRootHalf,
   processesIn,
   processesOf,
+  rootHalfOf,
   signalAll,
   startAgent,
+  startRootHalf,
   writeHost,
 } from './processes.ts'
-import { identitiesDirectory } from '../agent/identity.ts'
+import { identitiesDirectory } from '../host/identity.ts'
 import {
   agentIdOf,
   checkShape,
@@ -63,9 +66,9 @@ export class Lab {
     mkdirSync(shape.directory, { recursive: true, mode: 0o700 })
     writeFileSync(join(shape.directory, shapeFile), JSON.stringify(shape), { mode: 0o600 })
     await buildFabric(shape)
-    for (const host of lab.hosts) writeHost(host, configOf(shape, host))
+    for (const host of lab.hosts) writeHost(host, configOf(shape, host), shape.agentUid)
     await prepare?.(lab)
-    for (const host of lab.hosts) startAgent(host, program)
+    for (const host of lab.hosts) startAgent(host, program, shape.agentUid)
     return lab
   }
 
@@ -125,6 +128,8 @@ export class Lab {
   /** `child`: only the VRRP child, which keepalived itself replaces. */
   async killKeepalived(hostName: string, routerId: string, only: 'all' | 'child' = 'all'): Promise<void> {
     const pids = this.keepalivedPids(hostName, routerId)
+    // Stopped first: a child that outlives its parent for a moment would give the addresses back.
+    if (only === 'all') await signalAll(pids.toReversed(), 'SIGSTOP')
     await signalAll(only === 'child' ? pids.slice(1) : pids, 'SIGKILL')
   }
 
@@ -146,10 +151,21 @@ export class Lab {
     await signalAll([this.agentPid(hostName)], 'SIGKILL')
   }
 
+  /** Of the process that does what needs root. */
+  rootHalfPid(hostName: string): number {
+    const pid = rootHalfOf(this.host(hostName))
+    if (pid === undefined) throw new KeepwardError('lab-failed', `No keepward-host runs on ${hostName}`)
+    return pid
+  }
+
+  startRootHalf(hostName: string): void {
+    startRootHalf(this.host(hostName), this.#program)
+  }
+
   /** Running already is fine. */
   startAgent(hostName: string): void {
     const host = this.host(hostName)
-    if (agentOf(host) === undefined) startAgent(host, this.#program)
+    if (agentOf(host) === undefined) startAgent(host, this.#program, this.shape.agentUid)
   }
 
   /** Stop a host's agent, or one keepalived on it, for so long (SIGSTOP, then SIGCONT). */
@@ -192,9 +208,10 @@ export async function downLab(name: string, directory: string): Promise<{ proces
 
 const namespacesOf = (name: string): string[] => listNamespaces().filter((one) => one.startsWith(prefixOf(name)))
 
-/** Agents first: they would start keepalived again; then parents before children, for the same reason. */
+/** Agents and their root halves first: they would start keepalived again; then parents before children, for the same reason. */
 function inKillingOrder(running: ReturnType<typeof processesIn>): number[] {
-  const agents = running.filter(isAgent).map(({ pid }) => pid)
-  const rest = running.filter((one) => !isAgent(one)).map(({ pid }) => pid)
+  const isOurs = (one: (typeof running)[number]) => isAgent(one) || isRootHalf(one)
+  const agents = running.filter(isOurs).map(({ pid }) => pid)
+  const rest = running.filter((one) => !isOurs(one)).map(({ pid }) => pid)
   return [...agents, ...rest.sort((a, b) => a - b)]
 }

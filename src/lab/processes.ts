@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, readdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, closeSync, mkdirSync, openSync, readdirSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { KeepwardError } from '../base/error.ts'
 import { inNamespace } from '../linux/in-namespace.ts'
 import { namespaceInode, openNamespace } from '../linux/netns.ts'
@@ -9,16 +10,46 @@ import type { LabHost } from './topology.ts'
 
 const endMs = 5000
 
-/** Start the real agent of a host in its namespace; it outlives us. Its output goes to the host's log. */
-export function startAgent(host: LabHost, program: string): number {
+/** Start the real agent of a host in its namespace, and its root half where it is another user's; they outlive us. */
+export function startAgent(host: LabHost, program: string, uid: number | undefined): number {
+  if (uid !== undefined) startRootHalf(host, program)
+  return start(host, program, 'agent', uid === undefined ? {} : { uid, gid: uid })
+}
+
+/** Those of its unit (deploy/systemd): what a lab runs is what a host runs. */
+export const hostCapabilities = [
+  ...['sys_admin', 'net_admin', 'net_raw', 'net_broadcast', 'chown', 'kill', 'sys_ptrace', 'sys_nice', 'ipc_lock'],
+  'sys_resource',
+]
+
+/** setpriv(1) */
+const boundedBy = (capabilities: readonly string[]): string[] => [
+  'setpriv',
+  '--bounding-set',
+  ['-all', ...capabilities.map((name) => `+${name}`)].join(),
+]
+
+/** Running already is fine. */
+export function startRootHalf(host: LabHost, program: string): void {
+  if (rootHalfOf(host) === undefined) start(host, program, 'host', {})
+}
+
+/** Its output goes to the host's log. */
+function start(
+  host: LabHost,
+  program: string,
+  command: 'agent' | 'host',
+  user: { readonly uid?: number; readonly gid?: number },
+): number {
   using namespace = openNamespace(host.namespace)
-  const words = ['--config', host.config, 'agent']
+  const words = [program, '--config', host.config, command]
+  const [file = '', ...args] = command === 'host' ? [...boundedBy(hostCapabilities), ...words] : words
   const log = openSync(host.log, 'a', 0o600)
   try {
     const child = inNamespace(namespace.fd, () =>
-      spawn(program, words, { detached: true, stdio: ['ignore', log, log], env: cleanEnvironment, cwd: '/' }),
+      spawn(file, args, { detached: true, stdio: ['ignore', log, log], env: cleanEnvironment, cwd: '/', ...user }),
     )
-    if (child.pid === undefined) throw new KeepwardError('lab-failed', `Cannot start the agent of ${host.name}`)
+    if (child.pid === undefined) throw new KeepwardError('lab-failed', `Cannot start the ${command} of ${host.name}`)
     child.unref()
     return child.pid
   } finally {
@@ -26,15 +57,28 @@ export function startAgent(host: LabHost, program: string): number {
   }
 }
 
-/** Write a host's directories and config, for root alone. */
-export function writeHost(host: LabHost, config: string): void {
+/** Write a host's directories and config, for root alone unless its agent is another user's. */
+export function writeHost(host: LabHost, config: string, uid: number | undefined): void {
   mkdirSync(host.directory, { recursive: true, mode: 0o700 })
   writeFileSync(host.config, config, { mode: 0o600 })
+  if (uid === undefined) return
+  for (const above of [host.directory, dirname(host.directory), dirname(dirname(host.directory))])
+    chmodSync(above, 0o711)
+  chmodSync(host.config, 0o644)
+  for (const name of ['state', 'run']) {
+    mkdirSync(join(host.directory, name), { mode: 0o700 })
+    chownSync(join(host.directory, name), uid, uid)
+  }
 }
 
 /** The pid of a host's agent; undefined when none runs. */
 export function agentOf(host: LabHost): number | undefined {
   return processesIn([host.namespace]).find(isAgent)?.pid
+}
+
+/** The pid of a host's keepward-host; undefined when none runs. */
+export function rootHalfOf(host: LabHost): number | undefined {
+  return processesIn([host.namespace]).find(isRootHalf)?.pid
 }
 
 /** The processes in a namespace, by what the kernel says of each, never by name alone. */
@@ -52,11 +96,12 @@ export function processesIn(
 export function processesOf(directory: string): ReturnType<typeof processesIn> {
   return pids()
     .map((pid) => ({ pid, argv: commandLine(pid) ?? [] }))
-    .filter((one) => isAgent(one) || isKeepalived(one))
+    .filter((one) => isAgent(one) || isRootHalf(one) || isKeepalived(one))
     .filter(({ argv }) => argv.some((word) => word.startsWith(`${directory}/`)))
 }
 
 export const isAgent = ({ argv }: { readonly argv: readonly string[] }): boolean => argv.at(-1) === 'agent'
+export const isRootHalf = ({ argv }: { readonly argv: readonly string[] }): boolean => argv.at(-1) === 'host'
 export const isKeepalived = ({ argv }: { readonly argv: readonly string[] }): boolean => argv[0] === 'keepalived'
 
 /** Send a signal to each, parents first; a SIGKILL is waited for. */

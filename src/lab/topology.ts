@@ -12,6 +12,8 @@ export interface LabShape {
   readonly vrrpVersion: 2 | 3
   /** Where directories, configs and journals lie. */
   readonly directory: string
+  /** Each host's agent runs as this user, beside a keepward-host of root's; it is root, and does it all itself, unless given. */
+  readonly agentUid?: number
 }
 
 export const maxHosts = 9
@@ -93,8 +95,8 @@ export function configOf(shape: LabShape, host: LabHost): string {
   const head = [
     'version: 1',
     // Marks in the kernel name the agent: two labs on one machine must not take each other's namespaces for their own.
-    `agent: { id: ${agentIdOf(shape.name, host.name)} }`,
-    `paths: { state: ${host.directory}/state, run: ${host.directory}/run }`,
+    `agent: { id: ${agentIdOf(shape.name, host.name)}${shape.agentUid === undefined ? '' : `, user: ${String(shape.agentUid)}`} }`,
+    `paths: { state: ${host.directory}/state, run: ${host.directory}/run, host: ${host.directory}/host }`,
     'reconcile: { intervalMs: 2000 }',
     'routers:',
   ]

@@ -50,6 +50,12 @@ export interface Native {
   readProc(path: string): string | null
   /** Pid, uid, gid, and supplementary groups where there is room for any; how many numbers that makes. */
   peerCredentials(fd: number, into: Uint32Array): number
+  /** A stream socket that does not block. */
+  connectUnix(path: string): number
+  /** One byte, a line feed, with a copy of the descriptor. */
+  sendDescriptor(socket: number, fd: number): void
+  /** What came with the next byte, which is read; -1 while nothing has come. */
+  receiveDescriptor(socket: number): number
   /** Bytes that have come to a stream socket and that nobody has read. */
   unreadBytes(fd: number): number
   flock(fd: number): boolean

@@ -58,8 +58,16 @@ export function listNamespaces(): string[] {
 
 /** Opens a named namespace. Throws `namespace-missing`, or `namespace-failed` when the file is none. */
 export function openNamespace(name: string): Namespace {
-  const path = `${namespaceDirectory}/${checkedName(name)}`
-  const fd = openFile(path, name)
+  return hold(`${namespaceDirectory}/${checkedName(name)}`, name, constants.O_NOFOLLOW)
+}
+
+/** Opens the network namespace that a process lives in. Throws `namespace-missing` when it has ended. */
+export function openNamespaceOf(pid: number): Namespace {
+  return hold(`/proc/${pid}/ns/net`, `of process ${pid}`, 0)
+}
+
+function hold(path: string, name: string, flags: number): Namespace {
+  const fd = openFile(path, name, flags)
   const { ino, dev } = fstatSync(fd)
   // A name whose mount is gone is an empty file of the tmpfs below.
   if (dev !== nsfsDevice()) {
@@ -109,9 +117,9 @@ function readId(socket: NetlinkSocket, namespaceFd: number): number {
   return answers.map(readNamespaceId)[0] ?? -1
 }
 
-function openFile(path: string, name: string): number {
+function openFile(path: string, name: string, flags: number): number {
   try {
-    return openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+    return openSync(path, constants.O_RDONLY | flags)
   } catch (cause) {
     if (errnoOf(cause) === 'ENOENT')
       throw new KeepwardError('namespace-missing', `There is no network namespace ${name}`)

@@ -6,7 +6,7 @@ import { Secret } from '../base/secret.ts'
 import { native } from './native.ts'
 import { Entry, type Kind } from './safe-entry.ts'
 import { demandSecret, failed, unsafe } from './safe-error.ts'
-import { durableCalls, removeNow, volatileCalls } from './safe-file.ts'
+import { appendDurably, durableCalls, removeNow, volatileCalls } from './safe-file.ts'
 import { openDirectory, openDirectoryIn, openFileAt, type OpenOptions } from './safe-open.ts'
 import { removeTree } from './safe-remove.ts'
 
@@ -107,6 +107,23 @@ export class SafeDir {
     }
   }
 
+  /**
+   * Writes at the end of a file, which is made when there is none; after a crash a part of it may be there. Durable when it resolves,
+   * the name too. Throws as {@link openFile} does.
+   */
+  async append(name: string, data: string, options: { readonly mode?: number } = {}): Promise<void> {
+    await this.#attempt(`write ${this.pathOf(name)}`, async () => {
+      const isNew = this.look(name) === undefined
+      const fd = this.openFile(name, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, options.mode)
+      try {
+        await appendDurably(fd, Buffer.from(data))
+      } finally {
+        closeSync(fd)
+      }
+      if (isNew) this.flush()
+    })
+  }
+
   /** Removes a file, whatever it is; absent is fine. */
   async remove(name: string): Promise<void> {
     await this.#attempt(`remove ${this.pathOf(name)}`, () => this.#calls.remove(this.#self, name))
@@ -155,8 +172,8 @@ export class SafeDir {
    * What bears the name now, held; undefined when nothing does. Throws `file-unsafe` unless it is of that kind, ours or
    * root's, with one name.
    */
-  find(name: string, kind: Kind): Entry | undefined {
-    return Entry.find(this.#at(name), this.pathOf(name), kind)
+  find(name: string, kind: Kind, uid?: number): Entry | undefined {
+    return Entry.find(this.#at(name), this.pathOf(name), kind, uid)
   }
 
   /** What bears the name now, a link not followed; undefined when nothing does. */

@@ -1,15 +1,27 @@
-import { chmodSync, chownSync, closeSync, constants, fstatSync, lstatSync, openSync, readdirSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+} from 'node:fs'
 import type { Stats } from 'node:fs'
 import { errnoOf } from '../base/error.ts'
 import { demandOneName, failed, isOurs, modeOf, octal, unsafe } from './safe-error.ts'
 
 export interface Access {
   readonly mode: number
+  /** Of the owner, when it is not we. */
+  readonly uid?: number
   readonly gid?: number
 }
 
 /** A FIFO would be read from and a device set going by opening it: this opens nothing (O_PATH, open(2)). Not in Node.js. */
-const O_PATH = 0o10000000
+export const O_PATH = 0o10000000
 
 /**
  * What bears a name at this moment, a link too, held by a descriptor: whatever takes the name afterwards, this is looked at,
@@ -26,14 +38,14 @@ export class Entry implements Disposable {
 
   /**
    * `says`: its path for messages. Undefined when there is nothing. Throws `file-failed`, and `file-unsafe` unless it is of
-   * that kind, ours or root's, with one name.
+   * that kind, ours, root's or that user's, with one name.
    */
-  static find(path: string, says: string, kind: Kind): Entry | undefined {
+  static find(path: string, says: string, kind: Kind, uid?: number): Entry | undefined {
     const fd = openPath(path, says)
     if (fd === undefined) return undefined
     const entry = new Entry(fd, says)
     try {
-      entry.#demand(kind, path)
+      entry.#demand(kind, path, uid)
       return entry
     } catch (error) {
       closeSync(fd)
@@ -52,20 +64,22 @@ export class Entry implements Disposable {
   }
 
   /** Gives it exactly this mode, whatever the umask was, and looks whether that holds. Throws `file-unsafe`, `file-failed`. */
-  give({ mode, gid }: Access): Stats {
+  give(access: Access): Stats {
+    const { mode, uid, gid } = access
     try {
-      if (gid !== undefined) chownSync(this.path, -1, gid)
+      if (uid !== undefined || gid !== undefined) chownSync(this.path, uid ?? -1, gid ?? -1)
       if (modeOf(this.stats) !== mode) chmodSync(this.path, mode)
     } catch (error) {
       throw failed(`set the mode of ${this.#says}`, error)
     }
-    return this.demandAccess({ mode, ...(gid === undefined ? {} : { gid }) })
+    return this.demandAccess(access)
   }
 
-  /** Throws `file-unsafe` unless it is ours with exactly this mode and group. */
-  demandAccess({ mode, gid }: Access): Stats {
+  /** Throws `file-unsafe` unless its owner, mode and group are exactly these. */
+  demandAccess({ mode, uid, gid }: Access): Stats {
     const { stats } = this
-    if (isOurs(stats) && modeOf(stats) === mode && (gid === undefined || stats.gid === gid)) return stats
+    const isOwned = uid === undefined ? isOurs(stats) : stats.uid === uid
+    if (isOwned && modeOf(stats) === mode && (gid === undefined || stats.gid === gid)) return stats
     throw unsafe(`${this.#says} has not the owner and mode wanted: uid ${stats.uid}, mode ${octal(stats)}`)
   }
 
@@ -78,13 +92,12 @@ export class Entry implements Disposable {
     }
   }
 
-  /** Whether this process has it open in any thread: what a library opened by a path is then this. */
+  /** Whether any thread of this process can read or write it: what a library opened by a path is then this. */
   isOpenHere(): boolean {
     const { ino, dev } = this.stats
     return readdirSync('/proc/self/fd').some((name) => {
-      const fd = Number(name)
-      const found = fd === this.#fd ? undefined : statsOf(fd)
-      return found?.ino === ino && found.dev === dev
+      const found = statsOf(Number(name))
+      return found?.ino === ino && found.dev === dev && !onlyNames(name)
     })
   }
 
@@ -92,10 +105,10 @@ export class Entry implements Disposable {
     closeSync(this.#fd)
   }
 
-  #demand(kind: Kind, path: string): void {
+  #demand(kind: Kind, path: string, uid: number | undefined): void {
     const { stats } = this
     if (stats.isSymbolicLink()) throw unsafe(`${this.#says} must be a ${kind}: it is a symlink`)
-    if (!kinds[kind](stats) || (stats.uid !== 0 && !isOurs(stats)))
+    if (!kinds[kind](stats) || (stats.uid !== 0 && stats.uid !== uid && !isOurs(stats)))
       throw unsafe(`${this.#says} is not a ${kind} of ours; it is left alone`)
     demandOneName(stats, lstatSync(path, { throwIfNoEntry: false }), this.#says)
   }
@@ -115,6 +128,16 @@ function openPath(path: string, says: string): number | undefined {
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined
     throw failed(`look at ${says}`, error)
+  }
+}
+
+/** By the flags of the descriptor, octal (proc_pid_fdinfo(5)). True as well when another thread has closed it meanwhile. */
+function onlyNames(fd: string): boolean {
+  try {
+    const flags = /^flags:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1] ?? ''
+    return (Number.parseInt(flags, 8) & O_PATH) !== 0
+  } catch {
+    return true
   }
 }
 

@@ -23,7 +23,7 @@ export const modeOf = (stats: Stats): number => stats.mode & 0o7777
 export const isOurs = (stats: Stats): boolean => stats.uid === process.geteuid?.()
 
 /** Ours or root's, and nobody else can write it. */
-export function demandTrusted(stats: Stats, path: string): void {
+function demandTrusted(stats: Stats, path: string): void {
   if (stats.uid !== 0 && !isOurs(stats)) throw unsafe(`${path} belongs to uid ${stats.uid}`, ownIt)
   if ((stats.mode & 0o022) !== 0) throw unsafe(`Others can write ${path}: mode ${octal(stats)}`, ownIt)
 }

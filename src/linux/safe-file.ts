@@ -1,6 +1,7 @@
 import {
   closeSync,
   constants,
+  fdatasync,
   fchmodSync,
   fstatSync,
   lstatSync,
@@ -9,10 +10,12 @@ import {
   renameSync,
   type Stats,
   unlinkSync,
+  write,
   writeFileSync,
 } from 'node:fs'
 import { type FileHandle, lstat, open, rename, unlink } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
+import { promisify } from 'node:util'
 import { errnoOf } from '../base/error.ts'
 import { demandFile, demandOneName, isOurs, modeOf, octal, unsafe } from './safe-error.ts'
 
@@ -106,6 +109,12 @@ export const volatileCalls: FileCalls = {
     promised(() => {
       removeNow(`${directory}/${name}`)
     }),
+}
+
+/** Write at the end of an open file, in the thread pool; what was written outlasts a power cut. */
+export async function appendDurably(fd: number, data: Uint8Array): Promise<void> {
+  for (let at = 0; at < data.length;) at += (await promisify(write)(fd, data, at)).bytesWritten
+  await promisify(fdatasync)(fd)
 }
 
 /** Absent is fine. */

@@ -1,5 +1,6 @@
 import { closeSync, constants, fchmodSync, fstatSync, fsyncSync, lstatSync, mkdirSync, openSync } from 'node:fs'
 import { errnoOf, KeepwardError } from '../base/error.ts'
+import { O_PATH } from './safe-entry.ts'
 import { demandFile, failed, isOurs, modeOf, octal } from './safe-error.ts'
 
 export interface OpenOptions {
@@ -68,6 +69,7 @@ export function openFileAt(at: string, path: string, flags: number, mode: number
 }
 
 const sticky = 0o1000
+const directoryFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
 /** Search permission for group and others. */
 const passBits = 0o011
 
@@ -76,12 +78,14 @@ function enterParent(parent: number, name: string, path: string, options: OpenOp
 }
 
 /** Opens one directory without following a symlink; its owner is root or we, and nobody else can put names into it. */
-function enter(parent: number | undefined, name: string, path: string, owner?: 'root'): number {
-  const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
+function enter(parent: number | undefined, name: string, path: string, owner?: 'root', flags = directoryFlags): number {
+  const at = parent === undefined ? '/' : `/proc/self/fd/${parent}/${name}`
   let fd: number
   try {
-    fd = openSync(parent === undefined ? '/' : `/proc/self/fd/${parent}/${name}`, flags)
+    fd = openSync(at, flags)
   } catch (cause) {
+    // One that we may only pass through, as others may through ours, is held without being read.
+    if (errnoOf(cause) === 'EACCES' && (flags & O_PATH) === 0) return enter(parent, name, path, owner, flags | O_PATH)
     if (!['ENOTDIR', 'ELOOP'].includes(errnoOf(cause) ?? '')) throw failed(`open the directory ${path}`, cause)
     throw new KeepwardError('directory-unsafe', `${path} is a symlink or no directory`, {
       cause,

@@ -14,6 +14,16 @@ export function notifyServiceManager(state: string, socket = process.env['NOTIFY
   }
 }
 
+/** Says `WATCHDOG=1` as often as is due, from a turn of the event loop: a process that hangs says nothing. Returns how to stop. */
+export function feedWatchdog(): () => void {
+  const everyMs = watchdogIntervalMs()
+  const timer =
+    everyMs === undefined ? undefined : setInterval(() => notifyServiceManager('WATCHDOG=1'), everyMs).unref()
+  return () => {
+    clearInterval(timer)
+  }
+}
+
 /** How often `WATCHDOG=1` is due: half of what the service manager allows; undefined when it does not watch us. */
 export function watchdogIntervalMs(env: NodeJS.ProcessEnv = process.env): number | undefined {
   const allowedUs = Number(env['WATCHDOG_USEC'])

@@ -1,8 +1,9 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { once } from 'node:events'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { lockDirectory } from './lock.ts'
+import { native } from './native.ts'
 import { run } from './run.ts'
 import { SafeDir } from './safe-dir.ts'
 import { listenAt, peerOf, proveWhoConnects, removeStaleSocket } from './unix-socket.ts'
@@ -15,6 +16,7 @@ beforeEach(() => {
 })
 
 afterEach(() => {
+  vi.restoreAllMocks()
   for (const server of servers.splice(0)) server.close()
   dir.close()
   rmSync(dir.path, { recursive: true, force: true })
@@ -29,6 +31,17 @@ const server = (): Server => {
 describe('peerOf()', () => {
   test('proveWhoConnects() passes', async () => {
     await proveWhoConnects()
+  })
+
+  test('proveWhoConnects() refuses a kernel that names another than who connected', async () => {
+    vi.spyOn(native(), 'peerCredentials').mockImplementation((_fd, into) => {
+      into.set([process.pid, 4242, 0])
+      return 3
+    })
+    await expect(proveWhoConnects()).rejects.toMatchObject({
+      code: 'permission-denied',
+      message: `The kernel says that we are pid ${process.pid}, uid 4242`,
+    })
   })
 
   test('refuses a TCP connection, for which the kernel would say uid -1', async () => {
@@ -60,6 +73,17 @@ describe('listenAt()', () => {
     await listenAt(server(), dir, 'socket', { mode: 0o660 })
     expect(process.umask(before)).toBe(0o022)
     expect((statSync(dir.pathOf('socket')).mode & 0o777).toString(8)).toBe('660')
+  })
+
+  test('does not go on listening at a socket that did not get the mode asked', async () => {
+    const made = server()
+    vi.spyOn(process, 'umask').mockReturnValue(0)
+    await expect(listenAt(made, dir, 'socket', { mode: 0o600 })).rejects.toMatchObject({
+      code: 'file-unsafe',
+      message: expect.stringContaining('has not the owner and mode wanted') as string,
+    })
+    expect(made.listening).toBe(false)
+    expect(await dir.list()).toEqual([])
   })
 
   test('takes the place of a socket that a killed process left', async () => {

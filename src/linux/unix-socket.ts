@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { native } from './native.ts'
 import type { SafeDir } from './safe-dir.ts'
-import type { Entry } from './safe-entry.ts'
+import type { Access, Entry } from './safe-entry.ts'
 import { unsafe } from './safe-error.ts'
 
 /** Who connected: the process as it was at connect(2) (unix(7), SO_PEERCRED); the numbers are of our namespaces. */
@@ -67,27 +67,26 @@ export async function proveWhoConnects(): Promise<void> {
   }
 }
 
+export interface SocketOptions extends Access {
+  readonly backlog?: number
+}
+
 /**
  * Listens on a socket in a directory, in the place of a stale one, until the server is closed. From its first moment the
  * socket has no more than the permissions `mode`. Returns what it is then, looked at after all was set. Throws
  * `state-in-use` when somebody answers there, `file-unsafe` when it is not ours to replace.
  */
-export async function listenAt(
-  server: Server,
-  dir: SafeDir,
-  name: string,
-  options: { readonly mode: number; readonly gid?: number; readonly backlog?: number },
-): Promise<Stats> {
+export async function listenAt(server: Server, dir: SafeDir, name: string, options: SocketOptions): Promise<Stats> {
   const path = dir.pathOf(name)
   // sun_path holds 107 bytes and a NUL (unix(7)): nobody could connect to a longer one.
   if (Buffer.byteLength(path) > 107)
     throw new KeepwardError('file-failed', `${path} is longer than a socket's path may be (107 bytes)`)
-  await removeStaleSocket(dir, name)
+  await removeStaleSocket(dir, name, options.uid)
   await bind(server, dir, name, options)
   try {
     using socket = dir.find(name, 'socket')
     if (socket === undefined) throw unsafe(`${path} was removed as soon as it was made`)
-    return options.gid === undefined ? socket.demandAccess(options) : socket.give(options)
+    return options.uid === undefined && options.gid === undefined ? socket.demandAccess(options) : socket.give(options)
   } catch (error) {
     server.close()
     throw error
@@ -102,12 +101,12 @@ async function bind(
   server: Server,
   dir: SafeDir,
   name: string,
-  { mode, gid, backlog }: Parameters<typeof listenAt>[3],
+  { mode, uid, gid, backlog }: SocketOptions,
 ): Promise<void> {
   const release = dir.hold()
   try {
-    // A socket is born with what the umask leaves of 0777 (unix(7)); one of a group waits for its group.
-    const umask = process.umask(0o777 & ~(gid === undefined ? mode : 0o600))
+    // A socket is born with what the umask leaves of 0777 (unix(7)); one of others waits for them.
+    const umask = process.umask(0o777 & ~(uid === undefined && gid === undefined ? mode : 0o600))
     try {
       // Binds before it returns, so the umask is ours alone.
       server.listen({ path: dir.via(name), backlog })
@@ -123,9 +122,11 @@ async function bind(
 }
 
 /** Removes a socket of ours that nobody answers at. Absent is fine. */
-export async function removeStaleSocket(dir: SafeDir, name: string): Promise<void> {
-  using socket = dir.find(name, 'socket')
+export async function removeStaleSocket(dir: SafeDir, name: string, uid?: number): Promise<void> {
+  using socket = dir.find(name, 'socket', uid)
   if (socket === undefined) return
+  // Root that is not above permissions (CAP_DAC_OVERRIDE) could not ask at another's.
+  if (uid !== undefined) socket.give({ mode: 0o600, uid: process.geteuid?.() ?? 0 })
   if (await answers(socket)) throw inUse(dir.pathOf(name))
   // The one that was asked is held, so that no other can have its inode number: who took the name meanwhile has just begun.
   const now = dir.look(name)
@@ -151,7 +152,7 @@ async function answers({ path }: Entry): Promise<boolean> {
   }
 }
 
-function descriptorOf(socket: Socket): number | undefined {
+export function descriptorOf(socket: Socket): number | undefined {
   const handle: unknown = '_handle' in socket ? socket._handle : undefined
   const fd: unknown = typeof handle === 'object' && handle !== null && 'fd' in handle ? handle.fd : undefined
   return typeof fd === 'number' && fd >= 0 ? fd : undefined

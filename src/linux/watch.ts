@@ -1,73 +1,81 @@
 import { closeSync } from 'node:fs'
-import { KeepwardError } from '../base/error.ts'
 import { fold, type KernelEvent, type NamespaceView, readEvent, sameView } from './namespace-view.ts'
 import { native } from './native.ts'
 import { decodeMessages, type Message } from './netlink.ts'
-import { kernelCodeOf, type NetlinkSocket, openDescriptor, openNetlink } from './netlink-socket.ts'
-import { type Namespace, namespaceId, openNamespace } from './netns.ts'
+import { openDescriptor } from './netlink-socket.ts'
 import {
-  addressDump,
+  type InterfaceAddress,
   type Link,
-  linkDump,
   readNamespaceId,
   RTM_DELNSID,
-  RTM_GETADDR,
-  RTM_GETLINK,
   RTNLGRP_IPV4_IFADDR,
   RTNLGRP_IPV6_IFADDR,
   RTNLGRP_LINK,
   RTNLGRP_NSID,
 } from './rtnetlink.ts'
 
-/** Why a view changed: the kernel said so, or looking again found that it had said so unheard. */
-export type ChangeCause =
-  { readonly kind: 'event'; readonly event: KernelEvent } | { readonly kind: 'overrun' } | { readonly kind: 'resync' }
+/** What was found in a namespace, at some moment while the finding ran. */
+export interface Snapshot {
+  readonly nsid: number
+  /** Undefined: not looked at, those that are known count. */
+  readonly links: readonly Link[] | undefined
+  readonly addresses: readonly InterfaceAddress[]
+}
 
-/** How deep to look: links and addresses, or addresses alone. */
-type Depth = 'all' | 'addresses'
+/** Why a view changed: the kernel said so, or looking again found that it had said so unheard. */
+export type ChangeCause = { readonly kind: 'event'; readonly event: KernelEvent } | { readonly kind: 'look' }
 
 /** The callbacks run while the socket is read: they take note and do not call the watch. */
 export interface KernelWatchOptions {
+  /** From {@link openWatchSocket}; closed with the watch. */
+  readonly fd: number
   /** The view of a tracked namespace changed, once for each change, in the kernel's order. */
   readonly onChange: (nsid: number, view: NamespaceView, cause: ChangeCause) => void
   /** A tracked namespace ended and is not tracked any more; its id may be given to another. */
   readonly onGone: (nsid: number) => void
-  /** The receive buffer overflowed; every tracked namespace has been looked at again since. */
-  readonly onOverrun?: (overruns: number) => void
-  /** Looking again after an overrun failed; it is tried again each second. */
-  readonly onTrouble?: (error: unknown) => void
-  /** 64 MiB hold about 20 000 changes while the event loop is busy. */
-  readonly receiveBufferBytes?: number
+  /**
+   * The receive buffer overflowed. The end of a namespace may be among what was missed, and its id may be another's now: nothing is
+   * tracked any more until it is looked at again.
+   */
+  readonly onOverrun?: () => void
 }
 
-/** Sees link and address changes of all tracked namespaces through one socket. */
+/** Sees link and address changes of all tracked namespaces through one socket. It needs no privilege once it has that. */
 export interface KernelWatch extends Disposable {
   /** How often the receive buffer has overflowed. */
   readonly overruns: number
   /**
-   * Watches a namespace, which is given an id if it has none, and returns the id and what it holds. Subscription comes
-   * before snapshot: what changes meanwhile is told after it. Tracking twice is fine. The namespace is not held: it ends
-   * when its name and its last process are gone.
+   * Takes a snapshot by `take`, folds into it what the kernel said meanwhile, and tracks the namespace from then on: subscription
+   * comes before snapshot, and nothing in between is lost. `missed`: events had been missed; `onChange` has been called. The namespace is
+   * not held. Undefined when `take` found nothing, or the watch was closed. Rejects with what `take` rejects with.
    */
-  track(namespace: Pick<Namespace, 'name' | 'fd'>): { readonly nsid: number; readonly view: NamespaceView }
+  look(
+    take: () => Promise<Snapshot | undefined>,
+  ): Promise<{ readonly nsid: number; readonly missed: boolean } | undefined>
+  /** As {@link look}, for who can take a snapshot at once. */
+  track(take: () => Snapshot): { readonly nsid: number; readonly missed: boolean }
   untrack(nsid: number): void
   /** What the namespace holds as of the last event; undefined when it is not tracked. */
   view(nsid: number): NamespaceView | undefined
-  /**
-   * Asks the kernel again, for addresses alone in a third of the time. Says whether events had been missed, in which case
-   * `onChange` has been called. Throws `namespace-missing` when the kernel knows no such namespace any more.
-   */
-  resync(nsid: number, depth?: Depth): boolean
   close(): void
 }
 
-/** Needs CAP_NET_BROADCAST; CAP_NET_ADMIN for the snapshots and the large buffer. */
-export function watchKernel(options: KernelWatchOptions): KernelWatch {
-  const fd = openDescriptor(groups, true, options.receiveBufferBytes ?? 64 * 1024 * 1024)
-  const socket = openNetlink()
-  const tracked = new Map<number, { readonly name: string; view: NamespaceView }>()
-  /** Events of one namespace that arrive while its snapshot is taken. */
-  let recording: { readonly nsid: number; readonly events: KernelEvent[] } | undefined
+/** The socket of a watch: of all namespaces with an id. Needs CAP_NET_BROADCAST, and CAP_NET_ADMIN for a large buffer. */
+export function openWatchSocket(receiveBufferBytes = defaultBufferBytes): number {
+  return openDescriptor(groups, true, receiveBufferBytes)
+}
+
+/** What the kernel says while a snapshot is taken. */
+interface Recording {
+  readonly events: { readonly nsid: number; readonly event: KernelEvent }[]
+  readonly ended: Set<number>
+  /** Something was not recorded. */
+  torn: boolean
+}
+
+export function watchKernel({ fd, ...options }: KernelWatchOptions): KernelWatch {
+  const tracked = new Map<number, NamespaceView>()
+  const recordings = new Set<Recording>()
   let overruns = 0
   let overrunPending = false
   let closed = false
@@ -75,23 +83,23 @@ export function watchKernel(options: KernelWatchOptions): KernelWatch {
   const hear = (nsid: number, message: Message) => {
     if (nsid === ownNamespace && message.type === RTM_DELNSID) forget(readNamespaceId(message))
     const known = tracked.get(nsid)
-    const recorded = recording?.nsid === nsid ? recording.events : undefined
-    if (known === undefined && recorded === undefined) return
+    if (known === undefined && recordings.size === 0) return
     const event = readEvent(message)
     if (event === undefined) return
-    recorded?.push(event)
-    if (known !== undefined) change(nsid, fold(known.view, event), { kind: 'event', event })
+    for (const recording of recordings) record(recording, nsid, event)
+    if (known !== undefined) change(nsid, fold(known, event), { kind: 'event', event })
   }
 
   const change = (nsid: number, after: NamespaceView, cause: ChangeCause) => {
-    const known = tracked.get(nsid)
-    if (known === undefined || known.view === after) return
-    known.view = after
+    if (tracked.get(nsid) === after) return
+    tracked.set(nsid, after)
     options.onChange(nsid, after, cause)
   }
 
   const forget = (nsid: number | undefined) => {
-    if (nsid !== undefined && tracked.delete(nsid)) options.onGone(nsid)
+    if (nsid === undefined) return
+    for (const { ended } of recordings) ended.add(nsid)
+    if (tracked.delete(nsid)) options.onGone(nsid)
   }
 
   const handle = native().watch(fd, (_errno, messages, frames) => {
@@ -101,76 +109,72 @@ export function watchKernel(options: KernelWatchOptions): KernelWatch {
     }
     // ENOBUFS, or a message that did not fit: whatever it was, something was missed.
     overruns++
+    for (const recording of recordings) recording.torn = true
     if (!overrunPending) setImmediate(recover)
     overrunPending = true
   })
 
-  /**
-   * The kernel sends a full socket nothing more until its queue has been emptied, without a second ENOBUFS: all of it is
-   * read before looking (`look` drains first). The end of a namespace may be among what was missed, and its id may be
-   * another's now: its name must still lead to it.
-   */
+  /** The kernel sends a full socket nothing more until its queue has been emptied, without a second ENOBUFS. */
   const recover = () => {
     overrunPending = false
     if (closed) return
-    try {
-      lookAtAll()
-    } catch (error) {
-      // The kernel did not answer (memory, its lock): what is known may be old, so it is asked until it does.
-      options.onTrouble?.(error)
-      setTimeout(recover, retryMs)
-      return
-    }
-    options.onOverrun?.(overruns)
-  }
-
-  const lookAtAll = () => {
     native().drain(handle)
-    for (const [nsid, { name }] of [...tracked]) {
-      if (!leadsTo(socket, name, nsid) || lookOrMissing(nsid, { kind: 'overrun' }) === 'missing') forget(nsid)
-    }
+    tracked.clear()
+    options.onOverrun?.()
   }
 
-  const lookOrMissing = (nsid: number, cause: ChangeCause): boolean | 'missing' => {
-    try {
-      return look(nsid, cause)
-    } catch (error) {
-      if (error instanceof KeepwardError && error.code === 'namespace-missing') return 'missing'
-      throw error
-    }
-  }
-
-  /** Afterwards the view is exact; when it was not before, events had been missed. */
-  const look = (nsid: number, cause: ChangeCause, depth: Depth = 'all'): boolean => {
-    const after = observe(nsid, depth)
-    const known = tracked.get(nsid)
-    if (known === undefined || sameView(known.view, after)) return false
-    change(nsid, after, cause)
-    return true
-  }
-
-  /** Drain, record, snapshot, replay. */
-  const observe = (nsid: number, depth: Depth = 'all'): NamespaceView => {
-    if (recording !== undefined) throw new KeepwardError('internal', 'a callback of the kernel watch called it back')
+  const begin = (): Recording => {
     native().drain(handle)
-    recording = { nsid, events: [] }
+    const recording: Recording = { events: [], ended: new Set(), torn: false }
+    recordings.add(recording)
+    return recording
+  }
+
+  const look: KernelWatch['look'] = async (take) => {
+    for (let attempt = 1; !closed; attempt++) {
+      const recording = begin()
+      try {
+        const found = await take()
+        if (found === undefined || isClosed()) return undefined
+        native().drain(handle)
+        const whole = !recording.torn && !recording.ended.has(found.nsid)
+        // After an overrun another look comes in any case.
+        if (whole || attempt === maxAttempts) return settle(found, recording)
+      } finally {
+        recordings.delete(recording)
+      }
+    }
+    return undefined
+  }
+
+  const track = (take: () => Snapshot) => {
+    const recording = begin()
     try {
-      // Known links are those after the drain: an event that it read must not be undone.
-      const knownLinks = depth === 'addresses' ? tracked.get(nsid)?.view.links : undefined
-      const snapshot = dumpView(socket, nsid, knownLinks)
+      const found = take()
       native().drain(handle)
-      return recording.events.reduce(fold, snapshot)
+      return settle(found, recording)
     } finally {
-      recording = undefined
+      recordings.delete(recording)
     }
   }
+
+  const settle = ({ nsid, links, addresses }: Snapshot, { events }: Recording) => {
+    const known = tracked.get(nsid)
+    const snapshot = { links: links ?? known?.links ?? [], addresses }
+    const view = events.filter((one) => one.nsid === nsid).reduce((folded, { event }) => fold(folded, event), snapshot)
+    const missed = known !== undefined && !sameView(known, view)
+    if (missed) change(nsid, view, { kind: 'look' })
+    else if (known === undefined) tracked.set(nsid, view)
+    return { nsid, missed }
+  }
+
+  const isClosed = () => closed
 
   const close = () => {
     if (closed) return
     closed = true
     native().unwatch(handle)
     closeSync(fd)
-    socket.close()
     tracked.clear()
   }
 
@@ -178,21 +182,10 @@ export function watchKernel(options: KernelWatchOptions): KernelWatch {
     get overruns() {
       return overruns
     },
-    track({ name, fd: namespaceFd }) {
-      // The end of a namespace that had the id before may still wait to be read.
-      native().drain(handle)
-      const nsid = namespaceId(socket, namespaceFd)
-      const known = tracked.get(nsid)
-      const view = known?.view ?? observe(nsid)
-      if (known === undefined) tracked.set(nsid, { name, view })
-      return { nsid, view }
-    },
+    look,
+    track,
     untrack: (nsid) => void tracked.delete(nsid),
-    view: (nsid) => tracked.get(nsid)?.view,
-    resync(nsid, depth = 'all') {
-      if (!tracked.has(nsid)) return false
-      return look(nsid, { kind: 'resync' }, depth)
-    },
+    view: (nsid) => tracked.get(nsid),
     close,
     [Symbol.dispose]: close,
   }
@@ -200,31 +193,15 @@ export function watchKernel(options: KernelWatchOptions): KernelWatch {
 
 const groups = [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_NSID]
 const ownNamespace = -1
-const retryMs = 1000
+const maxAttempts = 3
+/** More than this said within one look is as if it had not been heard. */
+const maxRecorded = 20_000
+/** It holds about 20 000 changes while the event loop is busy. */
+const defaultBufferBytes = 64 * 1024 * 1024
 
-/** Whether the name still leads to the namespace of that id. */
-function leadsTo(socket: NetlinkSocket, name: string, nsid: number): boolean {
-  try {
-    using namespace = openNamespace(name)
-    return namespaceId(socket, namespace.fd) === nsid
-  } catch (error) {
-    if (error instanceof KeepwardError && error.code === 'namespace-missing') return false
-    throw error
-  }
-}
-
-function dumpView(socket: NetlinkSocket, nsid: number, knownLinks?: readonly Link[]): NamespaceView {
-  const ask = (type: number, payload: Buffer[]) =>
-    socket.dump({ says: `look into the namespace with id ${nsid}`, type, payload }).map(readEvent)
-  try {
-    const links = knownLinks === undefined ? ask(RTM_GETLINK, linkDump(nsid)) : []
-    const events = [...links, ...ask(RTM_GETADDR, addressDump(nsid))].filter((event) => event !== undefined)
-    return events.reduce(fold, { links: knownLinks ?? [], addresses: [] })
-  } catch (cause) {
-    // The kernel's word for an id that it does not know.
-    if (kernelCodeOf(cause) !== 'EINVAL') throw cause
-    throw new KeepwardError('namespace-missing', `There is no network namespace with id ${nsid}`, { cause })
-  }
+function record(recording: Recording, nsid: number, event: KernelEvent): void {
+  if (recording.events.length < maxRecorded) recording.events.push({ nsid, event })
+  else recording.torn = true
 }
 
 function eachDatagram(messages: Buffer, frames: Int32Array, hear: (nsid: number, message: Message) => void): void {

@@ -111,6 +111,11 @@ export const conditions = {
     title: 'The journal cannot be written; transitions wait in memory',
     hint: 'Free space, or mend the file system under paths.state; it recovers by itself, and the newest transition of each router is never given up',
   },
+  'journal-unanchored': {
+    severity: 'warning',
+    title: 'The newest records of the journal are not signed: who altered them now would not be found out',
+    hint: 'The text says why; if more was signed before than there is, run `keepward audit --verify` and keep journal and anchors for inquiry',
+  },
   'config-not-applied': {
     severity: 'warning',
     title: 'The config file could not be loaded; the one before stays in force',
@@ -130,6 +135,11 @@ export const conditions = {
     severity: 'warning',
     title: 'The state-change socket was removed and cannot be made anew',
     hint: 'Remove what the text names; until then notifiers are not heard, and the roles follow the kernel as before',
+  },
+  'host-unreachable': {
+    severity: 'critical',
+    title: 'The process that does what needs root cannot be asked',
+    hint: 'Look at keepward-host (`systemctl status keepward-host`); until it is back, keepalived and the roles go on, the kernel watch tells, and nothing can be started, looked at or changed',
   },
 } as const satisfies Record<string, ConditionDeclaration>
 

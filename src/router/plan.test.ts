@@ -17,9 +17,9 @@ async function world(spec: RouterSpec) {
       if (event.type === 'kernel') kernel = event.evidence
     },
   )
-  host.configure([spec])
+  await host.configure({ hash: '', routers: [spec] })
   const look = async (wanted: RouterSpec | undefined): Promise<Plannable> => {
-    host.recheck(spec.id)
+    await host.recheck(spec.id)
     const inspection = await host.perform({ verb: 'inspect', router: spec.id })
     return {
       wanted,
@@ -82,7 +82,7 @@ describe('plan()', () => {
     host.loseFilter(spec.id)
     expect(texts(plan(await look(spec), 0))).toEqual(['let only declared peers speak VRRP to it'])
     const other = { ...spec, advertise: { ...spec.advertise, peers: ['169.254.192.3'] } }
-    host.configure([other])
+    await host.configure({ hash: '', routers: [other] })
     expect(texts(plan(await look(other), 0))).toEqual([
       'let only declared peers speak VRRP to it',
       'test and write the keepalived config of r1',

@@ -170,3 +170,21 @@ test('many users together keep out no more than one another', async () => {
   const late = await door.connect(1003)
   expect(door.ended).toEqual([late])
 })
+
+test('a user whose last connection is being cut has no more than he may when he comes again', async () => {
+  await using door = await open({ roomSize: 3, end: () => undefined })
+  const [first, second] = [await door.connect(1000), await door.connect(1000)]
+  const third = await door.connect(1000)
+  await door.connect(1001)
+  // The third, which waited, was told to end and has not yet.
+  for (const one of [first, second]) {
+    one.socket.destroy()
+    await closed(one)
+  }
+  const again = [await door.connect(1000), await door.connect(1000)]
+  third.socket.destroy()
+  await closed(third)
+  const more = await door.connect(1000)
+  expect(door.served).toEqual(expect.arrayContaining(again))
+  expect(door.served).not.toContain(more)
+})

@@ -94,10 +94,8 @@ export class Admission {
     for (const connection of this.#due) {
       if (connection.dueMs > nowMs) break
       this.#due.delete(connection)
-      if (this.#isOurDelay(connection, nowMs)) {
-        connection.dueMs = nowMs + this.#parts.deadlineMs
-        this.#due.add(connection)
-      } else this.#cut('deadline', connection)
+      if (this.#isOurDelay(connection, nowMs)) this.#postpone(connection)
+      else this.#cut('deadline', connection)
     }
     for (const user of this.#users.values())
       if (user.waiting.size > 0) this.#makeWay(user, user.waiting.size, patienceMs)
@@ -137,10 +135,11 @@ export class Admission {
       if (user.served.size >= user.limit) break
       user.waiting.delete(next)
       // It was we who did not read what it has sent.
-      if (!next.spoke && hasUnread(next.socket)) this.#postpone(next)
+      if (hasUnread(next.socket)) this.#postpone(next)
       this.#serve(next, user)
     }
-    if (user.served.size + user.waiting.size === 0) this.#users.delete(uid)
+    // It may be another by now: one that was cut while it waited is still open for a moment.
+    if (user.served.size + user.waiting.size === 0 && this.#users.get(uid) === user) this.#users.delete(uid)
   }
 
   #postpone(connection: Connection): void {

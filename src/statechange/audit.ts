@@ -5,7 +5,8 @@ import type { RefusalCode } from './refusal.ts'
 
 /** What stands in the journal of refusals and limits. */
 export interface AuditEntry {
-  readonly decision: 'refused' | 'limited' | 'socket-made-anew'
+  /** `denied`: on the control socket. */
+  readonly decision: 'refused' | 'limited' | 'denied' | 'socket-made-anew'
   readonly reason: string
   /** These are of the newest of them; router and state may be no more than what a sender wrote. */
   readonly sender: Sender | undefined
@@ -39,7 +40,6 @@ export class Audit {
   readonly #write: (entry: AuditEntry) => void
   readonly #knows: (router: RouterId) => boolean
   readonly #tallies = new Map<string, Tally>()
-  readonly #counts = new Map<string, number>()
   readonly #timer: NodeJS.Timeout
 
   constructor(write: (entry: AuditEntry) => void, knows: (router: RouterId) => boolean) {
@@ -50,11 +50,6 @@ export class Audit {
     }, periodMs).unref()
   }
 
-  /** By reason, since the start. */
-  get counts(): ReadonlyMap<string, number> {
-    return this.#counts
-  }
-
   /** `said`: as far as it could be read. */
   refused(reason: RefusalCode, sender: Sender, controlGroup: string, said: Message | Unreadable | undefined): void {
     this.#note('refused', reason, sender, controlGroup, said)
@@ -62,6 +57,11 @@ export class Audit {
 
   limited(limit: Limit, sender: Sender, controlGroup: string, said?: Message): void {
     this.#note('limited', `${limit}-limit`, sender, controlGroup, said)
+  }
+
+  /** Somebody without the right to it asked the agent itself for something, or could not be named. */
+  denied(what: 'connect' | 'change', sender: Sender | undefined): void {
+    this.#note('denied', `control-${what}`, sender, undefined, undefined)
   }
 
   /** Of our own doing: written each time. */
@@ -85,18 +85,17 @@ export class Audit {
   }
 
   #note(
-    decision: 'refused' | 'limited',
+    decision: 'refused' | 'limited' | 'denied',
     reason: string,
-    sender: Sender,
-    controlGroup: string,
+    sender: Sender | undefined,
+    controlGroup: string | undefined,
     said: Message | Unreadable | undefined,
   ): void {
-    this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1)
     const { router, state } = said ?? {}
     const key = said !== undefined && 'proof' in said ? said.proof?.key : undefined
     const entry = { decision, reason, sender, controlGroup, router, state, key, count: 1 }
     const id = router === undefined ? undefined : parseRouterId(router)
-    const kind = `${reason} ${String(sender.uid)} ${id !== undefined && this.#knows(id) ? id : ''}`
+    const kind = `${reason} ${sender?.uid ?? 'nobody'} ${id !== undefined && this.#knows(id) ? id : ''}`
     const tally = this.#tallies.get(kind) ?? this.#open(kind, entry)
     if (tally === undefined) return
     tally.count += 1

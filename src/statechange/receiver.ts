@@ -4,7 +4,7 @@ import type { RouterId } from '../router/spec.ts'
 import type { Audit, Limit } from './audit.ts'
 import { Buckets, type Rate } from './bucket.ts'
 import { Freshness, type Moment } from './freshness.ts'
-import { Lanes } from './lanes.ts'
+import { gatherMs, Lanes } from './lanes.ts'
 import type { Message } from './message.ts'
 import { Patience } from './patience.ts'
 import { isTrusted, mayEverSpeak, rightOf, type Policy, type Right, type Sender } from './policy.ts'
@@ -81,6 +81,7 @@ export class Receiver {
   /** The newest native message of each router that is being written. */
   readonly #underWay = new Map<RouterId, { readonly sequence: bigint; readonly written: Promise<void> }>()
   readonly #patience = new Patience(patienceMs)
+  #lookingAtAll: NodeJS.Timeout | undefined
 
   constructor(parts: ReceiverParts) {
     this.#parts = parts
@@ -118,7 +119,12 @@ export class Receiver {
   exceeded(limit: Limit, sender: Sender, controlGroup: string): void {
     const { policy, audit, listener } = this.#parts
     audit.limited(limit, sender, controlGroup)
-    if (mayEverSpeak(policy, sender)) listener.lookAt('all')
+    if (!mayEverSpeak(policy, sender)) return
+    // One look behind the last of a storm, not one for each: it is at every router.
+    this.#lookingAtAll ??= setTimeout(() => {
+      this.#lookingAtAll = undefined
+      listener.lookAt('all')
+    }, gatherMs).unref()
   }
 
   /** Never rejects, and answers within 2 s. */

@@ -43,6 +43,8 @@ test('apply() says and does what is added, changed and removed, and touches no o
     added: 1,
     changed: 1,
     removed: 1,
+    sections: [],
+    restartFor: [],
   })
 })
 
@@ -91,7 +93,7 @@ test('apply() refuses another identity and other paths', async () => {
   await using test = await TestAgent.start({ routers: [r1] })
   await test.role('backup')
   const { paths } = test.agent.config
-  test.want([], { agent: { id: 'host2' }, paths: { ...paths, state: '/elsewhere' } })
+  test.want([], { agent: { id: 'host2', user: 'keepward' }, paths: { ...paths, state: '/elsewhere' } })
   await expect(test.agent.apply()).rejects.toMatchObject({
     code: 'config-invalid',
     message: 'agent.id and paths.state cannot change while the agent runs',
@@ -211,7 +213,7 @@ test('plan() and apply() name the sections that take effect at once, and those f
 
 test('plan() refuses another identity as apply() does, and raises nothing', async () => {
   await using test = await TestAgent.start({ routers: [r1] })
-  test.want([], { agent: { id: 'host2' } })
+  test.want([], { agent: { id: 'host2', user: 'keepward' } })
   await expect(test.agent.plan()).rejects.toMatchObject({
     code: 'config-invalid',
     message: 'agent.id cannot change while the agent runs',

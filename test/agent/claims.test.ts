@@ -275,10 +275,10 @@ test('GET /metrics has the unmatched claims and the waiting messages and connect
   ])
 })
 
-test('noteStateChangeTrouble() is a condition of the agent until the socket is there again', async () => {
+test('noteTrouble() is a condition of the agent until the socket is there again', async () => {
   await using test = await asBackup()
-  test.agent.noteStateChangeTrouble('no space left')
+  test.agent.noteTrouble('stateChange', 'no space left')
   expect(await test.condition('state-change-unavailable')).toBe('no space left')
-  test.agent.noteStateChangeTrouble(undefined)
+  test.agent.noteTrouble('stateChange', undefined)
   await test.noCondition('state-change-unavailable')
 })

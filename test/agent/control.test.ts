@@ -114,7 +114,17 @@ test('POST /v1/apply writes down who asked, and the digest of a file that is ref
   const written = (await test.records({ after: seq })).filter(({ kind }) => kind === 'config')
   const none = { change: 'refused', digest: null, code: 'config-unreadable', text: 'there is none' }
   expect(written.map(({ body }) => body)).toEqual([
-    { change: 'loaded', digest: 'first', key: null, ...self, added: 0, changed: 0, removed: 0 },
+    {
+      change: 'loaded',
+      digest: 'first',
+      key: null,
+      ...self,
+      added: 0,
+      changed: 0,
+      removed: 0,
+      sections: [],
+      restartFor: [],
+    },
     {
       change: 'refused',
       digest: 'broken',

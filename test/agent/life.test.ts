@@ -18,7 +18,10 @@ test('start() brings a router up to backup; its election is journaled with cause
     agent: 'host1',
     boot: 'boot1',
     epoch: { start: 1 },
-    body: { change: 'started', version: '1.2.3', configDigest: 'first', configKey: null },
+    body: {
+      ...{ change: 'started', version: '1.2.3', configDigest: 'first', configKey: null },
+      ...{ pid: 77, uid: 60_000, gid: 60_000, capabilities: 'CAP_NET_RAW CAP_BPF' },
+    },
   })
   const transitions = records.filter(({ kind }) => kind === 'transition')
   expect(transitions.map(({ router, body }) => ({ router, ...body }))).toMatchObject([

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { TestAgent } from '../support/agent.ts'
 import { routerSpec } from '../support/router.ts'
+import { until } from '../support/until.ts'
 
 const readers = 54_321
 const nobody = 65_534
@@ -80,6 +81,19 @@ test('a stranger is refused everything with 403, and the connection is closed', 
   expect(await askAs(test, [nobody, nobody, []], 'POST', '/v1/apply')).toMatchObject({ status: 403, closed: true })
   // A group that bears the number of root's is no privilege.
   expect(await askAs(test, [nobody, 0, [0]], 'GET', '/v1/status')).toMatchObject({ status: 403 })
+})
+
+test('who was denied is in the journal, and several of a kind at once are not several records', async () => {
+  await using test = await exposed()
+  for (let n = 0; n < 3; n++) await askAs(test, [nobody, nobody, []], 'GET', '/v1/status')
+  await askAs(test, [1234, readers, []], 'POST', '/v1/apply')
+  const denied = async () => (await test.records()).filter(({ kind }) => kind === 'refusal').map(({ body }) => body)
+  await until('both are written', async () => (await denied()).length === 2)
+  const who = { decision: 'denied', router: null, state: null, key: null, controlGroup: null, count: 1 }
+  expect(await denied()).toMatchObject([
+    { ...who, reason: 'control-connect', uid: nobody, gid: nobody },
+    { ...who, reason: 'control-change', uid: 1234, gid: readers },
+  ])
 })
 
 test('a member of the group of readers may look at everything and change nothing', async () => {

@@ -7,7 +7,7 @@ import { networkNamespaceOf } from '../../src/linux/process.ts'
 import type { RouterSpec } from '../../src/router/spec.ts'
 import { hostContract } from '../support/host-contract.ts'
 import { ip, RealHostUnderTest } from '../support/real-host.ts'
-import { prefix } from '../support/router.ts'
+import { prefix, table } from '../support/router.ts'
 import { until } from '../support/until.ts'
 
 hostContract('the real host', () => RealHostUnderTest.open())
@@ -16,7 +16,7 @@ describe('the real host, of which memory knows nothing', () => {
   let it: RealHostUnderTest
   beforeEach(async () => {
     it = await RealHostUnderTest.open()
-    it.host.configure([it.spec])
+    await it.host.configure(table([it.spec]))
   })
   afterEach(async () => {
     await it.end()
@@ -36,7 +36,7 @@ describe('the real host, of which memory knows nothing', () => {
   async function startAsPrimary(): Promise<{ pid: number; childPid: number }> {
     await make()
     // From here on the kernel is watched.
-    it.host.recheck(it.spec.id)
+    await it.host.recheck(it.spec.id)
     await perform('start-keepalived')
     await until('the marker is there', () => addresses('ha0').includes('169.254.0.7'))
     return until('parent and child', running)
@@ -63,7 +63,7 @@ describe('the real host, of which memory knows nothing', () => {
     rmSync(it.run, { recursive: true })
     mkdirSync(it.run, { mode: 0o700 })
     await it.reopen()
-    it.host.configure([it.spec])
+    await it.host.configure(table([it.spec]))
     expect(await it.host.perform({ verb: 'list-owned' })).toContainEqual({
       router: it.spec.id,
       namespace: it.spec.namespace,
@@ -113,7 +113,7 @@ describe('the real host, of which memory knows nothing', () => {
     const { pid } = await startAsPrimary()
     const inode = namespaceInode(it.spec.namespace)
     ip('netns', 'delete', it.spec.namespace)
-    it.host.recheck(it.spec.id)
+    await it.host.recheck(it.spec.id)
     expect(it.events.findLast((one) => one.type === 'kernel')).toMatchObject({
       evidence: { kind: 'present', named: false },
     })
@@ -127,14 +127,14 @@ describe('the real host, of which memory knows nothing', () => {
 
   test('a port that was moved to another bridge is misattached, until it is made anew', async () => {
     await make()
-    it.host.recheck(it.spec.id)
+    await it.host.recheck(it.spec.id)
     expect((await inspect()).settings).toMatchObject({ misattached: [] })
     const ports = JSON.parse(ip('-j', 'link', 'show', 'master', `kwh${it.number}`)) as { ifname: string }[]
     ip('link', 'set', ports[0]?.ifname ?? '', 'master', `kwe${it.number}`)
     expect((await inspect()).settings).toMatchObject({ misattached: ['ha0'] })
     await it.host.perform({ verb: 'remove-interface', router: it.spec.id, interface: 'ha0' })
     await it.host.perform({ verb: 'ensure-interface', router: it.spec.id, interface: 'ha0' })
-    it.host.recheck(it.spec.id)
+    await it.host.recheck(it.spec.id)
     expect((await inspect()).settings).toMatchObject({ misattached: [] })
   })
 
@@ -161,7 +161,7 @@ describe('the real host, of which memory knows nothing', () => {
     const { pid } = await startAsPrimary()
     const file = join(it.run, 'routers', it.spec.id, 'keepalived.conf')
     const before = readFileSync(file, 'utf8')
-    it.host.configure([{ ...it.spec, trackedInterfaces: ['ha0', 'nowhere0'] }])
+    await it.host.configure(table([{ ...it.spec, trackedInterfaces: ['ha0', 'nowhere0'] }]))
     await expect(perform('write-config')).rejects.toMatchObject({
       code: 'keepalived-refused-config',
       message: expect.stringContaining('nowhere0') as string,
@@ -191,16 +191,16 @@ describe('the real host, of which memory knows nothing', () => {
       { virtualRoutes: [{ destination: prefix('0.0.0.0/0'), via: evil, interface: undefined, metric: undefined }] },
     ]
     for (const change of hostile) {
-      it.host.configure([{ ...it.spec, ...change }])
+      await it.host.configure(table([{ ...it.spec, ...change }]))
       await expect(perform('write-config'), JSON.stringify(change)).rejects.toMatchObject({ code: 'config-invalid' })
       expect(readFileSync(file, 'utf8')).toBe(before)
     }
-    it.host.configure([it.spec])
+    await it.host.configure(table([it.spec]))
   })
 
   test('preview of a newcomer makes no directory', async () => {
     const newcomer = { ...it.spec, id: `${it.spec.id}x` as RouterSpec['id'], namespace: `${it.spec.namespace}x` }
-    it.host.stage([it.spec, newcomer])
+    await it.host.stage(table([it.spec, newcomer]))
     await it.host.perform({ verb: 'preview', router: newcomer.id })
     expect(readdirSync(join(it.run, 'routers'))).not.toContain(newcomer.id)
   })
@@ -208,7 +208,7 @@ describe('the real host, of which memory knows nothing', () => {
   test('remove-router ends an adopted keepalived while it is looked at all the time', async () => {
     const { pid } = await startAsPrimary()
     await it.reopen()
-    it.host.configure([it.spec])
+    await it.host.configure(table([it.spec]))
     expect(await running()).toMatchObject({ pid })
     const removed = new AbortController()
     const looking = (async () => {

@@ -5,13 +5,14 @@ import { run } from '../../src/linux/run.ts'
 import type { FilterEvidence } from '../../src/router/evidence.ts'
 import type { RouterSpec } from '../../src/router/spec.ts'
 import { ip, RealHostUnderTest } from '../support/real-host.ts'
+import { table } from '../support/router.ts'
 import { until } from '../support/until.ts'
 import { forge, type Forgery } from '../support/vrrp-forger.ts'
 
 let it: RealHostUnderTest
 beforeEach(async () => {
   it = await RealHostUnderTest.open()
-  it.host.configure([it.spec])
+  await it.host.configure(table([it.spec]))
 })
 afterEach(async () => {
   await it.end()
@@ -114,7 +115,7 @@ test('of a declared peer a raw socket hears what has the hop limit, near or rout
     destinationMac: link?.address ?? '',
   })
   const hears = async (advertise: RouterSpec['advertise'], ...forgeries: readonly Forgery[]) => {
-    it.host.configure([{ ...it.spec, advertise }])
+    await it.host.configure(table([{ ...it.spec, advertise }]))
     await perform('ensure-filter')
     const heard = listen()
     await heard.ready
@@ -138,7 +139,7 @@ test('a raw socket hears no stranger while filters are put in place of each othe
   const flood = forge(it.spec.namespace, 'lo', 60, Array<Forgery>(20).fill(byLoopback))
   for (let round = 0; round < 20; round += 1) {
     const peers = [`169.254.192.${String(2 + (round % 2))}`]
-    it.host.configure([{ ...it.spec, advertise: { ...it.spec.advertise, peers } }])
+    await it.host.configure(table([{ ...it.spec, advertise: { ...it.spec.advertise, peers } }]))
     await perform('ensure-filter')
   }
   await flood

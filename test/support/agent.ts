@@ -74,7 +74,12 @@ export class TestAgent implements AsyncDisposable {
 
   static async start(choices: AgentChoices = {}): Promise<TestAgent> {
     const directory = mkdtempSync(join(tmpdir(), 'kwt-agent-'))
-    const paths = { state: join(directory, 'state'), run: join(directory, 'run') }
+    const paths = {
+      state: join(directory, 'state'),
+      run: join(directory, 'run'),
+      host: join(directory, 'host'),
+      anchors: join(directory, 'anchors'),
+    }
     if (choices.stateOf !== undefined)
       cpSync(join(choices.stateOf.directory, 'state'), paths.state, { recursive: true })
     else mkdirSync(paths.state)
@@ -105,6 +110,7 @@ export class TestAgent implements AsyncDisposable {
       clock: world.clock,
       boot,
       version: '1.2.3',
+      privileges: { pid: 77, uid: 60_000, gid: 60_000, capabilities: ['CAP_NET_RAW', 'CAP_BPF'] },
       chronicle: listener(told, world),
       metrics,
     })
@@ -243,10 +249,11 @@ function fileWith(file: LoadedConfig | ConfigFile | (() => ConfigFile)): ConfigF
 
 function configOf(paths: AgentConfig['paths'], { routers = [], intervalMs = 200 }: AgentChoices): AgentConfig {
   return {
-    agent: { id: 'host1' },
+    agent: { id: 'host1', user: 'keepward' },
     paths,
     control: { group: 'keepward', metricsPort: undefined },
     journal: { retainDays: 30, maxSizeMb: 64 },
+    audit: { syslogPort: 514 },
     config: { requireSignature: false, applyChanges: false },
     reconcile: { intervalMs },
     stateChange: stateChangeSchema.parse(undefined),
@@ -264,6 +271,7 @@ function listener(told: Told[], world: World): Chronicle {
       told.push({ what: 'condition', router, code: condition.code, change })
     },
     configLoaded: () => undefined,
+    anchorsNotCopied: () => undefined,
     configRefused: () => undefined,
     claimTaken: () => undefined,
     claimRefused: () => undefined,

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Host, HostEvent } from '../../src/host/operation.ts'
 import type { KernelEvidence } from '../../src/router/evidence.ts'
 import type { RouterSpec } from '../../src/router/spec.ts'
-import { id } from './router.ts'
+import { id, table } from './router.ts'
 import { staysSo, until } from './until.ts'
 
 /** A host to be held to the contract, and what it told. */
@@ -21,7 +21,7 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
     let it: HostUnderTest
     beforeEach(async () => {
       it = await open()
-      it.host.configure([it.spec])
+      await it.host.configure(table([it.spec]))
     })
     afterEach(async () => {
       await it.end()
@@ -32,7 +32,7 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
     /** What the kernel shows now. */
     const kernel = async (): Promise<KernelEvidence> => {
       const before = it.events.length
-      it.host.recheck(it.spec.id)
+      await it.host.recheck(it.spec.id)
       return until('evidence of a recheck', () => {
         const event = it.events.slice(before).findLast((one) => one.type === 'kernel' && one.from === 'recheck')
         return event?.type === 'kernel' && event.evidence
@@ -173,7 +173,7 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
         return settings.kind === 'seen' ? settings.filter.kind : settings.kind
       }
       expect(await filter()).toBe('ready')
-      it.host.configure([{ ...it.spec, advertise: { ...it.spec.advertise, peers: ['169.254.192.3'] } }])
+      await it.host.configure(table([{ ...it.spec, advertise: { ...it.spec.advertise, peers: ['169.254.192.3'] } }]))
       expect(await filter()).toBe('missing')
       await it.host.perform({ verb: 'ensure-filter', router })
       expect(await filter()).toBe('ready')
@@ -183,13 +183,13 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
       await start()
       const before = await picture()
       const router = it.spec.id
-      it.host.stage([{ ...it.spec, priority: 42 }])
+      await it.host.stage(table([{ ...it.spec, priority: 42 }]))
       const { settings } = await it.host.perform({ verb: 'preview', router })
       expect(settings).toMatchObject({ kind: 'seen', change: 'may-move-role' })
       if (settings.kind !== 'seen') throw new Error('not seen')
       expect(settings.writtenDigest).not.toBe(settings.wantedDigest)
       const stranger = { ...it.spec, id: id('newcomer'), namespace: `${it.spec.namespace}-new` }
-      it.host.stage([it.spec, stranger])
+      await it.host.stage(table([it.spec, stranger]))
       expect(await it.host.perform({ verb: 'preview', router: stranger.id })).toMatchObject({
         process: { kind: 'absent' },
         settings: { kind: 'seen', namespaceReady: false, writtenDigest: undefined },
@@ -202,7 +202,7 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
       const router = it.spec.id
       await until('an answer', () => it.host.perform({ verb: 'ask-keepalived', router }))
       const { pid } = await picture()
-      it.host.configure([{ ...it.spec, priority: 42 }])
+      await it.host.configure(table([{ ...it.spec, priority: 42 }]))
       await it.host.perform({ verb: 'write-config', router })
       await it.host.perform({ verb: 'reload-keepalived', router })
       const { process, settings } = await inspect()
@@ -243,7 +243,7 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
 
     test('remove-router leaves nothing, also of a router that the config dropped, and may be repeated', async () => {
       await start()
-      it.host.configure([])
+      await it.host.configure('nothing')
       await it.host.perform({ verb: 'remove-router', router: it.spec.id })
       expect(it.events.findLast((one) => one.type === 'kernel')).toMatchObject({ evidence: { kind: 'absent' } })
       expect(await it.host.perform({ verb: 'list-owned' })).not.toContainEqual(
@@ -252,7 +252,7 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
       await expect(it.host.perform({ verb: 'remove-router', router: it.spec.id })).rejects.toMatchObject({
         code: 'router-unknown',
       })
-      it.host.configure([it.spec])
+      await it.host.configure(table([it.spec]))
       await it.host.perform({ verb: 'remove-router', router: it.spec.id })
       expect(await inspect()).toMatchObject({
         process: { kind: 'absent' },
@@ -261,9 +261,9 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
     })
 
     test('a router that was dropped before anything was made can come back', async () => {
-      it.host.configure([])
+      await it.host.configure('nothing')
       expect(await inspect()).toMatchObject({ process: { kind: 'absent' }, settings: { writtenDigest: undefined } })
-      it.host.configure([it.spec])
+      await it.host.configure(table([it.spec]))
       const { settings } = await inspect()
       expect(settings.kind === 'seen' && settings.wantedDigest).not.toBe('')
       await start()
@@ -272,9 +272,9 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
 
     test('a router that was dropped and removed can come back', async () => {
       await start()
-      it.host.configure([])
+      await it.host.configure('nothing')
       await it.host.perform({ verb: 'remove-router', router: it.spec.id })
-      it.host.configure([it.spec])
+      await it.host.configure(table([it.spec]))
       await start()
       expect((await inspect()).process).toMatchObject({ kind: 'running' })
     })

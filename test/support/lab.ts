@@ -6,12 +6,14 @@ import { callAt } from '../../src/cli/client.ts'
 import { downLab, Lab, labsDirectory } from '../../src/lab/lab.ts'
 import { prefixOf, routerNamespace, type LabHost, type LabShape } from '../../src/lab/topology.ts'
 import { listNamespaces, openNamespace } from '../../src/linux/netns.ts'
-import { watchKernel } from '../../src/linux/watch.ts'
+import { openNetlink } from '../../src/linux/netlink-socket.ts'
+import { takeSnapshot } from '../../src/linux/snapshot.ts'
+import { openWatchSocket, watchKernel } from '../../src/linux/watch.ts'
 import { until } from './until.ts'
 
 export const program = new URL('../../bin/keepward', import.meta.url).pathname
 
-type Change = Partial<Pick<LabShape, 'hosts' | 'routers' | 'advertisementInterval' | 'vrrpVersion'>> & {
+type Change = Partial<Pick<LabShape, 'hosts' | 'routers' | 'advertisementInterval' | 'vrrpVersion' | 'agentUid'>> & {
   /** Rewrites a host's config before its agent starts. */
   readonly config?: (text: string, host: LabHost) => string
   /** Called once all configs are written and no agent runs yet. */
@@ -215,6 +217,7 @@ export class LabUnderTest {
     const seen: string[] = []
     const names = new Map<number, string>()
     const watch = watchKernel({
+      fd: openWatchSocket(),
       onChange: (nsid, _view, cause) => {
         if (cause.kind !== 'event' || !('address' in cause.event)) return
         const { type, address } = cause.event
@@ -225,9 +228,10 @@ export class LabUnderTest {
       },
       onGone: () => undefined,
     })
+    using socket = openNetlink()
     for (const name of namespaces) {
       using namespace = openNamespace(name)
-      names.set(watch.track(namespace).nsid, name)
+      names.set(watch.track(() => takeSnapshot(socket, namespace.fd, 'all')).nsid, name)
     }
     return {
       seen,

@@ -4,9 +4,11 @@ import { systemClock } from '../../src/base/instant.ts'
 import { openRealHost } from '../../src/host/real-host.ts'
 import type { Host, HostEvent } from '../../src/host/operation.ts'
 import { deleteNamespace, listNamespaces } from '../../src/linux/netns.ts'
+import { openWatchSocket } from '../../src/linux/watch.ts'
+import { WatchedHost } from '../../src/host/watched-host.ts'
 import { SafeDir } from '../../src/linux/safe-dir.ts'
 import type { RouterSpec } from '../../src/router/spec.ts'
-import { id, prefix, routerSpec } from './router.ts'
+import { id, prefix, routerSpec, table } from './router.ts'
 
 export const ip = (...words: string[]): string =>
   execFileSync('ip', words, { encoding: 'utf8', stdio: 'pipe', timeout: 10_000 })
@@ -53,7 +55,7 @@ export class RealHostUnderTest {
   }
 
   async end(): Promise<void> {
-    this.host.configure(this.#specs)
+    await this.host.configure(table(this.#specs))
     for (const { id: router } of this.#specs) await this.host.perform({ verb: 'remove-router', router })
     await this.host.close()
     for (const name of listNamespaces()) if (name.startsWith(`kwt-${this.number}`)) await deleteNamespace(name)
@@ -68,8 +70,9 @@ const agentOf = (number: string): string => `kwt${number}`
 const bridgesOf = (number: string): [ha: string, ext: string] => [`kwh${number}`, `kwe${number}`]
 
 async function maker(number: string, run: string): Promise<(events: HostEvent[]) => Host> {
-  const make = await openRealHost({ agent: agentOf(number), runDir: SafeDir.open(run), clock: systemClock })
-  return (events) => make((event) => events.push(event))
+  const parts = { agent: agentOf(number), clock: systemClock }
+  const openRoot = await openRealHost({ ...parts, runDir: SafeDir.open(run) })
+  return (events) => new WatchedHost({ ...parts, openRoot, watchFd: openWatchSocket() }, (event) => events.push(event))
 }
 
 function specFor(number: string): RouterSpec {

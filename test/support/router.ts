@@ -1,5 +1,6 @@
 import type { Instant } from '../../src/base/instant.ts'
 import { parsePrefix, type Prefix } from '../../src/base/address.ts'
+import type { Table } from '../../src/host/operation.ts'
 import { parseRouterId, type RouterId, type RouterSpec } from '../../src/router/spec.ts'
 
 export function id(text: string): RouterId {
@@ -13,6 +14,9 @@ export function prefix(text: string): Prefix {
   if (parsed === undefined) throw new Error(`not a prefix: ${text}`)
   return parsed
 }
+
+/** A config of these routers, as the root half takes it. */
+export const table = (routers: readonly RouterSpec[]): Table => ({ hash: '', routers })
 
 /** A moment `ms` after the start of a test's own time. */
 export const at = (ms: number): Instant => ({ wallMs: 1_700_000_000_000 + ms, monoMs: 1_000_000 + ms })

@@ -102,11 +102,14 @@ const isRight = ({ router, state, key, sender }: Claim): boolean =>
   sender.uid === uid &&
   ((router === 'r1' && state === 'backup') || (router === 'r2' && state === 'primary' && key === 'fleet'))
 
+const written: string[] = []
+const chronicle = makeChronicle(makeLogger('debug', 'host-a', { write: (line) => written.push(line) }), makeMetrics())
+
 /** What the agent logs of a refusal. */
 function logLines(entry: AuditEntry): string[] {
-  const lines: string[] = []
-  const logger = makeLogger('debug', 'host-a', { write: (line) => lines.push(line) })
-  makeChronicle(logger, makeMetrics()).claimRefused(refusalBody(entry))
+  written.length = 0
+  chronicle.claimRefused(refusalBody(entry))
+  const lines = [...written]
   return lines.length === 1 ? lines : [`${lines.length} lines for ${inspect(entry)}`]
 }
 

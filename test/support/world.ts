@@ -1,6 +1,6 @@
 import { systemClock, type Clock } from '../../src/base/instant.ts'
 import { FakeHost } from '../../src/host/fake-host.ts'
-import type { Host, HostEvent, HostOperation } from '../../src/host/operation.ts'
+import type { Host, HostEvent, AgentOperation } from '../../src/host/operation.ts'
 import type { RouterId } from '../../src/router/spec.ts'
 
 /** What outlives an agent: a FakeHost, and the clock of its boot. */
@@ -8,7 +8,7 @@ export class World {
   readonly clock: Clock
   readonly host: FakeHost
   /** Called before each operation: what it gives is waited for, what it throws is how the operation fails. */
-  intercept: (operation: HostOperation) => Promise<unknown> | undefined = () => undefined
+  intercept: (operation: AgentOperation) => Promise<unknown> | undefined = () => undefined
   /** Called before each look at the kernel; false: the kernel does not answer. */
   lets: (router: RouterId) => boolean = () => true
   /** Asked for each event; false: it is lost on its way to the agent. */
@@ -34,20 +34,14 @@ export class World {
     const { host } = this
     const isMine = () => mine === this.#generation
     return {
-      configure: (routers) => {
-        host.configure(routers)
-      },
-      stage: (routers) => {
-        host.stage(routers)
-      },
+      configure: (table) => host.configure(table),
+      stage: (table) => host.stage(table),
       perform: async (operation) => {
         if (!isMine()) return new Promise(() => undefined)
         await this.intercept(operation)
         return host.perform(operation)
       },
-      recheck: (router) => {
-        if (isMine() && this.lets(router)) host.recheck(router)
-      },
+      recheck: (router) => (isMine() && this.lets(router) ? host.recheck(router) : Promise.resolve()),
       counters: () => host.counters(),
       close: () => Promise.resolve(),
     }

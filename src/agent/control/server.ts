@@ -6,7 +6,8 @@ import { KeepwardError } from '../../base/error.ts'
 import { listenAt, peerOf, proveWhoConnects, type Peer } from '../../linux/unix-socket.ts'
 import type { Problem } from '../api.ts'
 import type { ControlParts } from './parts.ts'
-import { isReading, permissionOf, type Permission } from './permission.ts'
+import { Audit } from '../../statechange/audit.ts'
+import { isReading, permissionOf, type Permission, type Policy } from './permission.ts'
 import { addRoutes } from './routes.ts'
 import { addWellKnown } from './well-known.ts'
 
@@ -30,10 +31,18 @@ export async function startControl(parts: ControlParts): Promise<() => Promise<v
 async function serveSocket(parts: ControlParts): Promise<FastifyInstance> {
   const app = newServer()
   const callers = new WeakMap<Socket, Caller>()
+  const { claims } = parts.agent
+  const audit = new Audit(
+    (entry) => {
+      claims.audit(entry)
+    },
+    () => false,
+  )
   let readers = 0
   app.server.on('connection', (socket) => {
-    const caller = askPermission(socket, parts)
+    const caller = askPermission(socket, parts.policy)
     callers.set(socket, caller)
+    if (caller.permission === 'none') audit.denied('connect', caller.peer)
     if (caller.permission !== 'read') return
     readers += 1
     socket.once('close', () => {
@@ -42,8 +51,9 @@ async function serveSocket(parts: ControlParts): Promise<FastifyInstance> {
     if (readers > maxReaders) socket.destroy()
   })
   app.addHook('onRequest', async (request, reply) => {
-    const permission = callers.get(request.raw.socket)?.permission ?? 'none'
+    const { permission, peer } = callers.get(request.raw.socket) ?? nobody
     if (permission === 'all' || (permission === 'read' && isReading(request.method))) return
+    if (permission === 'read') audit.denied('change', peer)
     reply.header('connection', 'close')
     throw new KeepwardError(
       'permission-denied',
@@ -64,6 +74,7 @@ async function serveSocket(parts: ControlParts): Promise<FastifyInstance> {
   })
   // fastify ends connections only of a server that it bound itself; an event stream would hold the agent's end up.
   app.addHook('preClose', (done) => {
+    audit.close()
     app.server.closeAllConnections()
     done()
   })
@@ -137,14 +148,13 @@ interface Caller {
 }
 
 /** Who it is was decided at connect(2); who cannot be named may do nothing. */
-function askPermission(socket: Socket, { policy, log }: ControlParts): Caller {
+function askPermission(socket: Socket, policy: Policy): Caller {
   try {
     const peer = peerOf(socket, 'with-groups')
-    const permission = permissionOf(peer, policy)
-    if (permission === 'none') log.warn({ uid: peer.uid, gid: peer.gid, pid: peer.pid }, 'control connection refused')
-    return { permission, peer }
-  } catch (error) {
-    log.warn({ err: error }, 'control connection refused: the kernel does not say who it is')
-    return { permission: 'none', peer: undefined }
+    return { permission: permissionOf(peer, policy), peer }
+  } catch {
+    return nobody
   }
 }
+
+const nobody: Caller = { permission: 'none', peer: undefined }

@@ -1,0 +1,113 @@
+import { join, resolve } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { AgentStatus, EventView } from '../agent/api.ts'
+import { anchorsFileOf, type Anchor } from '../anchor/anchor.ts'
+import { readAnchors } from '../anchor/read.ts'
+import { countText } from '../base/count.ts'
+import { KeepwardError } from '../base/error.ts'
+import { readAnchorsPath } from '../config/read.ts'
+import { Prover, type Proof } from '../journal/proof.ts'
+import { journalIdOf, proveFile, recordsOf } from '../journal/prove-file.ts'
+import { canonicalJson, type JsonObject } from '../journal/record.ts'
+import { timeText } from '../text/table.ts'
+import { call } from './client.ts'
+import { ExitStatus } from './exit-status.ts'
+import type { Globals } from './globals.ts'
+
+/** What of a proof a person is told: the journal, held against root's signatures. */
+export interface AuditView extends Proof {
+  /** The key that signed last; undefined: nothing of this journal is signed. */
+  readonly key: string | undefined
+  readonly anchors: number
+  readonly anchorsFile: string
+}
+
+/** A new anchor, and a retention that goes on meanwhile, have come by then. */
+const secondLookMs = 6000
+const pageSize = 1000
+
+/** `keepward audit`: hold the journal against the anchors that root signed, or print all of it as JSON lines. */
+export async function audit(globals: Globals, options: Record<string, unknown>): Promise<number> {
+  const isExport = options['export'] === true
+  if (isExport === (options['verify'] === true))
+    throw new KeepwardError('request-invalid', 'audit needs one of --verify and --export')
+  const file = typeof options['file'] === 'string' ? resolve(options['file']) : undefined
+  return isExport ? exportRecords(globals, file) : verify(globals, file, options['anchors'])
+}
+
+async function exportRecords(globals: Globals, file: string | undefined): Promise<number> {
+  for await (const record of file === undefined ? recordsOfAgent(globals) : recordsOf(file)) {
+    if (!process.stdout.write(`${JSON.stringify(record)}\n`))
+      await new Promise((drained) => process.stdout.once('drain', drained))
+  }
+  return ExitStatus.ok
+}
+
+async function verify(globals: Globals, file: string | undefined, anchors: unknown): Promise<number> {
+  const journal = file === undefined ? await journalOfAgent(globals) : journalIdOf(file)
+  const anchorsFile =
+    typeof anchors === 'string'
+      ? resolve(anchors)
+      : join(await readAnchorsPath(resolve(globals.config)), anchorsFileOf(journal))
+  let view = await look(globals, journal, file, anchorsFile)
+  // Of a journal that is written to, what was found may be no more than a signature that is on its way.
+  if (!view.ok && file === undefined) {
+    await pause(secondLookMs)
+    view = await look(globals, journal, file, anchorsFile)
+  }
+  process.stdout.write(`${globals.json ? JSON.stringify(view) : renderAudit(view)}\n`)
+  if (!view.ok) return ExitStatus.critical
+  return view.proven === undefined ? ExitStatus.degraded : ExitStatus.ok
+}
+
+async function look(globals: Globals, journal: string, file: string | undefined, path: string): Promise<AuditView> {
+  // Anchors first: what is signed meanwhile would be of records that come later.
+  const { anchors, fault } = await readAnchors(path, journal)
+  const proof = file === undefined ? await proveAgent(globals, journal, anchors) : proveFile(file, anchors)
+  const broken = proof.broken ?? (fault === undefined ? undefined : faultyAfter(anchors, fault))
+  const last = anchors.at(-1)
+  return { ...proof, ok: broken === undefined, broken, key: last?.key, anchors: anchors.length, anchorsFile: path }
+}
+
+const faultyAfter = (anchors: readonly Anchor[], fault: string) => ({
+  ok: false as const,
+  brokenAtSeq: (anchors.at(-1)?.seq ?? 0) + 1,
+  reason: `the anchors that should vouch for it are not root’s: ${fault}`,
+})
+
+const journalOfAgent = async (globals: Globals): Promise<string> =>
+  (await call<AgentStatus>(globals, 'GET', '/v1/status')).agent.journal
+
+/** The agent hands over the records; whether they are what was signed is found out here. */
+async function proveAgent(globals: Globals, journal: string, anchors: readonly Anchor[]): Promise<Proof> {
+  const prover = new Prover(journal, anchors)
+  for await (const { hash, ...rest } of recordsOfAgent(globals)) {
+    const record = canonicalJson(rest as JsonObject)
+    const { seq, kind, at } = rest
+    if (!prover.add({ seq, router: rest.router ?? null, kind, wallMs: at.wallMs, hash, record })) break
+  }
+  return prover.end()
+}
+
+async function* recordsOfAgent(globals: Globals): AsyncGenerator<EventView, void, undefined> {
+  for (let after = 0; ;) {
+    const page = await call<EventView[]>(globals, 'GET', `/v1/events?after=${after}&limit=${pageSize}`)
+    yield* page
+    const last = page.at(-1)
+    if (last === undefined || page.length < pageSize) return
+    after = last.seq
+  }
+}
+
+/** What was found, and how far it is proven. */
+function renderAudit({ broken, records, fromSeq, toSeq, proven, key, anchors, anchorsFile }: AuditView): string {
+  const walked =
+    broken === undefined
+      ? `The journal is whole: ${countText(records, 'record')}, ${fromSeq} to ${toSeq}.`
+      : `The journal is broken at record ${broken.brokenAtSeq}: ${broken.reason}`
+  const signed = `${countText(anchors, 'anchor')} in ${anchorsFile}`
+  if (proven === undefined) return `${walked}\nNothing of it is proven: ${signed}.`
+  const rest = toSeq > proven.seq ? `; the ${countText(toSeq - proven.seq, 'record')} after it only by the chain` : ''
+  const by = key === undefined ? '' : ` with key ${key}`
+  return `${walked}\nProven up to record ${proven.seq}, signed ${timeText(proven.wallMs)}${by}${rest}. ${signed}.`
+}

@@ -1,0 +1,22 @@
+import { resolve } from 'node:path'
+import { makeLogger } from '../agent/log.ts'
+import { runHost } from '../host/run.ts'
+import type { Globals } from './globals.ts'
+
+/** `keepward host`: do for the agent what needs root, until SIGTERM; keepalived runs on. */
+export function host({ config }: Globals): Promise<number> {
+  const log = makeLogger('info', 'keepward-host')
+  return runHost({
+    file: resolve(config),
+    onReady: ({ directory, uid, capabilities }) => {
+      log.info({ directory, uid, capabilities }, 'root half ready')
+    },
+    onCopyTrouble: (text) => {
+      if (text === undefined) log.info('anchors of the journal are copied to syslog again')
+      else log.warn({ text }, 'anchors of the journal cannot be copied to syslog')
+    },
+    onRefused: (peer, why) => {
+      log.warn({ uid: peer?.uid, gid: peer?.gid, pid: peer?.pid, why }, 'connection to the root half ended')
+    },
+  })
+}

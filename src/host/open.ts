@@ -1,0 +1,75 @@
+import type { AnchorPoint } from '../anchor/anchor.ts'
+import { AnchorKeeper, type KeeperOptions } from '../anchor/keeper.ts'
+import type { Clock } from '../base/instant.ts'
+import { SafeDir } from '../linux/safe-dir.ts'
+import { openWatchSocket } from '../linux/watch.ts'
+import { lockIdentity } from './identity.ts'
+import { HostLink } from './link.ts'
+import type { Host, HostEvent, RootEvent } from './operation.ts'
+import { openRealHost } from './real-host.ts'
+import { hostSocketName } from './server.ts'
+import { WatchedHost } from './watched-host.ts'
+
+export interface HostPlace {
+  readonly agent: string
+  readonly clock: Clock
+  /** The directory of keepward-host. */
+  readonly hostPath: string
+  /** The agent's own, for one that is root and does root's work itself. */
+  readonly runDir: SafeDir
+  /** Where an agent that is root keeps its anchors. */
+  readonly anchors: Pick<KeeperOptions, 'path' | 'syslog' | 'onCopyTrouble'>
+  /** The root half cannot be asked, and why; undefined: it can again. */
+  readonly onTrouble: (text: string | undefined) => void
+}
+
+/** What an agent makes its host with; `using` it ends what only this process holds. */
+export interface OpenedHost extends Disposable {
+  readonly make: (emit: (event: HostEvent) => void) => Host
+  /** Root's word that the journal came that far. Throws as {@link AnchorKeeper.sign}, and `host-unreachable`. */
+  readonly sign: (point: AnchorPoint) => Promise<void>
+}
+
+/**
+ * The host of an agent: an unprivileged one asks keepward-host; one that is root does it all itself. Throws `host-unreachable`, or what
+ * {@link openRealHost} throws.
+ */
+export function openHost(place: HostPlace): Promise<OpenedHost> {
+  return process.geteuid?.() === 0 ? openOwn(place) : openLink(place)
+}
+
+async function openOwn({ agent, clock, runDir, anchors }: HostPlace): Promise<OpenedHost> {
+  const lock = lockIdentity(agent)
+  const openRoot = await openRealHost({ agent, runDir, clock })
+  const watchFd = openWatchSocket()
+  const keeper = new AnchorKeeper({ ...anchors, agent, clock })
+  return {
+    make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot }, emit),
+    sign: keeper.sign.bind(keeper),
+    [Symbol.dispose]: () => {
+      keeper.close()
+      lock.release()
+    },
+  }
+}
+
+async function openLink({ agent, clock, hostPath, onTrouble }: HostPlace): Promise<OpenedHost> {
+  let tell: (event: RootEvent) => void = () => undefined
+  const { link, watchFd } = await HostLink.open({
+    path: `${hostPath}/${hostSocketName}`,
+    ownerUid: 0,
+    onTrouble,
+    emit: (event) => {
+      tell(event)
+    },
+  })
+  const openRoot = (emit: (event: RootEvent) => void) => {
+    tell = emit
+    return link
+  }
+  return {
+    make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot }, emit),
+    sign: link.sign.bind(link),
+    [Symbol.dispose]: () => undefined,
+  }
+}

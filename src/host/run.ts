@@ -1,0 +1,75 @@
+import { once } from 'node:events'
+import { hostname } from 'node:os'
+import { AnchorKeeper, type KeeperOptions } from '../anchor/keeper.ts'
+import { syslogTargetOf } from '../anchor/syslog.ts'
+import { KeepwardError } from '../base/error.ts'
+import { systemClock } from '../base/instant.ts'
+import { readTrustedConfig } from '../config/trusted.ts'
+import { accountNumber } from '../linux/account.ts'
+import { SafeDir } from '../linux/safe-dir.ts'
+import { demandAll, ownPrivileges, type Privileges } from '../linux/privileges.ts'
+import { feedWatchdog, notifyServiceManager } from '../linux/sd-notify.ts'
+import { AppliedConfig } from './applied-config.ts'
+import { lockIdentity } from './identity.ts'
+import { openRealHost } from './real-host.ts'
+import { serveHost, type HostServerParts } from './server.ts'
+
+/** Without these nothing can be made: namespaces, what is in them, and a socket of the agent's. */
+const needed = ['CAP_SYS_ADMIN', 'CAP_NET_ADMIN', 'CAP_NET_RAW', 'CAP_CHOWN']
+
+export interface HostRunOptions {
+  /** Absolute path of the config, which is read anew whenever the agent says that it has. */
+  readonly file: string
+  /** It serves the agent from now on. */
+  readonly onReady: (ready: Privileges & { readonly directory: string }) => void
+  readonly onRefused: HostServerParts['onRefused']
+  readonly onCopyTrouble: KeeperOptions['onCopyTrouble']
+}
+
+/**
+ * Run the root half in the foreground until SIGTERM or SIGINT; keepalived and namespaces stay. Resolves with the exit status. Throws what makes
+ * it impossible; then nothing was touched.
+ */
+export async function runHost({ file, onReady, onRefused, onCopyTrouble }: HostRunOptions): Promise<number> {
+  const toEnd = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
+  if (process.geteuid?.() !== 0) throw new KeepwardError('permission-denied', 'keepward-host must run as root')
+  const privileges = ownPrivileges()
+  demandAll(privileges, needed)
+  const running = (await readTrustedConfig(file, hostname())).load()
+  const { agent, paths, audit } = running.config
+  const agentUid = await uidOf(agent.user)
+  await using open = new AsyncDisposableStack()
+  open.use(lockIdentity(agent.id))
+  // The agent must pass through it to the socket; everything else in it is closed to all but root.
+  const dir = open.use(SafeDir.open(paths.host, { create: true, mode: 0o711, volatile: true }))
+  const openRoot = await openRealHost({ agent: agent.id, runDir: dir, clock: systemClock })
+  const applied = new AppliedConfig(file, hostname(), dir, running)
+  const tableOf = applied.tableOf.bind(applied)
+  const keeper = new AnchorKeeper({
+    path: paths.anchors,
+    agent: agent.id,
+    clock: systemClock,
+    syslog: syslogTargetOf(audit),
+    onCopyTrouble,
+  })
+  open.defer(() => {
+    keeper.close()
+  })
+  const sign = keeper.sign.bind(keeper)
+  open.defer(await serveHost({ dir, agentUid, openRoot, tableOf, sign, onRefused }))
+  notifyServiceManager('READY=1')
+  open.defer(feedWatchdog())
+  onReady({ directory: dir.path, ...privileges })
+  await toEnd
+  notifyServiceManager('STOPPING=1')
+  return 0
+}
+
+/** Throws `config-invalid` when this host has no such user. */
+async function uidOf(user: string | number): Promise<number> {
+  const uid = typeof user === 'number' ? user : await accountNumber('passwd', user)
+  if (uid !== undefined) return uid
+  throw new KeepwardError('config-invalid', `agent.user names the user ${user}, which this host does not have`, {
+    hint: `make it: useradd --system --no-create-home --shell /usr/sbin/nologin ${user}`,
+  })
+}

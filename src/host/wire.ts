@@ -1,0 +1,110 @@
+import { z } from 'zod'
+import { errorMeanings, KeepwardError, type ErrorCode } from '../base/error.ts'
+import type { AnchorPoint } from '../anchor/anchor.ts'
+import { parseRouterId, type RouterId } from '../router/spec.ts'
+import type { HostOperation, RootEvent } from './operation.ts'
+
+/**
+ * What the two halves say to each other: one JSON text a line. The agent asks; nothing that it says is text, a path, arguments or a
+ * pid, so a strict form is all there is to check.
+ */
+export type Ask =
+  | HostOperation
+  /** Read the config file, whose text must have this SHA-256, and take over its routers. */
+  | { readonly verb: 'configure'; readonly hash: string }
+  | { readonly verb: 'configure-nothing' }
+  | { readonly verb: 'stage'; readonly hash: string }
+  /** Sign that this was the end of the journal's chain: numbers and hashes, as digits. */
+  | ({ readonly verb: 'anchor' } & AnchorPoint)
+
+/** `id` rises from one ask to the next of a connection. */
+export type Request = Ask & { readonly id: number }
+
+export type Reply =
+  | { readonly id: number; readonly answer: unknown }
+  | {
+      readonly id: number
+      readonly error: { readonly code: ErrorCode; readonly message: string; readonly hint?: string }
+    }
+  | { readonly event: RootEvent }
+
+/** Requests are short. */
+export const maxRequestBytes = 1024
+/** An answer may hold every address of a namespace. */
+export const maxReplyBytes = 8 * 1024 * 1024
+/** Requests of a connection that wait for their answers. */
+export const maxUnderWay = 1024
+
+const id = z.int().min(1)
+const router = z.string().transform((text, context): RouterId => {
+  const parsed = parseRouterId(text)
+  if (parsed !== undefined) return parsed
+  context.addIssue('must be a router id')
+  return z.NEVER
+})
+const name = z.string().regex(/^[A-Za-z0-9_.@:-]{1,15}$/)
+const hash = z.string().regex(/^[0-9a-f]{64}$/)
+const journal = z.string().regex(/^[0-9a-f]{32}$/)
+const counted = z.int().min(1).max(999_999_999_999_999)
+const ofRouter = <V extends string>(verb: V) => z.strictObject({ id, verb: z.literal(verb), router })
+const ofInterface = <V extends string>(verb: V) =>
+  z.strictObject({ id, verb: z.literal(verb), router, interface: name })
+
+const requestSchema = z.discriminatedUnion('verb', [
+  z.strictObject({ id, verb: z.literal('configure'), hash }),
+  z.strictObject({ id, verb: z.literal('configure-nothing') }),
+  z.strictObject({ id, verb: z.literal('stage'), hash }),
+  z.strictObject({ id, verb: z.literal('anchor'), journal, start: counted, seq: counted, hash }),
+  z.strictObject({ id, verb: z.literal('list-owned') }),
+  z.strictObject({ id, verb: z.literal('look'), router, depth: z.enum(['all', 'addresses']) }),
+  ofRouter('inspect'),
+  ofRouter('glance'),
+  ofRouter('preview'),
+  ofRouter('ask-keepalived'),
+  ofRouter('ensure-namespace'),
+  ofInterface('ensure-interface'),
+  ofInterface('remove-interface'),
+  ofRouter('ensure-filter'),
+  ofRouter('write-config'),
+  ofRouter('start-keepalived'),
+  ofRouter('reload-keepalived'),
+  ofRouter('remove-router'),
+])
+
+/** Undefined for a line that is no request. */
+export function readRequest(line: string): Request | undefined {
+  const parsed = requestSchema.safeParse(parseJson(line))
+  return parsed.success ? parsed.data : undefined
+}
+
+export const replyError = (error: unknown): Extract<Reply, { error: unknown }>['error'] =>
+  error instanceof KeepwardError
+    ? { code: error.code, message: withCauses(error), ...(error.hint === undefined ? {} : { hint: error.hint }) }
+    : { code: 'internal', message: error instanceof Error ? error.message : String(error) }
+
+/** What the other half says; it is root's, so only its form can be wrong. Undefined for a line that is no reply. */
+export function readReply(line: string): Reply | undefined {
+  const value = parseJson(line)
+  if (typeof value !== 'object' || value === null) return undefined
+  if ('event' in value || ('id' in value && ('answer' in value || 'error' in value))) return value as Reply
+  return undefined
+}
+
+export function errorOf({ code, message, hint }: Extract<Reply, { error: unknown }>['error']): KeepwardError {
+  return new KeepwardError(code in errorMeanings ? code : 'internal', message, hint === undefined ? {} : { hint })
+}
+
+/** Causes do not travel: their words do. */
+function withCauses(error: KeepwardError): string {
+  const words: string[] = []
+  for (let at: unknown = error; at instanceof Error && words.length < 5; at = at.cause) words.push(at.message)
+  return words.join(': ')
+}
+
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
+}

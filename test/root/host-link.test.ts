@@ -1,0 +1,112 @@
+import { closeSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { HostLink } from '../../src/host/link.ts'
+import type { HostAnswers, HostOperation, RootHalf, Table } from '../../src/host/operation.ts'
+import { hostSocketName, serveHost } from '../../src/host/server.ts'
+import { SafeDir } from '../../src/linux/safe-dir.ts'
+import { id, table } from '../support/router.ts'
+import { until } from '../support/until.ts'
+
+const hash = 'c'.repeat(64)
+
+/** Answers each question after a moment, and counts how many are asked at once. */
+class Root implements RootHalf {
+  readonly asked: string[] = []
+  tookMs = 5
+  underWay = 0
+  most = 0
+  configure(wanted: Table | 'nothing'): Promise<void> {
+    this.asked.push(wanted === 'nothing' ? 'nothing' : `configure ${wanted.hash.slice(0, 1)}`)
+    return Promise.resolve()
+  }
+  stage(): Promise<void> {
+    return Promise.resolve()
+  }
+  async perform<O extends HostOperation>({ verb }: O): Promise<HostAnswers[O['verb']]> {
+    this.asked.push(verb)
+    this.most = Math.max(this.most, ++this.underWay)
+    await new Promise((resolve) => setTimeout(resolve, this.tookMs))
+    this.underWay -= 1
+    return undefined as HostAnswers[O['verb']]
+  }
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+}
+
+let directory: string
+let dir: SafeDir
+let link: HostLink
+let root: Root
+let troubles: (string | undefined)[]
+let stop: () => Promise<void>
+
+const serve = async () => {
+  root = new Root()
+  const openRoot = () => root
+  const tableOf = () => Promise.resolve({ ...table([]), hash })
+  stop = await serveHost({
+    dir,
+    agentUid: 0,
+    openRoot,
+    tableOf,
+    onRefused: () => undefined,
+    sign: () => Promise.resolve(),
+  })
+}
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'kwt-link-'))
+  dir = SafeDir.open(directory)
+  troubles = []
+  await serve()
+  const made = await HostLink.open({
+    path: join(directory, hostSocketName),
+    ownerUid: 0,
+    emit: () => undefined,
+    onTrouble: (text) => troubles.push(text),
+  })
+  closeSync(made.watchFd)
+  link = made.link
+})
+afterEach(async () => {
+  await link.close()
+  await stop()
+  dir.close()
+  rmSync(directory, { recursive: true })
+})
+
+const inspect = () => link.perform({ verb: 'inspect', router: id('r1') })
+
+test('questions about thousands of routers at once are all answered, no more under way than the other half takes', async () => {
+  await Promise.all(Array.from({ length: 5000 }, inspect))
+  expect(root.asked).toHaveLength(5000)
+  expect(root.most).toBeLessThanOrEqual(1024)
+})
+
+test('what waits when the other half goes fails; when it is back it is told first which routers are wanted', async () => {
+  await link.configure({ hash, routers: [] })
+  root.tookMs = 500
+  const waiting = inspect()
+  waiting.catch(() => undefined)
+  await until('it is asked', () => root.asked.length === 2)
+  await stop()
+  await expect(waiting).rejects.toMatchObject({ code: 'host-unreachable' })
+  await expect(inspect()).rejects.toMatchObject({ code: 'host-unreachable' })
+  expect(troubles).toHaveLength(1)
+  await serve()
+  await until('it is back', async () => {
+    await inspect()
+    return true
+  })
+  expect(root.asked).toEqual(['configure c', 'inspect'])
+  await until('that is told', () => troubles.at(-1) === undefined)
+})
+
+test('more questions than can be kept are refused, and the others answered', async () => {
+  const asked = await Promise.allSettled(Array.from({ length: 20_000 }, inspect))
+  const refused = asked.filter(({ status }) => status === 'rejected')
+  expect(refused.length).toBe(20_000 - 16_384 - 1024)
+  expect(root.asked).toHaveLength(16_384 + 1024)
+})
