@@ -1,4 +1,3 @@
-import { createHmac, randomBytes } from 'node:crypto'
 import type { Instant } from '../base/instant.ts'
 import { formatPrefix } from '../base/address.ts'
 import { conditions, type Raised, type RaisedCondition } from '../router/condition.ts'
@@ -149,16 +148,8 @@ function notifierEvidence({ notifier }: Router, intervalMs: number, now: Instant
 
 function configEvidence({ settings, process }: Router, now: Instant): Found[] {
   if (settings.kind === 'unseen') return [found('config', 'not compared yet', undefined, now)]
+  const short = (digest: string | undefined) => digest?.slice(0, 12) ?? 'none'
   const loaded = process.kind === 'running' ? `, loaded ${short(process.loadedDigest)}` : ''
   const text = `wanted ${short(settings.wantedDigest)}, written ${short(settings.writtenDigest)}${loaded}`
   return [found('config', text, settings.asOf, now)]
 }
-
-/**
- * Tells two digests apart and says nothing else: from one of a config that is known but for a password of 8 characters,
- * the password could be guessed by whoever may read.
- */
-const short = (digest: string | undefined): string =>
-  digest === undefined ? 'none' : createHmac('sha256', digestKey).update(digest).digest('hex').slice(0, 12)
-
-const digestKey = randomBytes(32)

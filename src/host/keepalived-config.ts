@@ -33,7 +33,7 @@ export interface ConfigComparison {
 }
 
 /** Stands for a config that cannot be had: no file is like it, so that writing it is tried, and says why. */
-const notToBeHad = 'not to be had'
+export const notToBeHad = 'not to be had'
 
 /** Compare what is wanted with the file that is there; without a home there is none. */
 export async function compareConfig(

@@ -151,6 +151,7 @@ const rules: Record<string, Rule> = {
       'src/cli/notify.ts': 'prints the key of one router for its sender, as asked',
       'src/cli/secrets.ts': 'prints what it made, for hosts that share it',
       'src/config/signing.ts': 'signs a config with a private key',
+      'src/host/digest-seal.ts': 'keys digests, so that no password can be guessed from one',
       'src/host/keepalived-config.ts': 'looks at the form of what keepalived is to read',
       'src/keepalived/authentication.ts': 'counts the characters of a password',
       'src/keepalived/token.ts': 'a password goes into keepalived.conf (0600)',
