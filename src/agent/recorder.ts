@@ -7,7 +7,8 @@ import type { JournalRecord, JsonObject, RecordKind } from '../journal/record.ts
 import type { ConditionChange } from '../router/condition.ts'
 import type { Transition } from '../router/effect.ts'
 import type { Privileges } from '../linux/privileges.ts'
-import type { RouterId } from '../router/spec.ts'
+import { secretsOf } from '../router/authentication.ts'
+import type { Authentication, RouterId } from '../router/spec.ts'
 import type { AuditEntry } from '../statechange/audit.ts'
 import type { Claim } from '../statechange/receiver.ts'
 import { applicantBody, type Applicant } from './applicant.ts'
@@ -32,6 +33,8 @@ export class Recorder {
   readonly #place: RecordingPlace
   /** The journal sequence of each router's newest transition. */
   readonly #lastSeq = new Map<RouterId, number>()
+  /** Parts of configs whose secrets were written down as read. */
+  readonly #told = new WeakSet<Authentication>()
 
   constructor(place: RecordingPlace) {
     this.#place = place
@@ -59,9 +62,19 @@ export class Recorder {
     void this.#append('operation', undefined, { change: 'teardown', uid, gid, pid })
   }
 
-  /** The secret of that key or router was read; nothing of it is part of the record. */
+  /** The secret of that key of notifiers was read by the agent; nothing of it is part of the record. */
   secretRead(source: SecretSource, of: string): void {
-    void this.#append('agent', undefined, { change: 'secret-read', of, source: describeSource(source) })
+    void this.#append('agent', undefined, { change: 'secret-read', by: 'agent', of, source: describeSource(source) })
+  }
+
+  /** The root half has what a router authenticates itself with. It reads that at each look: written down once for each config. */
+  routerSecretsRead(router: RouterId, authentication: Authentication): void {
+    if (this.#told.has(authentication)) return
+    this.#told.add(authentication)
+    for (const { source, of } of secretsOf(authentication)) {
+      const body = { change: 'secret-read', by: 'host', of, source: describeSource(source) }
+      void this.#append('agent', router, body)
+    }
   }
 
   configLoaded(

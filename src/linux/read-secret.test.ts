@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, expect, test, vi } from 'vitest'
@@ -15,6 +15,7 @@ afterEach(() => {
 })
 
 const content = 'pl4nted-s3cret'
+const isRoot = process.getuid?.() === 0
 function file(name: string, text: string, mode = 0o600): string {
   const path = join(directory, name)
   writeFileSync(path, text)
@@ -34,6 +35,15 @@ test('readSecret() reads each source; what is no file ends in one newline', asyn
   expect(await text(command('/usr/bin/cat', file('a', `${content}\n`)))).toBe(`${content}\n`)
 })
 
+test.each(isRoot ? [0o400, 0o440] : [0o400])(
+  'readSecret() takes a credential of root with mode %o, as systemd.exec(5) leaves it',
+  async (mode) => {
+    vi.stubEnv('CREDENTIALS_DIRECTORY', directory)
+    file('made', content, mode)
+    expect(await text({ kind: 'credential', name: 'made' })).toBe(`${content}\n`)
+  },
+)
+
 test('readSecret() gives a command a clean environment, without the secrets of ours', async () => {
   vi.stubEnv('KWT_SECRET', content)
   expect(await text(command('/usr/bin/env'))).toBe('PATH=/usr/sbin:/usr/bin:/sbin:/bin\nLC_ALL=C\n')
@@ -45,6 +55,23 @@ test.each<{ when: string; source: () => SecretSource; code: string; says: string
     source: () => ({ kind: 'file', path: file('open', content, 0o640) }),
     code: 'file-unsafe',
     says: 'must be a file of ours or root',
+  },
+  {
+    when: 'a file has the mode that a credential has',
+    source: () => ({ kind: 'file', path: file('shared', content, 0o440) }),
+    code: 'file-unsafe',
+    says: 'must be a file of ours or root',
+  },
+  {
+    when: 'a credential is of mode 0440 and of another group than root’s',
+    source: () => {
+      const path = file('grouped', content, 0o440)
+      if (isRoot) chownSync(path, 0, 60_990)
+      vi.stubEnv('CREDENTIALS_DIRECTORY', directory)
+      return { kind: 'credential', name: 'grouped' }
+    },
+    code: 'file-unsafe',
+    says: 'with mode 0400 or 0440, not of uid ',
   },
   {
     when: 'others may read the credential',
@@ -59,7 +86,7 @@ test.each<{ when: string; source: () => SecretSource; code: string; says: string
     when: 'there are no credentials',
     source: () => ({ kind: 'credential', name: 'a' }),
     code: 'secret-unavailable',
-    says: 'There is no secret in the credential a: $CREDENTIALS_DIRECTORY is not set (run the agent as a unit with LoadCredential=a:FILE)',
+    says: 'There is no secret in the credential a: $CREDENTIALS_DIRECTORY is not set (run it as a unit with LoadCredential=a:FILE)',
   },
   {
     when: 'the variable is not set',

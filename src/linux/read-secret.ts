@@ -17,7 +17,7 @@ const maxBytes = 4096
 export async function readSecret(source: SecretSource): Promise<Secret> {
   switch (source.kind) {
     case 'file':
-      return readFile(source.path)
+      return readFile(source.path, 'file')
     case 'credential':
       return asLine(readCredential(source))
     case 'command':
@@ -27,16 +27,16 @@ export async function readSecret(source: SecretSource): Promise<Secret> {
   }
 }
 
-function readFile(path: string): Secret {
+function readFile(path: string, kind: 'file' | 'credential'): Secret {
   using directory = SafeDir.open(dirname(path), { mode: 'any' })
-  return directory.readSecret(basename(path))
+  return directory.readSecret(basename(path), kind)
 }
 
 function readCredential(source: Of<'credential'>): Secret {
   const directory = process.env['CREDENTIALS_DIRECTORY']
-  if (directory !== undefined && directory !== '') return readFile(`${directory}/${source.name}`)
+  if (directory !== undefined && directory !== '') return readFile(`${directory}/${source.name}`, 'credential')
   throw unavailable(source, '$CREDENTIALS_DIRECTORY is not set', {
-    hint: `run the agent as a unit with LoadCredential=${source.name}:FILE`,
+    hint: `run it as a unit with LoadCredential=${source.name}:FILE`,
   })
 }
 
@@ -59,7 +59,9 @@ async function askCommand(source: Of<'command'>): Promise<Secret> {
 function readVariable(source: Of<'environment'>): Secret {
   const value = process.env[source.variable]
   if (value !== undefined) return new Secret(value)
-  throw unavailable(source, 'it is not set', { hint: 'set it for the agent, or better use a file or a credential' })
+  throw unavailable(source, 'it is not set', {
+    hint: 'set it for the process that reads it, or better use a file or a credential',
+  })
 }
 
 function asLine(secret: Secret): Secret {

@@ -5,7 +5,7 @@ import { errnoOf, KeepwardError } from '../base/error.ts'
 import { Secret } from '../base/secret.ts'
 import { native } from './native.ts'
 import { Entry, type Kind } from './safe-entry.ts'
-import { demandSecret, failed, unsafe } from './safe-error.ts'
+import { demandSecret, failed, unsafe, type SecretKind } from './safe-error.ts'
 import { appendDurably, durableCalls, removeNow, volatileCalls } from './safe-file.ts'
 import { openDirectory, openDirectoryIn, openFileAt, type OpenOptions } from './safe-open.ts'
 import { removeTree } from './safe-remove.ts'
@@ -96,11 +96,11 @@ export class SafeDir {
   }
 
   /** The content of a file that only its owner, root or we, may read. Throws `file-unsafe`, without a word of the content. */
-  readSecret(name: string): Secret {
+  readSecret(name: string, kind: SecretKind = 'file'): Secret {
     const path = this.pathOf(name)
     const fd = this.openFile(name, constants.O_RDONLY)
     try {
-      demandSecret(fstatSync(fd), path)
+      demandSecret(fstatSync(fd), path, kind)
       return new Secret(readFileSync(fd))
     } finally {
       closeSync(fd)

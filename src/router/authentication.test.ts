@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { at, routerSpec, signed } from '../../test/support/router.ts'
-import { judgeAuthentication } from './authentication.ts'
+import { judgeAuthentication, secretsOf } from './authentication.ts'
 import { compareConditions, conditions } from './condition.ts'
 import type { RouterSpec } from './spec.ts'
 
@@ -14,6 +14,15 @@ test('judgeAuthentication() notes where nobody signs, warns of a password, and h
     ['vrrp-unauthenticated', 'info'],
   ])
   expect(judge(signed)).toEqual([])
+})
+
+test('secretsOf() names the password, and each key', () => {
+  const source = { kind: 'command', argv: ['/bin/say'] } as const
+  expect(secretsOf({ kind: 'none' })).toEqual([])
+  expect(secretsOf({ kind: 'pass', password: source })).toEqual([{ of: 'pass', source }])
+  expect(secretsOf(signed)).toEqual([
+    { of: 'hmac key 1', source: { kind: 'file', path: '/etc/keepward/secrets/r1-1' } },
+  ])
 })
 
 test('compareConditions() shows a note that follows from the config, and has no record of it at each start', () => {
