@@ -7,12 +7,12 @@ export const secretFields = {
   file: absolutePath(200)
     .optional()
     .meta({
-      description: 'A file of root or the agent, mode 0600.',
+      description: 'A file of root, or of the user of the process that reads it, mode 0600.',
       examples: ['/etc/keepward/secrets/r1'],
     }),
   credential: credentialName.optional().meta({
     description:
-      'A credential of the service manager: `LoadCredential=` of the unit, read from $CREDENTIALS_DIRECTORY.',
+      'A credential of the service manager: `LoadCredential=` of the unit that reads it, by $CREDENTIALS_DIRECTORY.',
     examples: ['r1'],
   }),
   command: z
@@ -30,7 +30,7 @@ export const secretFields = {
     }),
   environment: variableName.optional().meta({
     description:
-      'A variable of the agent’s environment: whoever sees the unit or the environment of the agent sees it.',
+      'A variable of the environment of the process that reads it: whoever sees its unit or its environment sees it.',
     examples: ['KEEPWARD_R1'],
   }),
 }

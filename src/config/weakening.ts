@@ -29,7 +29,7 @@ export function weakeningsOf(config: AgentConfig): Weakening[] {
 const limits = stateChangeSchema.parse(undefined)
 
 const environment = {
-  opens: 'the secret stands in the unit or in whatever starts the agent, and in /proc for the agent’s user',
+  opens: 'the secret stands in the unit or in whatever starts the process that reads it, and in /proc for its user',
   instead: 'use a file, or a credential of the service manager',
 } as const
 

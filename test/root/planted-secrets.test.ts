@@ -1,12 +1,13 @@
 import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { AgentStatus } from '../../src/agent/api.ts'
+import type { AgentStatus, EventView } from '../../src/agent/api.ts'
 import { callAt } from '../../src/cli/client.ts'
+import { configHash } from '../../src/keepalived/config-file.ts'
 import { program } from '../support/lab.ts'
+import { lookAtFiles, lookAtMemory, watchProcesses } from '../support/hunting-ground.ts'
 import { Hunt, plantKey, plantPassword, type Planted } from '../support/planted.ts'
 import { until } from '../support/until.ts'
 
@@ -38,41 +39,51 @@ const wrong = {
 
 let home: string
 let bridge: string
-let agent: ChildProcess | undefined
+/** Of the agent, when it is not root: then a keepward-host stands beside it. */
+let uid: number | undefined
+let processes: ChildProcess[] = []
 let hunt: Hunt
 
 beforeEach(() => {
   home = mkdtempSync('/run/kwt-plant-')
+  chmodSync(home, 0o711)
   bridge = `kwp${String(process.pid)}`
   ip('link', 'add', bridge, 'up', 'type', 'bridge')
 })
 afterEach(async () => {
-  if (agent?.exitCode === null) {
-    agent.kill('SIGTERM')
-    await once(agent, 'exit')
-  }
-  agent = undefined
+  await end(processes.at(-1))
   writeConfig([])
-  await keepward('agent', '--teardown')
+  const as = uid ?? 0
+  execFileSync(program, ['-c', join(home, 'agent.yaml'), 'agent', '--teardown'], { uid: as, gid: as, stdio: 'pipe' })
+  for (const one of processes) await end(one)
+  processes = []
+  uid = undefined
   ip('link', 'delete', bridge)
   rmSync(home, { recursive: true, force: true })
 })
 
+async function end(one: ChildProcess | undefined): Promise<void> {
+  if (one?.exitCode !== null) return
+  one.kill('SIGTERM')
+  await once(one, 'exit')
+}
+
 const ip = (...words: string[]): string => execFileSync('ip', words, { encoding: 'utf8', stdio: 'pipe' })
 
 /** Of root alone unless told otherwise. */
-function file(name: string, text: string, mode = 0o600): string {
+function file(name: string, text: string, mode = 0o600, owner = 0): string {
   const path = join(home, 'secrets', name)
-  mkdirSync(join(home, 'secrets'), { recursive: true })
+  mkdirSync(join(home, 'secrets'), { recursive: true, mode: 0o755 })
   writeFileSync(path, text)
+  chownSync(path, owner, owner)
   chmodSync(path, mode)
   return path
 }
 
 /** Says a secret, and lives long enough to be seen in /proc. */
-const sayer = (name: string, secret: Planted, ends = 0): string => {
-  const from = file(`${name}.txt`, `${secret.text}\n`)
-  return file(name, `#!/bin/sh\nsleep 0.2\ncat ${from}\ncat ${from} >&2\nexit ${String(ends)}\n`, 0o700)
+const sayer = (name: string, secret: Planted, ends = 0, owner = 0): string => {
+  const from = file(`${name}.txt`, `${secret.text}\n`, 0o600, owner)
+  return file(name, `#!/bin/sh\nsleep 0.2\ncat ${from}\ncat ${from} >&2\nexit ${String(ends)}\n`, 0o755)
 }
 
 const router = (number: number, authentication: string): string => `
@@ -86,8 +97,8 @@ const router = (number: number, authentication: string): string => `
 
 function writeConfig(routers: readonly string[], senders: readonly string[] = []): void {
   const text = `version: 1
-agent: { id: kwt-${String(process.pid)} }
-paths: { state: ${home}/state, run: ${home}/run }
+agent: { id: kwt-${String(process.pid)}, user: ${String(uid ?? 0)} }
+paths: { state: ${home}/state, run: ${home}/run, host: ${home}/host }
 logging: { level: debug }
 stateChange: { senders: [${senders.join(', ')}] }
 routers:${routers.length === 0 ? ' []' : routers.join('')}
@@ -116,71 +127,48 @@ const sources = [
 ]
 
 async function startAgent(): Promise<void> {
-  const credentials = join(home, 'secrets')
-  file('p2', passwords.credential.text)
-  file('k2', keys.credential.text)
+  const owner = uid ?? 0
+  for (const name of uid === undefined ? [] : ['state', 'run']) {
+    mkdirSync(join(home, name), { mode: 0o700 })
+    chownSync(join(home, name), owner, owner)
+  }
+  file('p2', passwords.credential.text, 0o400)
+  file('k2', keys.credential.text, 0o400, owner)
   const senders = [
-    `file: ${file('k1', `${keys.file.text}\n`)}`,
+    `file: ${file('k1', `${keys.file.text}\n`, 0o600, owner)}`,
     'credential: k2',
-    `command: [${sayer('say-key', keys.command)}]`,
+    `command: [${sayer('say-key', keys.command, 0, owner)}]`,
     'environment: KWT_K4',
   ].map((source, index) => `{ key: { id: k${String(index)}, ${source} }, routers: [r1] }`)
   writeConfig(
     sources.map((source, index) => router(index + 1, source())),
     senders,
   )
-  const env = {
-    PATH: process.env['PATH'],
-    CREDENTIALS_DIRECTORY: credentials,
-    KWT_P4: passwords.environment.text,
-    KWT_K4: keys.environment.text,
+  const ofRouters = { KWT_P4: passwords.environment.text }
+  const ofAgent = { KWT_K4: keys.environment.text }
+  if (uid === undefined) start('agent', { ...ofRouters, ...ofAgent })
+  else {
+    start('host', ofRouters)
+    start('agent', ofAgent, uid)
   }
-  const started = spawn(program, ['-c', join(home, 'agent.yaml'), 'agent'], { stdio: ['ignore', 'pipe', 'pipe'], env })
-  agent = started
+  const ended = () => processes.some(({ exitCode }) => exitCode !== null)
+  await until('the agent answers, or one has ended', async () => ended() || status(), 20_000)
+}
+
+function start(command: 'agent' | 'host', secrets: Readonly<Record<string, string>>, as = 0): void {
+  const env = { PATH: process.env['PATH'], CREDENTIALS_DIRECTORY: join(home, 'secrets'), ...secrets }
+  const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe']
+  const started = spawn(program, ['-c', join(home, 'agent.yaml'), command], { stdio, env, uid: as, gid: as, cwd: '/' })
+  processes.push(started)
   for (const stream of ['stdout', 'stderr'] as const) {
     started[stream].on('data', (bytes: Buffer) => {
-      hunt.look('log', bytes)
+      hunt.look(`log of ${command}`, bytes)
     })
   }
-  await until('the agent answers, or has ended', async () => started.exitCode ?? status(), 20_000)
 }
 
 const socket = () => join(home, 'run', 'control.sock')
 const status = () => callAt<AgentStatus>(socket(), 'GET', '/v1/status')
-
-/**
- * Arguments and environment of every process, until told to end. The environment of the agent is a source; a child that has
- * not called execve(2) yet is the agent still, and shows its arguments.
- */
-async function watchProcesses(signal: AbortSignal): Promise<void> {
-  const own = readFileSync(`/proc/${String(agent?.pid)}/cmdline`)
-  while (!signal.aborted) {
-    for (const pid of readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name))) {
-      try {
-        const words = readFileSync(`/proc/${pid}/cmdline`)
-        hunt.look('cmdline', words)
-        if (!words.equals(own)) hunt.look('environ', readFileSync(`/proc/${pid}/environ`))
-      } catch {
-        // It has ended.
-      }
-    }
-    await wait(40)
-  }
-}
-
-/** Each file that we made but the sources: whoever may read it, unless it is one that must hold a secret and is 0600. */
-function lookAtFiles(): void {
-  for (const name of readdirSync(home, { recursive: true, encoding: 'utf8' })) {
-    const path = join(home, name)
-    const stats = statSync(path, { throwIfNoEntry: false })
-    if (stats?.isFile() !== true || name.startsWith('secrets/') || name === 'agent.yaml') continue
-    const holds = /^run\/routers\/r[1-9]\/(?:keepalived\.conf|dump\/keepalived\.json)$|^state\/state-change\.key$/.test(
-      name,
-    )
-    if (holds && (stats.mode & 0o077) === 0) continue
-    hunt.look(name.startsWith('state/journal') ? 'journal' : `file ${name}`, readFileSync(path))
-  }
-}
 
 const misplacedIn = (): readonly string[] => [
   router(1, `'${wrong.misplaced.text}'`),
@@ -207,13 +195,15 @@ test('the hunt finds each planted secret in each form', () => {
   }
 })
 
-test('no planted secret is in a log, an error, the journal, a metric, an answer, a process or a file', async () => {
+/** Has all of it work, fail and refuse, and looks at everything that is said. */
+async function goHunting(): Promise<void> {
   hunt = new Hunt(allPlanted)
+  const sinceMs = Date.now()
   await startAgent()
   const master = readFileSync(join(home, 'state', 'state-change.key'), 'utf8').trim()
   const others = new Hunt([{ name: 'own key', text: master }])
   const ends = new AbortController()
-  const watched = watchProcesses(ends.signal)
+  const watched = watchProcesses(hunt, pids(), ends.signal)
   const good = ['r1', 'r2', 'r3', 'r4']
   await until(
     'routers with a password run, the others say why not',
@@ -250,14 +240,64 @@ test('no planted secret is in a log, an error, the journal, a metric, an answer,
   for (const text of misplacedIn()) {
     writeConfig([text], [`{ key: { id: k0, file: '${wrong.inPlace.text}' } }`])
     for (const words of [['validate'], ['plan'], ['apply']]) await say('refusals', ...words)
-    agent?.kill('SIGHUP')
+    processes.at(-1)?.kill('SIGHUP')
   }
   hunt.look('status of refusals', JSON.stringify(await status()))
   await say('events', 'events', '--limit', '1000', '--json')
   ends.abort()
   await watched
-  lookAtFiles()
+  lookAtFiles(hunt, { home, sinceMs, isSource: (name) => name.startsWith('secrets/') || name === 'agent.yaml' })
   expect([...hunt.found, ...others.found]).toEqual([])
-  for (const place of ['log', 'cmdline', 'environ', 'journal', 'metrics', 'refusals', 'explain', 'notify', 'events'])
+  const places = ['cmdline', 'environ', 'journal', 'metrics', 'refusals', 'explain', 'notify', 'events']
+  for (const place of ['log of agent', ...(uid === undefined ? [] : ['log of host']), ...places])
     expect([place, hunt.seen.get(place)]).toEqual([place, expect.any(Number)])
-}, 120_000)
+}
+
+const pids = (): number[] => processes.map(({ pid }) => pid ?? 0)
+
+test(
+  'no planted secret is in a log, an error, the journal, a metric, an answer, a process or a file',
+  goHunting,
+  120_000,
+)
+
+test(
+  'the same holds with an agent of its own user, and neither process has what is the other’s',
+  { timeout: 120_000 },
+  async () => {
+    uid = 60_990
+    await goHunting()
+    const [host = 0, agent = 0] = pids()
+    const ofRouters = new Hunt(Object.values(passwords))
+    const ofAgent = new Hunt(Object.values(keys))
+    expect(lookAtMemory(ofRouters, agent)).toBeGreaterThan(1_000_000)
+    expect(lookAtMemory(ofAgent, host)).toBeGreaterThan(1_000_000)
+    expect([...ofRouters.found, ...ofAgent.found]).toEqual([])
+    // Each is found where it belongs: a memory in which nothing can be found has proven nothing.
+    lookAtMemory(ofRouters, host)
+    lookAtMemory(ofAgent, agent)
+    expect([ofRouters.found.size, ofAgent.found.size]).toEqual([4, 4])
+    const digest = configHash(readFileSync(join(home, 'host', 'routers', 'r1', 'keepalived.conf'), 'utf8'))
+    const knows = (pid: number) => {
+      const guess = new Hunt([{ name: 'what a password could be guessed from', text: digest }])
+      lookAtMemory(guess, pid)
+      return guess.found.size
+    }
+    expect([knows(host), knows(agent)]).toEqual([1, 0])
+    const events = await callAt<EventView[]>(socket(), 'GET', '/v1/events?limit=1000')
+    const read = events.filter(({ body }) => body['change'] === 'secret-read')
+    expect(new Set(read.map(({ router, body }) => [body['by'], router ?? '', body['source']].join(' ')))).toEqual(
+      new Set([
+        `agent  ${home}/state/state-change.key`,
+        `agent  ${home}/secrets/k1`,
+        'agent  the credential k2',
+        `agent  what ${home}/secrets/say-key says`,
+        'agent  the environment variable KWT_K4',
+        `host r1 ${home}/secrets/p1`,
+        'host r2 the credential p2',
+        `host r3 what ${home}/secrets/say3 says`,
+        'host r4 the environment variable KWT_P4',
+      ]),
+    )
+  },
+)
