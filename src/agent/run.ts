@@ -84,6 +84,7 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
   const access = await accessOf(stateChange)
   const state = open.use(openStateDirectory(paths.state, directoryMode(access)))
   open.use(lockDirectory(state))
+  await state.removeUnfinished()
   const readerGid = await accountNumber('group', control.group)
   // Readers of the control socket must be able to pass; everything below is closed to them.
   const runDir = open.use(SafeDir.open(paths.run, { create: true, mode: readerGid === undefined ? 0o700 : 0o711 }))

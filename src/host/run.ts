@@ -42,6 +42,7 @@ export async function runHost({ file, onReady, onRefused, onCopyTrouble }: HostR
   open.use(lockIdentity(agent.id))
   // The agent must pass through it to the socket; everything else in it is closed to all but root.
   const dir = open.use(SafeDir.open(paths.host, { create: true, mode: 0o711, volatile: true }))
+  await dir.removeUnfinished()
   const openRoot = await openRealHost({ agent: agent.id, runDir: dir, clock: systemClock })
   const applied = new AppliedConfig(file, hostname(), dir, running)
   const tableOf = applied.tableOf.bind(applied)
