@@ -30,8 +30,8 @@ import { journalName, openStateDirectory } from './state-directory.ts'
  */
 export async function runAgent(file: string, options: { readonly teardown: boolean }): Promise<number> {
   const told = listenForSignals()
-  const read = () => readTrustedConfig(file, hostname())
-  const loaded = (await read()).load()
+  const read = () => readTrustedConfig(file, hostname(), accountNumber)
+  const loaded = await (await read()).load()
   const log = makeLogger(loaded.config.logging.level, loaded.config.agent.id)
   const privileges = ownPrivileges()
   demandNone(privileges)

@@ -35,7 +35,7 @@ export async function runHost({ file, onReady, onRefused, onCopyTrouble }: HostR
   if (process.geteuid?.() !== 0) throw new KeepwardError('permission-denied', 'keepward-host must run as root')
   const privileges = ownPrivileges()
   demandAll(privileges, needed)
-  const running = (await readTrustedConfig(file, hostname())).load()
+  const running = await (await readTrustedConfig(file, hostname())).load()
   const { agent, paths, audit } = running.config
   const agentUid = await uidOf(agent.user)
   await using open = new AsyncDisposableStack()
