@@ -31,8 +31,8 @@ import { journalName, openStateDirectory } from './state-directory.ts'
  */
 export async function runAgent(file: string, options: { readonly teardown: boolean }): Promise<number> {
   const told = listenForSignals()
-  const read = () => readTrustedConfig(file, hostname())
-  const loaded = (await read()).load()
+  const read = () => readTrustedConfig(file, hostname(), accountNumber)
+  const loaded = await (await read()).load()
   const log = makeLogger(loaded.config.logging.level, loaded.config.agent.id)
   const privileges = ownPrivileges()
   demandNone(privileges)
@@ -85,6 +85,7 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
   const access = await accessOf(stateChange)
   const state = open.use(openStateDirectory(paths.state, directoryMode(access)))
   open.use(lockDirectory(state))
+  await state.removeUnfinished()
   const readerGid = await accountNumber('group', control.group)
   // Readers of the control socket must be able to pass; everything below is closed to them.
   const runDir = open.use(SafeDir.open(paths.run, { create: true, mode: readerGid === undefined ? 0o700 : 0o711 }))

@@ -94,6 +94,7 @@ export class AnchorKeeper {
   async #openPlace(): Promise<{ readonly dir: SafeDir; readonly key: KeyObject }> {
     const dir = SafeDir.open(this.#options.path, { create: true, mode: 0o755 })
     try {
+      await dir.removeUnfinished()
       return { dir, key: await ownKey(dir) }
     } catch (error) {
       dir.close()

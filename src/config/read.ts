@@ -27,9 +27,18 @@ export interface LoadedConfig {
  */
 export async function readConfig(path: string, hostname: string, find?: FindAccount): Promise<LoadedConfig> {
   const bytes = await readPlain(path, maxConfigBytes)
-  const text = decode(path, bytes)
+  return { config: await loadForHost(decode(path, bytes), path, hostname, find), hash: configHash(bytes) }
+}
+
+/** {@link loadConfig}; with `find`, an account that the host does not have is one more problem. */
+export async function loadForHost(
+  text: string,
+  path: string,
+  hostname: string,
+  find: FindAccount | undefined,
+): Promise<AgentConfig> {
   const missing = find === undefined ? [] : await missingAccounts(readSource(text).value, find)
-  return { config: loadConfig(text, path, hostname, missing), hash: configHash(bytes) }
+  return loadConfig(text, path, hostname, missing)
 }
 
 /**

@@ -6,7 +6,7 @@ import { Secret } from '../base/secret.ts'
 import { native } from './native.ts'
 import { Entry, type Kind } from './safe-entry.ts'
 import { demandSecret, failed, unsafe, type SecretKind } from './safe-error.ts'
-import { appendDurably, durableCalls, removeNow, volatileCalls } from './safe-file.ts'
+import { appendDurably, durableCalls, removeNow, isTemporary, volatileCalls } from './safe-file.ts'
 import { openDirectory, openDirectoryIn, openFileAt, type OpenOptions } from './safe-open.ts'
 import { removeTree } from './safe-remove.ts'
 
@@ -136,6 +136,11 @@ export class SafeDir {
 
   async list(): Promise<string[]> {
     return this.#attempt(`list ${this.path}`, () => readdir(this.#self))
+  }
+
+  /** Removes what writes left that an end of their process cut short. Only for who alone writes here. */
+  async removeUnfinished(): Promise<void> {
+    for (const name of (await this.list()).filter(isTemporary)) await this.remove(name)
   }
 
   /**

@@ -244,7 +244,7 @@ const trusted = (loaded: LoadedConfig): TrustedConfig => ({ ...loaded, stamp: lo
 function fileWith(file: LoadedConfig | ConfigFile | (() => ConfigFile)): ConfigFile {
   if (typeof file === 'function') return file()
   if ('load' in file) return file
-  return { hash: file.hash, stamp: file.hash, load: () => trusted(file) }
+  return { hash: file.hash, stamp: file.hash, load: () => Promise.resolve(trusted(file)) }
 }
 
 function configOf(paths: AgentConfig['paths'], { routers = [], intervalMs = 200 }: AgentChoices): AgentConfig {
