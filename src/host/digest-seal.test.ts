@@ -46,5 +46,6 @@ test('DigestSeal leaves what is no digest as it is', async () => {
     wantedDigest: notToBeHad,
     writtenDigest: undefined,
   })
+  expect(seal.inspection(inspection('', 'left')).settings).toMatchObject({ wantedDigest: '', writtenDigest: 'left' })
   expect(seal.process({ kind: 'absent', asOf })).toEqual({ kind: 'absent', asOf })
 })

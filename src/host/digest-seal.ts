@@ -2,7 +2,6 @@ import { createHmac, randomBytes } from 'node:crypto'
 import type { Secret } from '../base/secret.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
 import type { ProcessEvidence } from '../router/evidence.ts'
-import { notToBeHad } from './keepalived-config.ts'
 import type { Inspection } from './operation.ts'
 
 const keyName = 'digest.key'
@@ -37,7 +36,10 @@ export class DigestSeal {
   }
 
   #seal<D extends string | undefined>(digest: D): D | string {
-    if (digest === undefined || digest === notToBeHad) return digest
+    if (digest === undefined || !digestForm.test(digest)) return digest
     return createHmac('sha256', this.#key.revealBytes()).update(digest).digest('hex')
   }
 }
+
+/** Words that stand in the place of one are left. */
+const digestForm = /^[0-9a-f]{64}$/
