@@ -1,5 +1,6 @@
 import { describeError, KeepwardError } from '../base/error.ts'
 import type { Clock } from '../base/instant.ts'
+import { notToBeHad } from '../host/keepalived-config.ts'
 import type { Host } from '../host/operation.ts'
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import type { Outcome, Step } from '../router/operation.ts'
@@ -92,12 +93,15 @@ async function askKeepalived({ host, clock }: Workplace, queue: RouterQueue): Pr
   }
 }
 
-async function look({ host }: Workplace, queue: RouterQueue): Promise<void> {
+async function look({ host, recorder }: Workplace, queue: RouterQueue): Promise<void> {
   if (queue.closed) return
+  const { wanted } = queue.router
   try {
     const { process, settings } = await within(lookDeadlineMs, host.perform({ verb: 'inspect', router: queue.id }))
     queue.enqueue({ type: 'process', evidence: process })
     queue.enqueue({ type: 'settings', evidence: settings })
+    if (wanted !== undefined && settings.kind === 'seen' && settings.wantedDigest !== notToBeHad)
+      recorder.routerSecretsRead(queue.id, wanted.authentication)
   } catch (error) {
     queue.enqueue({ type: 'look-failed', text: describeError(error) })
   }

@@ -1,12 +1,14 @@
 import { describeError, type KeepwardError } from '../base/error.ts'
 import type { Clock } from '../base/instant.ts'
+import { describeSource, type SecretSource } from '../base/secret-source.ts'
 import type { TrustedConfig } from '../config/trusted.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { JournalRecord, JsonObject, RecordKind } from '../journal/record.ts'
 import type { ConditionChange } from '../router/condition.ts'
 import type { Transition } from '../router/effect.ts'
 import type { Privileges } from '../linux/privileges.ts'
-import type { RouterId } from '../router/spec.ts'
+import { secretsOf } from '../router/authentication.ts'
+import type { Authentication, RouterId } from '../router/spec.ts'
 import type { AuditEntry } from '../statechange/audit.ts'
 import type { Claim } from '../statechange/receiver.ts'
 import { applicantBody, type Applicant } from './applicant.ts'
@@ -31,6 +33,8 @@ export class Recorder {
   readonly #place: RecordingPlace
   /** The journal sequence of each router's newest transition. */
   readonly #lastSeq = new Map<RouterId, number>()
+  /** Parts of configs whose secrets were written down as read. */
+  readonly #told = new WeakSet<Authentication>()
 
   constructor(place: RecordingPlace) {
     this.#place = place
@@ -58,9 +62,19 @@ export class Recorder {
     void this.#append('operation', undefined, { change: 'teardown', uid, gid, pid })
   }
 
-  /** A key was read from this file, by whom it lets speak. */
-  secretRead(file: string, key: string): void {
-    void this.#append('agent', undefined, { change: 'secret-read', file, key })
+  /** The secret of that key of notifiers was read by the agent; nothing of it is part of the record. */
+  secretRead(source: SecretSource, of: string): void {
+    void this.#append('agent', undefined, { change: 'secret-read', by: 'agent', of, source: describeSource(source) })
+  }
+
+  /** The root half has what a router authenticates itself with. It reads that at each look: written down once for each config. */
+  routerSecretsRead(router: RouterId, authentication: Authentication): void {
+    if (this.#told.has(authentication)) return
+    this.#told.add(authentication)
+    for (const { source, of } of secretsOf(authentication)) {
+      const body = { change: 'secret-read', by: 'host', of, source: describeSource(source) }
+      void this.#append('agent', router, body)
+    }
   }
 
   configLoaded(
@@ -88,6 +102,12 @@ export class Recorder {
       text: describeError(error).slice(0, 4000),
     })
     this.#place.chronicle.configRefused(error, digest)
+  }
+
+  /** `untilMs`: Unix time up to which the secret before is honoured. */
+  keysRotated(applicant: Applicant | undefined, untilMs: number): void {
+    void this.#append('agent', undefined, { change: 'notifier-keys-rotated', ...applicantBody(applicant), untilMs })
+    this.#place.chronicle.keysRotated(untilMs)
   }
 
   /** `router`: undefined for a condition of the agent itself. */

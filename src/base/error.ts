@@ -58,7 +58,10 @@ export const errorMeanings = {
   'privileges-excess': 'The agent is not root and yet has capabilities, which it does not need.',
   'records-removed': 'Retention removed records that the subscriber has not seen; the message names where to resume.',
   'request-invalid': 'A request or an option is not of the form wanted.',
+  'role-change-not-accepted': 'What was asked for makes routers change their role, and nobody said that they may.',
   'router-unknown': 'Neither the config nor the kernel knows a router of that id.',
+  'secret-unavailable':
+    'A source of a secret has none: no such credential or variable, or a command that failed or said too much.',
   'state-in-use': 'Another process uses the state directory, the journal or the socket.',
   'subscriber-too-slow': 'A subscriber read too slowly and was ended; the message names where to resume.',
 } as const

@@ -126,6 +126,11 @@ export const conditions = {
     title: 'The config file, or what vouches for it, is not what runs: it was changed, and nobody applied it',
     hint: '`keepward plan` shows the difference, `keepward apply` takes it over; if nobody was to change it, find out who did, and put it back',
   },
+  'secret-in-environment': {
+    severity: 'warning',
+    title: 'A secret comes from an environment variable, which is easily seen and handed on',
+    hint: 'Put it into a file of mode 0600, or a credential of the service manager (docs/config.md)',
+  },
   'state-change-unavailable': {
     severity: 'warning',
     title: 'The state-change socket was removed and cannot be made anew',

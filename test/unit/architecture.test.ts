@@ -143,6 +143,24 @@ const rules: Record<string, Rule> = {
       'src/lab/*': 'simulated hosts on a machine for tests, below /run',
     },
   },
+  'a secret is revealed in few places': {
+    reason: 'src/base/secret.ts shows nothing by itself; each way out is one of these',
+    forbidden: /\.reveal(?:Text|Bytes)\(/,
+    applies: () => true,
+    except: {
+      'src/anchor/keeper.ts': 'signs anchors with a private key',
+      'src/cli/notify.ts': 'prints the key of one router for its sender, as asked',
+      'src/cli/secrets.ts': 'prints what it made, for hosts that share it',
+      'src/config/signing.ts': 'signs a config with a private key',
+      'src/host/digest-seal.ts': 'keys digests, so that no password can be guessed from one',
+      'src/host/keepalived-config.ts': 'looks at the form of what keepalived is to read',
+      'src/keepalived/authentication.ts': 'counts the characters of a password',
+      'src/keepalived/token.ts': 'a password goes into keepalived.conf (0600)',
+      'src/linux/read-secret.ts': 'ends what a source gave in one newline',
+      'src/statechange/keys.ts': 'derives the key of one router from the agent’s own',
+      'src/statechange/signature.ts': 'signs, and compares signatures in constant time',
+    },
+  },
   'what opens a path itself is given one in few places': {
     reason:
       'it follows links: it gets a path by descriptor (SafeDir.via), and what it made or opened is looked at afterwards',
