@@ -90,7 +90,7 @@ async function readAs(path: string, body: () => Promise<Buffer>): Promise<Buffer
     if (error.code !== 'file-unsafe' && error.code !== 'directory-unsafe') throw error
     const hint = error.code === 'file-unsafe' ? fileHint : error.hint
     const why = `The configuration is not root’s alone: ${error.message}`
-    throw new KeepwardError('config-unsafe', why, hint === undefined ? {} : { hint })
+    throw new KeepwardError('config-unsafe', why, { hint })
   }
 }
 

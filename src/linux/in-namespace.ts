@@ -9,9 +9,9 @@ import { native } from './native.ts'
  */
 export function inNamespace<T>(namespaceFd: number, body: () => T extends PromiseLike<unknown> ? never : T): T {
   if (away) throw new KeepwardError('internal', 'inNamespace is not re-entrant')
-  // Node.js opens with O_CLOEXEC. Of the thread, not of the process: a worker has its own namespace.
-  home ??= openSync('/proc/thread-self/ns/net', 'r')
   try {
+    // Node.js opens with O_CLOEXEC. Of the thread, not of the process: a worker has its own namespace.
+    home ??= openSync('/proc/thread-self/ns/net', 'r')
     native().setns(namespaceFd)
   } catch (cause) {
     throw new KeepwardError('namespace-failed', 'Cannot enter a network namespace', {

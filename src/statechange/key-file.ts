@@ -7,7 +7,6 @@ export function keyOfFile(path: string, text: string): Buffer {
     return readKey(text)
   } catch (cause) {
     if (!(cause instanceof KeepwardError)) throw cause
-    const hint = cause.hint === undefined ? {} : { hint: cause.hint }
-    throw new KeepwardError(cause.code, `Cannot use the key file ${path}`, { cause, ...hint })
+    throw new KeepwardError(cause.code, `Cannot use the key file ${path}`, { cause })
   }
 }
