@@ -1,4 +1,4 @@
-import { native } from './native.ts'
+import { readProc } from './proc.ts'
 
 /**
  * The control group of a process, "" when it has ended or is in none. What a process that starts many others asks for each of
@@ -8,7 +8,7 @@ export function controlGroupOf(pid: number): string {
   const nowMs = performance.now()
   const known = recent.get(pid)
   if (known !== undefined && nowMs - known.asOfMs < 1000) return known.group
-  const group = unifiedGroup(native().readProc(`/proc/${pid}/cgroup`) ?? '') ?? ''
+  const group = unifiedGroup(readProc(`/proc/${pid}/cgroup`) ?? '') ?? ''
   if (recent.size >= 1024) recent.clear()
   recent.set(pid, { group, asOfMs: nowMs })
   return group

@@ -52,8 +52,12 @@ export function hasUnread(socket: Socket): boolean {
 export async function proveWhoConnects(): Promise<void> {
   const path = `\0keepward-${process.pid}-${randomBytes(8).toString('hex')}`
   const server = createServer()
-  server.listen({ path })
-  await once(server, 'listening')
+  try {
+    server.listen({ path })
+    await once(server, 'listening')
+  } catch (cause) {
+    throw new KeepwardError('file-failed', 'Cannot make a socket to prove who connects', { cause })
+  }
   const client = connect(path)
   try {
     const [accepted] = (await once(server, 'connection')) as [Socket]
