@@ -148,8 +148,13 @@ export class Tracking {
     if (tracked.nsid !== but) this.#watch.untrack(tracked.nsid)
   }
 
+  /** Called while the kernel's messages are read: what cannot be understood of one router must not end the reading for all. */
   #show(router: RouterId, view: NamespaceView, from: 'watch' | 'recheck'): void {
-    this.#parts.emit({ type: 'kernel', router, evidence: this.#read(router, view), from })
+    try {
+      this.#parts.emit({ type: 'kernel', router, evidence: this.#read(router, view), from })
+    } catch (error) {
+      this.#showAbsent(router, `what the namespace holds is not understood: ${describeError(error)}`, from)
+    }
   }
 
   #read(router: RouterId, view: NamespaceView): KernelEvidence {
