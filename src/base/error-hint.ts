@@ -40,6 +40,7 @@ export const errorHints = {
   'privileges-excess': 'start it without capabilities, as the shipped unit does',
   'records-removed': 'resume at the record that the message names, and take the present state as new',
   'request-invalid': 'correct what the sentence names; `keepward help` lists commands and options',
+  'resources-exhausted': 'raise the limit that the cause names (LimitNOFILE=, TasksMax=, MemoryMax= in the unit)',
   'router-unknown': '`keepward status` lists the routers',
   'state-in-use': 'stop the other process, or give this one a directory of its own',
   'subscriber-too-slow': 'resume at the record that the message names, and read faster',

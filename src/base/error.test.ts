@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { describeError, KeepwardError, sentenceOf } from './error.ts'
+import { codeOf, describeError, KeepwardError, sentenceOf } from './error.ts'
 
 const system = (code: string) => Object.assign(new Error(`${code}: as the system says`), { code })
 
@@ -27,6 +27,13 @@ describe('KeepwardError', () => {
 
   it('has the hint of its code otherwise', () => {
     expect(new KeepwardError('keepalived-missing', 'x').hint).toBe('install the package keepalived')
+  })
+})
+
+describe('codeOf()', () => {
+  it.each(['EMFILE', 'ENFILE', 'ENOMEM'])('tells %s from a failure of what was asked for', (code) => {
+    expect(codeOf(system(code), 'namespace-failed')).toBe('resources-exhausted')
+    expect(codeOf(system('EACCES'), 'namespace-failed')).toBe('namespace-failed')
   })
 })
 

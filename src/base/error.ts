@@ -61,6 +61,8 @@ export const errorMeanings = {
   'privileges-excess': 'The agent is not root and yet has capabilities, which it does not need.',
   'records-removed': 'Retention removed records that the subscriber has not seen; the message names where to resume.',
   'request-invalid': 'A request or an option is not of the form wanted.',
+  'resources-exhausted':
+    'No descriptor, process or memory is left to this process or the machine; it says nothing of what was asked for.',
   'router-unknown': 'Neither the config nor the kernel knows a router of that id.',
   'state-in-use': 'Another process uses the state directory, the journal or the socket.',
   'subscriber-too-slow': 'A subscriber read too slowly and was ended; the message names where to resume.',
@@ -69,6 +71,13 @@ export const errorMeanings = {
 export type ErrorCode = keyof typeof errorMeanings
 
 export const errorCodes = Object.keys(errorMeanings) as ErrorCode[]
+
+/** What the system says when nothing is left to do a call with. */
+const exhaustion: readonly string[] = ['EMFILE', 'ENFILE', 'ENOMEM']
+
+/** `otherwise`, unless the system had nothing left to do what was asked. */
+export const codeOf = (cause: unknown, otherwise: ErrorCode): ErrorCode =>
+  exhaustion.includes(errnoOf(cause) ?? '') ? 'resources-exhausted' : otherwise
 
 /** The sentence for a person: message, causes, and the hint where it says more than that of the code. */
 export function describeError(error: unknown): string {

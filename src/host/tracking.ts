@@ -1,5 +1,5 @@
 import type { Clock } from '../base/instant.ts'
-import { describeError, KeepwardError } from '../base/error.ts'
+import { describeError, KeepwardError, type ErrorCode } from '../base/error.ts'
 import { keepwardProtocol } from '../linux/address.ts'
 import type { NamespaceView } from '../linux/namespace-view.ts'
 import { watchKernel, type KernelWatch, type Snapshot } from '../linux/watch.ts'
@@ -177,7 +177,8 @@ export class Tracking {
   }
 }
 
-const isUnanswered = (error: unknown): boolean => error instanceof KeepwardError && error.code === 'host-unreachable'
+const isUnanswered = (error: unknown): boolean => error instanceof KeepwardError && unanswered.includes(error.code)
+const unanswered: readonly ErrorCode[] = ['host-unreachable', 'resources-exhausted']
 
 /** What a namespace holds, as evidence. */
 export function readView(view: NamespaceView, agent: string, router: RouterId): ReadonlyMap<string, ObservedInterface> {

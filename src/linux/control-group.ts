@@ -1,12 +1,12 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { errnoOf, KeepwardError } from '../base/error.ts'
-import { readProc } from './proc.ts'
+import { procCodeOf, readProc } from './proc.ts'
 import { childrenOf } from './process.ts'
 import { unifiedGroup } from './process-group.ts'
 
 /**
  * Moves a process, and children it has already, out of our control group, which the service manager empties when it
- * stops us. Returns false when we are in none (no cgroup v2, or its root). Throws `permission-denied` or `file-failed`.
+ * stops us. Returns false when we are in none (no cgroup v2, or its root). Throws `permission-denied`, and as {@link readProc}.
  */
 export function leaveControlGroup(pid: number, group = 'keepward-routers'): boolean {
   const mount = ownMount()
@@ -33,7 +33,7 @@ function ownMount(): string | undefined {
   try {
     return (knownMount ??= unifiedMount(readFileSync('/proc/self/mountinfo', 'utf8')))
   } catch (cause) {
-    throw new KeepwardError('file-failed', 'Cannot read /proc/self/mountinfo', { cause })
+    throw new KeepwardError(procCodeOf(cause), 'Cannot read /proc/self/mountinfo', { cause })
   }
 }
 

@@ -1,5 +1,5 @@
 import { openSync } from 'node:fs'
-import { KeepwardError } from '../base/error.ts'
+import { codeOf, KeepwardError } from '../base/error.ts'
 import { native } from './native.ts'
 
 /**
@@ -14,7 +14,7 @@ export function inNamespace<T>(namespaceFd: number, body: () => T extends Promis
     home ??= openSync('/proc/thread-self/ns/net', 'r')
     native().setns(namespaceFd)
   } catch (cause) {
-    throw new KeepwardError('namespace-failed', 'Cannot enter a network namespace', {
+    throw new KeepwardError(codeOf(cause, 'namespace-failed'), 'Cannot enter a network namespace', {
       cause,
       hint: 'CAP_SYS_ADMIN is needed',
     })

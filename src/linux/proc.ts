@@ -1,9 +1,9 @@
-import { errnoOf, KeepwardError, type ErrorCode } from '../base/error.ts'
+import { codeOf, errnoOf, KeepwardError, type ErrorCode } from '../base/error.ts'
 import { native } from './native.ts'
 
 /**
- * The text of a file of procfs; undefined when it or its process is not there. Throws `permission-denied`, and `file-failed` when it
- * cannot be read for another reason: no descriptor is left, or no memory.
+ * The text of a file of procfs; undefined when it or its process is not there. Throws `permission-denied`,
+ * `resources-exhausted` or `file-failed`.
  */
 export function readProc(path: string): string | undefined {
   try {
@@ -15,4 +15,4 @@ export function readProc(path: string): string | undefined {
 
 /** The code for a look at a process that failed. */
 export const procCodeOf = (cause: unknown): ErrorCode =>
-  ['EPERM', 'EACCES'].includes(errnoOf(cause) ?? '') ? 'permission-denied' : 'file-failed'
+  codeOf(cause, ['EPERM', 'EACCES'].includes(errnoOf(cause) ?? '') ? 'permission-denied' : 'file-failed')

@@ -1,6 +1,6 @@
 import { closeSync, readSync, writeSync } from 'node:fs'
 import { constants } from 'node:os'
-import { errnoOf, KeepwardError } from '../base/error.ts'
+import { codeOf, errnoOf, KeepwardError } from '../base/error.ts'
 import { type Child, startChild, waitForChild } from './child.ts'
 import { native } from './native.ts'
 
@@ -110,7 +110,7 @@ function openFiles(argv: readonly string[], stdin: string, maxBytes: number): Fi
     }
   } catch (cause) {
     close()
-    throw new KeepwardError('command-failed', `Cannot start ${argv[0] ?? ''}`, { cause })
+    throw new KeepwardError(codeOf(cause, 'command-failed'), `Cannot start ${argv[0] ?? ''}`, { cause })
   }
 }
 
