@@ -7,12 +7,13 @@ import { memory } from './memory.ts'
 import { measureNoise } from './noise.ts'
 import { printTable } from './print.ts'
 import { resultOf, type Bench, type Options } from './result.ts'
+import { split } from './split.ts'
 import { statechange } from './statechange.ts'
 import { storm } from './storm.ts'
 import { removeLeftovers, removeStanding } from './world.ts'
 
 /** `npm run bench -- [NAME...] [--json] [--runs N] [--quick]`; see docs/bench.md. */
-const benches: Readonly<Record<string, Bench>> = { memory, bringup, latency, storm, failover, statechange }
+const benches: Readonly<Record<string, Bench>> = { memory, bringup, latency, storm, failover, statechange, split }
 
 process.exitCode = await main().catch((error: unknown) => {
   process.stderr.write(`bench: ${describeError(error)}\n`)

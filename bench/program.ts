@@ -16,8 +16,8 @@ export function copyProgram(directory: string): string {
   }
   const machine = basename(join(process.execPath, '../..'))
   const node = join(directory, 'node_modules', machine, 'bin')
-  for (const made of ['bin', 'script', 'build']) mkdirSync(join(directory, made), { recursive: true, mode: 0o700 })
-  mkdirSync(node, { recursive: true, mode: 0o700 })
+  for (const made of ['bin', 'script', 'build']) mkdirSync(join(directory, made), { recursive: true, mode: 0o755 })
+  mkdirSync(node, { recursive: true, mode: 0o755 })
   for (const file of ['bin/keepward', 'script/node', 'build/keepward.node'])
     copyFileSync(join(root, file), join(directory, file))
   copyFileSync(process.execPath, join(node, 'node'))

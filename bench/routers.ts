@@ -19,13 +19,20 @@ export const markerOf = (n: number): Prefix => ({ family: 4, address: `169.254.0
 
 /** As in an operator's file: unicast peers, an HA link, and an outer one with an address of each family. */
 export function configText(
-  agent: { readonly agent: string; readonly state: string; readonly run: string },
+  agent: {
+    readonly agent: string
+    readonly state: string
+    readonly run: string
+    /** The user of an agent that is not root, and the directory of its root half. */
+    readonly split?: { readonly uid: number; readonly host: string }
+  },
   routers: readonly RouterPlan[],
 ): string {
+  const { split } = agent
   return [
     'version: 1',
-    `agent: { id: ${agent.agent} }`,
-    `paths: { state: ${agent.state}, run: ${agent.run} }`,
+    `agent: { id: ${agent.agent}${split === undefined ? '' : `, user: ${split.uid}`} }`,
+    `paths: { state: ${agent.state}, run: ${agent.run}${split === undefined ? '' : `, host: ${split.host}`} }`,
     routers.length === 0 ? 'routers: []' : 'routers:',
     ...routers.flatMap(routerLines),
     '',

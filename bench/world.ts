@@ -1,11 +1,11 @@
-import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AgentStatus } from '../src/agent/api.ts'
 import { KeepwardError } from '../src/base/error.ts'
 import { callAt } from '../src/cli/client.ts'
 import { buildFabric, setPort, type LabLink } from '../src/lab/fabric.ts'
 import { downLab } from '../src/lab/lab.ts'
-import { agentOf, signalAll, startAgent, writeHost } from '../src/lab/processes.ts'
+import { agentOf, rootHalfOf, signalAll, startAgent, writeHost } from '../src/lab/processes.ts'
 import { hostsOf, routerNamespace, type LabHost, type LabShape } from '../src/lab/topology.ts'
 import { listNamespaces } from '../src/linux/netns.ts'
 import { openProcess } from '../src/linux/process.ts'
@@ -21,6 +21,8 @@ export interface WorldShape {
   readonly vrrpVersion: 2 | 3
   /** The agent collects its garbage when told. */
   readonly collecting?: boolean
+  /** The user of agents that have keepward-host do what needs root; else one process does it all. */
+  readonly agentUid?: number
 }
 
 /** One simulated host of a world, with its agent. */
@@ -29,8 +31,10 @@ export interface WorldHost {
   readonly index: number
   /** Of one agent on the whole machine: what bears its mark in the kernel belongs to it, in whichever world. */
   readonly agent: string
-  /** The agent's, where keepalived's files lie. */
+  /** Below it lie keepalived's files. */
   readonly runDirectory: string
+  /** The agent's own in it. */
+  readonly run: string
   readonly socket: string
 }
 
@@ -51,7 +55,8 @@ export class World {
     this.#lab = { ...shape, name, routers: 1, directory: this.directory }
     this.hosts = hostsOf(this.#lab).map((lab, index) => {
       const runDirectory = join(runDirectoryOf(name), lab.name)
-      return { lab, index, agent: `${name}-${lab.name}`, runDirectory, socket: join(runDirectory, 'control.sock') }
+      const run = shape.agentUid === undefined ? runDirectory : join(runDirectory, 'agent')
+      return { lab, index, agent: `${name}-${lab.name}`, runDirectory, run, socket: join(run, 'control.sock') }
     })
   }
 
@@ -68,8 +73,23 @@ export class World {
   /** Write the config of a host for so many routers. */
   configure(host: WorldHost, routers: number): void {
     const plans = Array.from({ length: routers }, (_, index) => this.plan(host, index + 1))
-    const { lab, agent, runDirectory } = host
-    writeHost(lab, configText({ agent, state: join(lab.directory, 'state'), run: runDirectory }, plans), undefined)
+    const { lab, agent, runDirectory, run } = host
+    const uid = this.shape.agentUid
+    const split = uid === undefined ? {} : { split: { uid, host: join(runDirectory, 'host') } }
+    writeHost(lab, configText({ agent, state: join(lab.directory, 'state'), run, ...split }, plans), uid)
+    if (uid === undefined) return
+    for (const above of [runDirectoryOf(this.name), runDirectory]) {
+      mkdirSync(above, { recursive: true })
+      chmodSync(above, 0o711)
+    }
+    mkdirSync(run, { mode: 0o700 })
+    chownSync(run, uid, uid)
+  }
+
+  /** The pids of the agent, and of its root half where that is another process. */
+  pids(host: WorldHost): readonly number[] {
+    const root = rootHalfOf(host.lab)
+    return root === undefined ? [this.agentPid(host)] : [this.agentPid(host), root]
   }
 
   plan({ index, lab }: WorldHost, n: number): RouterPlan {
@@ -80,7 +100,7 @@ export class World {
 
   /** Returns the pid. */
   start(host: WorldHost): number {
-    return startAgent(host.lab, this.#program, undefined)
+    return startAgent(host.lab, this.#program, this.shape.agentUid)
   }
 
   agentPid(host: WorldHost): number {
@@ -142,7 +162,7 @@ export async function withWorld<T>(shape: WorldShape, use: (world: World) => Pro
 
 /** One host whose routers, once started, stay backups for minutes: none takes over before three adverts, 40 s apart, are missing. */
 export async function withQuietHost<T>(
-  { routers, ...shape }: Pick<WorldShape, 'collecting'> & { readonly routers: number },
+  { routers, ...shape }: Pick<WorldShape, 'collecting' | 'agentUid'> & { readonly routers: number },
   use: (world: World, host: WorldHost) => Promise<T>,
 ): Promise<T> {
   return withWorld({ ...shape, hosts: 1, advertisementInterval: '40s', vrrpVersion: 3 }, async (world) => {

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { passedIn, proofsOf, unproven, type Report } from './proofs.ts'
 
 /**
  * Run the checks and the tiers one after the other, count what every one of them says, and print the sum as the last line.
@@ -27,6 +28,7 @@ const tiers = [
 ] as const
 
 const total: Count = { passed: 0, failed: 0, skipped: 0 }
+const reports: Report[] = []
 const isRoot = process.getuid?.() === 0
 for (const [name, words] of Object.entries(checks)) add(name, check(words))
 for (const { name, root } of tiers) {
@@ -35,6 +37,7 @@ for (const { name, root } of tiers) {
     total.skipped += 1
   } else add(`tier ${name}`, runTier(name))
 }
+add('check: proofs', checkProofs())
 console.log(`${String(total.passed)} passed, ${String(total.failed)} failed, ${String(total.skipped)} skipped`)
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1
 
@@ -50,6 +53,16 @@ function add(name: string, count: Count): void {
 function check(words: readonly string[]): Count {
   const { status } = spawnSync(process.execPath, words, { stdio: 'inherit' })
   return status === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 }
+}
+
+/** Each test that SECURITY.md names must have passed, where its tier could run. */
+function checkProofs(): Count {
+  const proofs = proofsOf(readFileSync('SECURITY.md', 'utf8'))
+  const asked = isRoot ? proofs : proofs.filter(({ file }) => !/^test\/(?:root|lab)\//.test(file))
+  const missing = unproven(asked, passedIn(reports))
+  for (const { file, title } of missing) console.error(`SECURITY.md names a test that did not pass: ${file} ${title}`)
+  if (missing.length > 0) return { passed: 0, failed: 1, skipped: 0 }
+  return isRoot ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 0, skipped: 1 }
 }
 
 /** A tier whose report is missing, or that ran nothing, has failed. */
@@ -70,10 +83,9 @@ function runTier(name: string): Count {
       ],
       { stdio: 'inherit' },
     )
-    const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(readFileSync(report, 'utf8')) as Record<
-      string,
-      number
-    >
+    const found = JSON.parse(readFileSync(report, 'utf8')) as Report & Record<string, number>
+    const { numPassedTests, numFailedTests, numPendingTests } = found
+    reports.push(found)
     const passed = numPassedTests ?? 0
     const failed = numFailedTests ?? 0
     const broken = failed === 0 && (status !== 0 || passed === 0) ? 1 : 0

@@ -182,7 +182,7 @@ export class Agent {
   /** What applying the config file would do now, without doing any of it; what apply refuses, it refuses too. */
   async plan(): Promise<PlanAnswer> {
     const file = await this.#parts.readConfig()
-    const loaded = file.load(this.#config.loaded)
+    const loaded = await file.load(this.#config.loaded)
     refuseOtherIdentity(this.config, loaded.config)
     const preview = await previewConfig(loaded, this.host, this.#routers.queues, this.#parts.clock())
     return { ...preview, ...this.#compareSections(loaded) }
@@ -221,7 +221,7 @@ export class Agent {
     this.#config.see(file)
     try {
       if (file.kind === 'unreadable') throw file.error
-      const loaded = file.file.load(this.#config.loaded)
+      const loaded = await file.file.load(this.#config.loaded)
       refuseOtherIdentity(this.config, loaded.config)
       const sections = this.#compareSections(loaded)
       await this.host.configure(tableOf(loaded))

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { KeepwardError } from '../base/error.ts'
+import { Secret } from '../base/secret.ts'
 import { makeLogger } from './log.ts'
 import { idsIn, pseudonymForm, pseudonymOf, Pseudonyms } from './pseudonym.ts'
 
 const uuid = 'e2b5c5a4-6a1f-4d0c-9d0f-6f6a3f1c2b7d'
-const key = Buffer.alloc(32, 7)
+const key = new Secret(Buffer.alloc(32, 7))
 // HMAC-SHA-256 by openssl(1), its first 20 hexadecimal digits in base 32.
 const pseudonyms = { r1: 'r-omhs5vscrc6s9dvn', [uuid]: 'r-u7o2vvgomhf75jq5' }
 
@@ -26,7 +27,7 @@ function logged(names: Pseudonyms | undefined, fields: object, message = 'told')
 describe('pseudonymOf()', () => {
   test('is always the same for a key, and another for another key', () => {
     expect([pseudonymOf(key, 'r1'), pseudonymOf(key, uuid)]).toEqual([pseudonyms.r1, pseudonyms[uuid]])
-    expect(pseudonymOf(Buffer.alloc(32, 8), 'r1')).not.toBe(pseudonyms.r1)
+    expect(pseudonymOf(new Secret(Buffer.alloc(32, 8)), 'r1')).not.toBe(pseudonyms.r1)
   })
 
   test('has one form, whatever the digits', () => {
@@ -100,11 +101,12 @@ describe('Pseudonyms', () => {
     expect(names.text('r1 or r2')).toBe('r-without-key or r-without-key')
   })
 
-  test('error() keeps the code', () => {
+  test('error() keeps the code and the hint', () => {
     const error = new KeepwardError('host-failed', 'still there: r1', { hint: 'look at r1' })
     expect(named('r1').error(error)).toMatchObject({
       code: 'host-failed',
-      message: `still there: ${pseudonyms.r1} (look at ${pseudonyms.r1})`,
+      message: `still there: ${pseudonyms.r1}`,
+      hint: `look at ${pseudonyms.r1}`,
     })
   })
 

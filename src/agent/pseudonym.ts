@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto'
-import { describeError, KeepwardError } from '../base/error.ts'
+import { KeepwardError, sentenceOf } from '../base/error.ts'
+import type { Secret } from '../base/secret.ts'
 import type { JsonObject, JsonValue } from '../journal/record.ts'
 
 /** In the state directory: who has it can tell which router a pseudonym is. */
@@ -8,8 +9,8 @@ export const pseudonymKeyName = 'pseudonym.key'
 export const pseudonymForm = /^r-[0-9a-v]{16}$/
 
 /** HMAC-SHA-256 of the id, its first 80 bits in base32 (RFC 4648, 7: the digits 0-9 and a-v). */
-export function pseudonymOf(key: Buffer, id: string): string {
-  const bits = createHmac('sha256', key).update(id).digest('hex').slice(0, 20)
+export function pseudonymOf(key: Secret, id: string): string {
+  const bits = createHmac('sha256', key.revealBytes()).update(id).digest('hex').slice(0, 20)
   return `r-${BigInt(`0x${bits}`).toString(32).padStart(16, '0')}`
 }
 
@@ -18,13 +19,13 @@ export function pseudonymOf(key: Buffer, id: string): string {
  * name as a word of its own. The one place that does: log lines and exported records pass through it when they are whole.
  */
 export class Pseudonyms {
-  #key: Buffer | undefined
+  #key: Secret | undefined
   readonly #known = new Set<string>()
   /** Read in fields `router` of lines, which strangers fill too: the newest. */
   readonly #heard = new Set<string>()
 
   /** Until it is called, every pseudonym is {@link unkeyed}. */
-  useKey(key: Buffer): void {
+  useKey(key: Secret): void {
     this.#key = key
   }
 
@@ -52,8 +53,8 @@ export class Pseudonyms {
 
   /** As a person is told of it, without its causes. */
   error(error: unknown): KeepwardError {
-    const code = error instanceof KeepwardError ? error.code : 'internal'
-    return new KeepwardError(code, this.text(describeError(error)))
+    const { code, hint } = error instanceof KeepwardError ? error : new KeepwardError('internal', '')
+    return new KeepwardError(code, this.text(sentenceOf(error)), { hint: this.text(hint) })
   }
 
   #hear(id: string): void {

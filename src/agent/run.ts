@@ -17,6 +17,7 @@ import { demandNone, ownPrivileges } from '../linux/privileges.ts'
 import { feedWatchdog, notifyServiceManager } from '../linux/sd-notify.ts'
 import { Agent } from './agent.ts'
 import { Anchoring } from './anchoring.ts'
+import type { Applicant } from './applicant.ts'
 import { watchConfigFile } from './config-watch.ts'
 import { startControl } from './control/server.ts'
 import { makeChronicle } from './events.ts'
@@ -33,8 +34,8 @@ import { journalName, openStateDirectory } from './state-directory.ts'
 export async function runAgent(file: string, options: { readonly teardown: boolean }): Promise<number> {
   const told = listenForSignals()
   const learned = new Pseudonyms()
-  const read = async () => learning(await readTrustedConfig(file, hostname()), learned)
-  const loaded = (await read()).load()
+  const read = async () => learning(await readTrustedConfig(file, hostname(), accountNumber), learned)
+  const loaded = await (await read()).load()
   const { level, routerIds } = loaded.config.logging
   const names = routerIds === 'pseudonym' ? learned : undefined
   const log = makeLogger(level, loaded.config.agent.id, { names })
@@ -65,7 +66,7 @@ async function runLoaded({ file, told, teardown, ...opening }: Running): Promise
   await using open = new AsyncDisposableStack()
   const { agent, secrets } = await openAgent(open, { ...opening, serves: !teardown })
   await agent.start()
-  for (const { file: from, key } of secrets) agent.recorder.secretRead(from, key)
+  for (const { source, of } of secrets) agent.recorder.secretRead(source, of)
   if (teardown) {
     await agent.teardown()
     log.info('everything that was made is removed')
@@ -104,6 +105,7 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
   const access = await accessOf(stateChange)
   const state = open.use(openStateDirectory(paths.state, directoryMode(access)))
   open.use(lockDirectory(state))
+  await state.removeUnfinished()
   const pseudonymKey = names && (await openOwnKey(state, pseudonymKeyName))
   if (pseudonymKey !== undefined) names?.useKey(pseudonymKey)
   const readerGid = await accountNumber('group', control.group)
@@ -172,7 +174,9 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
   onHostTrouble = (text) => {
     agent.noteTrouble('host', text)
   }
-  const secrets: SecretRead[] = names === undefined ? [] : [{ file: state.pathOf(pseudonymKeyName), key: 'pseudonyms' }]
+  const secrets: SecretRead[] = []
+  if (names !== undefined)
+    secrets.push({ source: { kind: 'file', path: state.pathOf(pseudonymKeyName) }, of: 'pseudonyms' })
   if (serves) {
     const changes = await startStateChanges({
       settings: stateChange,
@@ -188,9 +192,15 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
     })
     open.defer(() => changes.close())
     secrets.push(...changes.secrets)
+    const rotateKeys = async (graceMs: number, applicant: Applicant | undefined) => {
+      const rotated = await changes.master.rotate(clock().wallMs, graceMs)
+      agent.recorder.keysRotated(applicant, rotated.untilMs)
+      return rotated
+    }
     const policy = { ownUid: process.geteuid?.() ?? 0, readerGid }
     const { metricsPort } = control
-    open.defer(await startControl({ agent, metrics, log, version: versionText, dir: runDir, policy, metricsPort }))
+    const version = versionText
+    open.defer(await startControl({ agent, metrics, log, version, dir: runDir, policy, rotateKeys, metricsPort }))
   }
   return { agent, secrets }
 }
@@ -203,8 +213,8 @@ const closeJournalMs = 5000
 const learning = (file: ConfigFile, names: Pseudonyms): ConfigFile => ({
   hash: file.hash,
   stamp: file.stamp,
-  load(running) {
-    const loaded = file.load(running)
+  async load(running) {
+    const loaded = await file.load(running)
     names.learn(loaded.config.routers.map(({ id }) => id))
     return loaded
   },

@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path'
 import type { EventView } from '../agent/api.ts'
 import { idsIn, pseudonymKeyName, Pseudonyms } from '../agent/pseudonym.ts'
 import { KeepwardError } from '../base/error.ts'
+import type { Secret } from '../base/secret.ts'
 import { readIds, readRouterIds, readStatePath } from '../config/read.ts'
 import type { JsonObject } from '../journal/record.ts'
 import { ExitStatus } from './exit-status.ts'
@@ -24,7 +25,7 @@ export async function exportRecords(
 }
 
 /** Of the key that the options name, else of the one in the state directory. Throws `file-failed` or `key-invalid`. */
-export async function pseudonymKey(globals: Globals, { keyFile }: Record<string, unknown>): Promise<Buffer> {
+export async function pseudonymKey(globals: Globals, { keyFile }: Record<string, unknown>): Promise<Secret> {
   if (typeof keyFile === 'string') return keyIn(resolve(keyFile))
   return keyIn(join(await readStatePath(resolve(globals.config)), pseudonymKeyName))
 }

@@ -2,10 +2,12 @@ import { resolve } from 'node:path'
 import { makeLogger } from '../agent/log.ts'
 import { Pseudonyms } from '../agent/pseudonym.ts'
 import { runHost } from '../host/run.ts'
+import { endOnDefect } from './failure.ts'
 import type { Globals } from './globals.ts'
 
 /** `keepward host`: do for the agent what needs root, until SIGTERM; keepalived runs on. */
 export function host({ config }: Globals): Promise<number> {
+  endOnDefect()
   const agent = 'keepward-host'
   const names = new Pseudonyms()
   let log = makeLogger('info', agent)

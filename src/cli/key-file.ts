@@ -1,22 +1,23 @@
 import { closeSync, constants, openSync, readSync } from 'node:fs'
-import { errnoOf, KeepwardError } from '../base/error.ts'
+import { codeOf, errnoOf, KeepwardError } from '../base/error.ts'
+import { Secret } from '../base/secret.ts'
 import { keyOfFile } from '../statechange/key-file.ts'
 
 /** The key in a file, with the caller's rights, whoever owns it. Throws `file-failed` or `key-invalid`. */
-export function keyIn(path: string): Buffer {
+export function keyIn(path: string): Secret {
   const bytes = Buffer.alloc(maxBytes)
   try {
     // Without O_NONBLOCK, opening a FIFO would wait for its writer for ever.
     const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
-      return keyOfFile(path, bytes.toString('latin1', 0, readSync(fd, bytes)))
+      return keyOfFile(`the key file ${path}`, new Secret(bytes.subarray(0, readSync(fd, bytes))))
     } finally {
       closeSync(fd)
     }
   } catch (cause) {
     if (cause instanceof KeepwardError) throw cause
     if (errnoOf(cause) !== 'ENOENT') {
-      throw new KeepwardError('file-failed', `Cannot read the key file ${path}`, {
+      throw new KeepwardError(codeOf(cause, 'file-failed'), `Cannot read the key file ${path}`, {
         cause,
         hint: 'it is for root and the agent’s own user',
       })

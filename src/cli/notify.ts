@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { KeepwardError } from '../base/error.ts'
+import type { Secret } from '../base/secret.ts'
 import type { Role } from '../router/role.ts'
 import { parseRouterId } from '../router/spec.ts'
 import { masterKeyName, routerKey } from '../statechange/keys.ts'
@@ -106,12 +107,12 @@ function readSeconds(option: string, text: string, form: RegExp, least: number, 
 export function notifyKey(_globals: Globals, options: Pick<NotifyOptions, 'state'>, router = ''): Promise<number> {
   if (parseRouterId(router) === undefined) throw invalid(`"${router}" is no router id`)
   const key = ownKey(options.state ?? defaultStateDirectory, router)
-  process.stdout.write(`${key.toString('hex')}\n`)
+  process.stdout.write(`${key.revealBytes().toString('hex')}\n`)
   return Promise.resolve(ExitStatus.ok)
 }
 
 /** The key that follows from the agent's own secret, which root can read. Who could have put one there does not matter: the agent refuses what another has signed. */
-function ownKey(directory: string, id: string): Buffer {
+function ownKey(directory: string, id: string): Secret {
   return routerKey(keyIn(join(directory, masterKeyName)), id)
 }
 

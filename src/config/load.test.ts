@@ -117,7 +117,7 @@ routers:
       socketGroup: 'neutron',
       senders: [
         { user: 'neutron', routers: ['e2b5c5a4-6a1f-4d0c-9d0f-6f6a3f1c2b7d'], states: ['primary', 'backup'] },
-        { key: { id: 'fleet', file: '/etc/keepward/fleet.key' } },
+        { key: { id: 'fleet', source: { kind: 'file', path: '/etc/keepward/fleet.key' } } },
       ],
       trusted: { connections: 9, perSecond: 8 },
       others: { connections: 7, perSecond: 6 },
@@ -168,7 +168,7 @@ routers:
           },
         ],
         advertise: { kind: 'multicast', peers: undefined },
-        authentication: { kind: 'pass', passwordFile: '/etc/keepward/secrets/r1' },
+        authentication: { kind: 'pass', password: { kind: 'file', path: '/etc/keepward/secrets/r1' } },
         trackedInterfaces: ['ha-1', 'ext0'],
       },
     ],

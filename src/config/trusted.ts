@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import { dirname } from 'node:path'
+import type { FindAccount } from './account-rules.ts'
 import type { AgentConfig } from './agent-config.ts'
 import { configHash, loadConfig } from './load.ts'
-import { decode, readTrusted, unlessAbsent, type LoadedConfig } from './read.ts'
+import { decode, loadForHost, readTrusted, unlessAbsent, type LoadedConfig } from './read.ts'
 import {
   checkSignature,
   keysAbsent,
@@ -31,7 +32,7 @@ export interface ConfigFile {
    * `running`: the config that it would take the place of. Throws `config-unreadable` when it is no text, `config-invalid` with
    * every problem, and `config-unsigned`, `config-signature-wrong` or `config-key-unusable`.
    */
-  load(running?: Pick<TrustedConfig, 'signedBy'>): TrustedConfig
+  load(running?: Pick<TrustedConfig, 'signedBy'>): Promise<TrustedConfig>
 }
 
 export interface ConfigBytes extends ConfigFile {
@@ -40,10 +41,10 @@ export interface ConfigBytes extends ConfigFile {
 
 /**
  * Read the config file at an absolute path for whoever acts on it: root alone can have written it, its signature and the public
- * keys (openRootFile). `hostname` is the host identity where the file names none. Throws `config-unsafe` or
- * `config-unreadable`.
+ * keys (openRootFile). `hostname` is the host identity where the file names none; with `find`, an account that the host does not
+ * have is a problem of the config. Throws `config-unsafe` or `config-unreadable`.
  */
-export async function readTrustedConfig(path: string, hostname: string): Promise<ConfigBytes> {
+export async function readTrustedConfig(path: string, hostname: string, find?: FindAccount): Promise<ConfigBytes> {
   const file = await readTrusted(path, maxConfigBytes)
   const signature = await unlessAbsent(readTrusted(signatureFileOf(path), maxSignatureBytes))
   const keys = await unlessAbsent(readTrusted(keysFileOf(path), maxKeyFileBytes))
@@ -53,8 +54,9 @@ export async function readTrustedConfig(path: string, hostname: string): Promise
     bytes: file,
     hash: configHash(file),
     stamp,
-    load(running) {
-      const trusted = loadTrusted({ path, file, signature, keys }, hostname, running?.signedBy !== undefined)
+    async load(running) {
+      const wasSigned = running?.signedBy !== undefined
+      const trusted = await loadTrusted({ path, file, signature, keys }, { hostname, wasSigned, find })
       return { ...trusted, hash: configHash(file), stamp }
     },
   }
@@ -74,6 +76,12 @@ interface Found {
   readonly keys: Buffer | undefined
 }
 
+interface Asked {
+  readonly hostname: string
+  readonly wasSigned: boolean
+  readonly find: FindAccount | undefined
+}
+
 type Trusted = Pick<TrustedConfig, 'config' | 'signedBy'>
 
 /**
@@ -81,13 +89,14 @@ type Trusted = Pick<TrustedConfig, 'config' | 'signedBy'>
  * whatever the config says, and `requireSignature` asks for the key file: it cannot have been in force without one, and what is
  * signed once stays so until the agent is started anew.
  */
-function loadTrusted({ path, file, signature, keys }: Found, hostname: string, wasSigned: boolean): Trusted {
+async function loadTrusted({ path, file, signature, keys }: Found, asked: Asked): Promise<Trusted> {
+  const { hostname, wasSigned, find } = asked
   const keysFile = keysFileOf(path)
   if (keys === undefined && wasSigned) throw keysAbsent(keysFile, 'the config that runs was signed', putThere)
   // Before the text is looked at: a parser is no place for what a stranger wrote.
   const signedBy =
     keys === undefined ? undefined : checkSignature({ path, file, signature }, publicKeysIn(keys, keysFile), keysFile)
-  const config = loadConfig(decode(path, file), path, hostname)
+  const config = await loadForHost(decode(path, file), path, hostname, find)
   if (config.config.requireSignature && keys === undefined) {
     throw keysAbsent(keysFile, `${path} asks for a signature`, putThere)
   }

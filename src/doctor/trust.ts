@@ -67,7 +67,7 @@ async function trusted({ config: { file, state } }: Subject): Promise<Answer> {
     return unknown('the file may not be read by this user', 'run it as root: sudo keepward doctor')
   const found = await readTrustedConfig(file, hostname())
   try {
-    const { signedBy } = found.load()
+    const { signedBy } = await found.load()
     return ok(`root alone; ${signedBy === undefined ? 'no signature is asked for' : `signed by the key ${signedBy}`}`)
   } catch (error) {
     // The check before this one has said so.

@@ -29,7 +29,7 @@ export class AppliedConfig {
   async tableOf(hash: string, isApplied: boolean): Promise<Table> {
     const file = await readTrustedConfig(this.#file, this.#hostname)
     if (file.hash !== hash) return { hash, routers: (await this.#again(hash)).routers }
-    const loaded = file.load(this.#running)
+    const loaded = await file.load(this.#running)
     if (isApplied) {
       await this.#dir.write(copyName, file.bytes)
       this.#running = loaded

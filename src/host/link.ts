@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { AnchorPoint } from '../anchor/anchor.ts'
 import { describeError, KeepwardError } from '../base/error.ts'
 import { lineCutter } from '../base/lines.ts'
+import type { Secret } from '../base/secret.ts'
 import { connectForDescriptor } from '../linux/descriptor.ts'
 import type { HostAnswers, HostOperation, RootEvent, RootHalf, Table } from './operation.ts'
 import type { HostRefusal } from './refusal.ts'
@@ -16,7 +17,7 @@ export interface LinkOptions {
   readonly ownerUid: number
   readonly emit: (event: RootEvent) => void
   /** Of the names of routers in logs; undefined: they are called what they are. */
-  readonly pseudonymKey: Buffer | undefined
+  readonly pseudonymKey: Secret | undefined
   /** The other half did not do something, of this connection or an earlier one. */
   readonly onRefused: (refusal: HostRefusal) => void
   /** The link is broken, and why; undefined: it is whole again. */
@@ -109,7 +110,7 @@ export class HostLink implements RootHalf {
 
   /** Before all else; a link that breaks over it is made again, and gives it again. */
   #giveKey(): void {
-    const key = this.#options.pseudonymKey?.toString('hex')
+    const key = this.#options.pseudonymKey?.revealBytes().toString('hex')
     if (key !== undefined) this.#askFirst({ verb: 'use-pseudonym-key', key }).catch(() => undefined)
   }
 

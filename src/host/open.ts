@@ -1,6 +1,7 @@
 import type { AnchorPoint } from '../anchor/anchor.ts'
 import { AnchorKeeper, type KeeperOptions } from '../anchor/keeper.ts'
 import type { Clock } from '../base/instant.ts'
+import type { Secret } from '../base/secret.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import { openWatchSocket } from '../linux/watch.ts'
 import { lockIdentity } from './identity.ts'
@@ -23,7 +24,7 @@ export interface HostPlace {
   /** The root half cannot be asked, and why; undefined: it can again. */
   readonly onTrouble: (text: string | undefined) => void
   /** Undefined: logs call routers what they are. */
-  readonly pseudonymKey: Buffer | undefined
+  readonly pseudonymKey: Secret | undefined
   /** keepward-host did not do something that was asked of it. */
   readonly onRefused: (refusal: HostRefusal) => void
 }

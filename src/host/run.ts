@@ -40,7 +40,7 @@ export async function runHost(options: HostRunOptions): Promise<number> {
   if (process.geteuid?.() !== 0) throw new KeepwardError('permission-denied', 'keepward-host must run as root')
   const privileges = ownPrivileges()
   demandAll(privileges, needed)
-  const running = (await readTrustedConfig(file, hostname())).load()
+  const running = await (await readTrustedConfig(file, hostname())).load()
   onLoaded(running.config)
   const { agent, paths, audit } = running.config
   const agentUid = await uidOf(agent.user)
@@ -48,6 +48,7 @@ export async function runHost(options: HostRunOptions): Promise<number> {
   open.use(lockIdentity(agent.id))
   // The agent must pass through it to the socket; everything else in it is closed to all but root.
   const dir = open.use(SafeDir.open(paths.host, { create: true, mode: 0o711, volatile: true }))
+  await dir.removeUnfinished()
   const openRoot = await openRealHost({ agent: agent.id, runDir: dir, clock: systemClock })
   const applied = new AppliedConfig(file, hostname(), dir, running)
   const tableOf = applied.tableOf.bind(applied)

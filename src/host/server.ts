@@ -4,6 +4,7 @@ import type { AnchorPoint } from '../anchor/anchor.ts'
 import { describeError, KeepwardError } from '../base/error.ts'
 import { Tallies } from '../base/tally.ts'
 import { lineCutter } from '../base/lines.ts'
+import { Secret } from '../base/secret.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
 import { sendDescriptor } from '../linux/descriptor.ts'
 import { listenAt, peerOf, type Peer } from '../linux/unix-socket.ts'
@@ -25,7 +26,7 @@ export interface HostServerParts {
   /** Root's word that the journal came that far. Throws `anchor-refused`, among others. */
   readonly sign: (point: AnchorPoint) => Promise<void>
   /** The agent’s, which this process cannot read for itself. */
-  readonly onPseudonymKey: (key: Buffer) => void
+  readonly onPseudonymKey: (key: Secret) => void
   /** Something was refused; many of a kind are told as one. */
   readonly onRefused: (refusal: HostRefusal) => void
 }
@@ -117,7 +118,7 @@ class HostServer {
       return
     }
     if (request.verb === 'use-pseudonym-key') {
-      onPseudonymKey(Buffer.from(request.key, 'hex'))
+      onPseudonymKey(new Secret(Buffer.from(request.key, 'hex')))
       return
     }
     if (request.verb === 'anchor') return sign(request)

@@ -2,6 +2,7 @@ import { basename, dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { randomBytes } from 'node:crypto'
 import { errnoOf, KeepwardError } from '../base/error.ts'
+import { Owner } from '../linux/owner.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import type { Entry } from '../linux/safe-entry.ts'
 import { genesis } from './chain.ts'
@@ -72,34 +73,42 @@ export function openForWriting(place: Place, mustExist: boolean): DatabaseSync {
   })
 }
 
-/** Open a journal that nobody is writing, by its absolute path. `done` closes it. */
+/**
+ * Open a journal that nobody is writing, by its absolute path, and with no more rights than whoever has its directory. `done`
+ * closes it.
+ */
 export function openForReading(file: string): { readonly db: DatabaseSync; readonly done: () => void } {
-  const dir = openDirectoryOf(file)
-  try {
-    // A copy that waits to be adopted is the journal already.
-    const place = {
-      dir,
-      name: dir.look(copyOf(basename(file))) === undefined ? basename(file) : copyOf(basename(file)),
-    }
-    using journal = demandJournal(place)
-    const db = openWith(file, () => {
-      const opened = new DatabaseSync(dir.via(place.name), {
-        timeout: 1000,
-        defensive: true,
-        allowExtension: false,
-        readOnly: true,
-      })
-      demandOpen(journal, place)
-      checkVersion(opened, file)
-      return opened
-    })
-    const done = () => {
-      db.close()
+  const owner = new Owner(dirname(file))
+  return owner.act(() => {
+    const dir = openDirectoryOf(file)
+    try {
+      // A copy that waits to be adopted is the journal already.
+      const copy = copyOf(basename(file))
+      const db = openWith(file, () => openThere({ dir, name: dir.look(copy) === undefined ? basename(file) : copy }))
+      const done = () => {
+        owner.act(() => {
+          db.close()
+          dir.close()
+        })
+      }
+      return { db, done }
+    } catch (error) {
       dir.close()
+      throw error
     }
-    return { db, done }
+  })
+}
+
+function openThere(place: Place): DatabaseSync {
+  using journal = demandJournal(place)
+  const { dir, name } = place
+  const db = new DatabaseSync(dir.via(name), { timeout: 1000, defensive: true, allowExtension: false, readOnly: true })
+  try {
+    demandOpen(journal, place)
+    checkVersion(db, dir.pathOf(name))
+    return db
   } catch (error) {
-    dir.close()
+    db.close()
     throw error
   }
 }
@@ -142,7 +151,7 @@ const hints: Readonly<Record<number, string>> = {
   [ioError]: 'the disk reports errors; see dmesg',
   11: `the file is damaged: ${moveAside}`,
   [diskFull]: 'free space on its file system',
-  14: 'check the directory and its permissions',
+  14: 'check the directory, its permissions, and the limit on open files',
   26: `the file is no journal or is damaged: ${moveAside}`,
 }
 

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { deleteNamespace, listNamespaces } from '../linux/netns.ts'
@@ -63,6 +63,9 @@ export class Lab {
       })
     }
     const lab = new Lab(shape, program)
+    mkdirSync(labsDirectory, { recursive: true, mode: 0o711 })
+    // The user of its agents must pass.
+    if (shape.agentUid !== undefined) chmodSync(labsDirectory, 0o711)
     mkdirSync(shape.directory, { recursive: true, mode: 0o700 })
     writeFileSync(join(shape.directory, shapeFile), JSON.stringify(shape), { mode: 0o600 })
     await buildFabric(shape)

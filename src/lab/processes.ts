@@ -62,8 +62,7 @@ export function writeHost(host: LabHost, config: string, uid: number | undefined
   mkdirSync(host.directory, { recursive: true, mode: 0o700 })
   writeFileSync(host.config, config, { mode: 0o600 })
   if (uid === undefined) return
-  for (const above of [host.directory, dirname(host.directory), dirname(dirname(host.directory))])
-    chmodSync(above, 0o711)
+  for (const above of [host.directory, dirname(host.directory)]) chmodSync(above, 0o711)
   chmodSync(host.config, 0o644)
   for (const name of ['state', 'run']) {
     mkdirSync(join(host.directory, name), { mode: 0o700 })

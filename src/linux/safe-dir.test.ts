@@ -105,6 +105,12 @@ describe.each([false, true])('a SafeDir (volatile: %s)', (volatile) => {
     expect(readdirSync(`${root}/state`)).toEqual(['taken'])
   })
 
+  test('removeUnfinished() removes what a write left that was killed, and nothing else', async () => {
+    for (const name of ['tmp-0123456789abcdef', 'tmp-01', 'file']) writeFileSync(`${root}/state/${name}`, 'x')
+    await dir.removeUnfinished()
+    expect(readdirSync(`${root}/state`).sort()).toEqual(['file', 'tmp-01'])
+  })
+
   test('stays with its directory when the path is replaced', async () => {
     renameSync(`${root}/state`, `${root}/moved`)
     mkdirSync(`${root}/state`)

@@ -129,6 +129,9 @@ const writeFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | c
 
 const temporaryIn = (directory: string): string => `${directory}/tmp-${randomBytes(8).toString('hex')}`
 
+/** Whether it is the name of a write that is under way, or that nobody ended. */
+export const isTemporary = (name: string): boolean => /^tmp-[0-9a-f]{16}$/.test(name)
+
 async function writeNew(path: string, name: string, data: string | Uint8Array, mode: number): Promise<void> {
   const file = await open(path, writeFlags, 0o600)
   try {

@@ -1,4 +1,5 @@
 import type { Prefix } from '../base/address.ts'
+import type { SecretSource } from '../base/secret-source.ts'
 
 declare const routerIdBrand: unique symbol
 /** A UUID or `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`; made by {@link parseRouterId} only. */
@@ -93,7 +94,7 @@ export type Advertise =
 export type Authentication =
   | { readonly kind: 'none' }
   /** VRRPv2 simple password, 1 to 8 bytes, clear text on the wire (RFC 2338, 5.3.6.1): no security. */
-  | { readonly kind: 'pass'; readonly passwordFile: string }
+  | { readonly kind: 'pass'; readonly password: SecretSource }
   /** Adverts signed with HMAC-SHA256 (draft-cassen-vrrp-auth-hmac). Files hold the keys. */
   | {
       readonly kind: 'hmac'

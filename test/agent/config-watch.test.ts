@@ -42,10 +42,10 @@ async function watched(options: { applyChanges?: boolean; everyMs?: number } = {
   const reading = (): ConfigFile => {
     const bytes = readFileSync(file)
     const hash = configHash(bytes)
-    const load = () => {
-      if (bytes.includes('broken')) throw new KeepwardError('config-invalid', 'line 1 is broken')
-      return { config, hash, stamp: hash, signedBy: undefined }
-    }
+    const load = () =>
+      bytes.includes('broken')
+        ? Promise.reject(new KeepwardError('config-invalid', 'line 1 is broken'))
+        : Promise.resolve({ config, hash, stamp: hash, signedBy: undefined })
     return { hash, stamp: hash, load }
   }
   test.file = reading

@@ -4,6 +4,7 @@ import { request as ask } from 'node:http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EventView } from '../../src/agent/api.ts'
 import { pseudonymOf } from '../../src/agent/pseudonym.ts'
+import { keyIn } from '../../src/cli/key-file.ts'
 import { signalAll } from '../../src/lab/processes.ts'
 import { labFor, program, type LabUnderTest } from '../support/lab.ts'
 import { exchange, request } from '../support/state-change.ts'
@@ -29,8 +30,7 @@ afterAll(async () => {
   await it.down()
 })
 
-const key = () =>
-  Buffer.from(readFileSync(`${it.lab.host('h1').directory}/state/pseudonym.key`, 'latin1').trim(), 'hex')
+const key = () => keyIn(`${it.lab.host('h1').directory}/state/pseudonym.key`)
 const isNamed = (text: string): boolean => /(?<![A-Za-z0-9])r1(?![A-Za-z0-9])/.test(text)
 const keepward = (...words: string[]) => {
   const { status, stdout, stderr } = spawnSync(program, ['-c', it.lab.host('h1').config, ...words], {

@@ -4,6 +4,7 @@ import { chmodSync, chownSync, copyFileSync, mkdtempSync, renameSync, rmSync, wr
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { AgentStatus, ApplyAnswer, EventView } from '../../src/agent/api.ts'
 import { callAt } from '../../src/cli/client.ts'
+import { endChild } from '../support/child.ts'
 import { program } from '../support/lab.ts'
 import { until } from '../support/until.ts'
 
@@ -19,12 +20,7 @@ beforeEach(() => {
   write()
 })
 afterEach(async () => {
-  for (const child of running) {
-    if (child.exitCode !== null || child.signalCode !== null) continue
-    const ended = once(child, 'exit')
-    child.kill('SIGTERM')
-    await ended
-  }
+  for (const child of running) await endChild(child)
   rmSync(home, { recursive: true, force: true })
 })
 
@@ -87,7 +83,7 @@ test('an agent does not start with a config that others can write, and `validate
   const [code, said] = await ended('agent')
   expect([code, said]).toEqual([
     4,
-    `keepward: The configuration is not root’s alone: Others can write ${file}: mode 0666 (it must be a file with one name that belongs to root and is writable by no one else)\n`,
+    `keepward: The configuration is not root’s alone: Others can write ${file}: mode 0666 (it must be a file with one name that belongs to root and is writable by no one else) [config-unsafe]\n`,
   ])
   expect(await ended('validate')).toEqual([0, ''])
 })
@@ -179,7 +175,7 @@ test('the journal says with what rights the agent runs, and which keys it has re
   await until('both are written', async () => (await records()).some(({ body }) => body['change'] === 'secret-read'))
   expect((await records()).map(({ body }) => body)).toMatchObject([
     { change: 'started', uid: 0, gid: 0, capabilities: expect.stringMatching(/^CAP_CHOWN .*CAP_SYS_ADMIN/) as string },
-    { change: 'secret-read', key: 'master', file: `${home}/state/state-change.key` },
+    { change: 'secret-read', by: 'agent', of: 'master', source: `${home}/state/state-change.key` },
   ])
   // One that is root signs for itself, by the same code.
   await until('it is signed', async () => (await ended('audit', '--verify'))[0] === 0)

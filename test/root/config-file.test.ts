@@ -39,7 +39,7 @@ describe('readTrustedConfig()', () => {
     chmodSync(file, mode)
     const found = await read()
     expect(found.hash).toBe(digest)
-    expect(found.load()).toMatchObject({ hash: digest, config: { agent: { id: 'host-a' } } })
+    expect(await found.load()).toMatchObject({ hash: digest, config: { agent: { id: 'host-a' } } })
   })
 
   const why = 'The configuration is not root’s alone: '
@@ -111,6 +111,14 @@ describe('readTrustedConfig()', () => {
     symlinkSync(`${home}/etc`, `${home}/link`)
     const message = `${why}${home}/link is a symlink or no directory`
     await expect(read(`${home}/link/keepward/agent.yaml`)).rejects.toMatchObject({ code: 'config-unsafe', message })
+  })
+
+  test('with `find`, an account that the host does not have is a problem of the config, named with its line', async () => {
+    writeFileSync(file, 'version: 1\nstateChange: { socketGroup: nobodies }\nrouters: []\n', { mode: 0o644 })
+    const find = (_database: string, name: string) => Promise.resolve(name === 'known' ? 1 : undefined)
+    const loading = (await readTrustedConfig(file, 'host-a', find)).load()
+    const message = `${file}:2:29 stateChange.socketGroup: is "nobodies", must be a group that this host has`
+    await expect(loading).rejects.toMatchObject({ code: 'config-invalid', message })
   })
 
   test('refuses a file and a directory of the user that it runs as, when that is not root', () => {

@@ -3,6 +3,7 @@ import { KeepwardError } from '../../src/base/error.ts'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { Secret } from '../../src/base/secret.ts'
 import { HostLink } from '../../src/host/link.ts'
 import type { HostAnswers, HostOperation, RootHalf, Table } from '../../src/host/operation.ts'
 import type { HostRefusal } from '../../src/host/refusal.ts'
@@ -58,7 +59,7 @@ const serve = async () => {
     openRoot,
     tableOf,
     onPseudonymKey: (key) => {
-      root.asked.push(`key ${key.toString('hex').slice(0, 4)}`)
+      root.asked.push(`key ${key.revealBytes().toString('hex').slice(0, 4)}`)
     },
     onRefused: () => undefined,
     sign: () => Promise.resolve(),
@@ -74,7 +75,7 @@ beforeEach(async () => {
     path: join(directory, hostSocketName),
     ownerUid: 0,
     emit: () => undefined,
-    pseudonymKey: Buffer.alloc(32, 0xab),
+    pseudonymKey: new Secret(Buffer.alloc(32, 0xab)),
     onRefused: (refusal) => refused.push(refusal),
     onTrouble: (text) => troubles.push(text),
   })

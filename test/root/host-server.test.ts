@@ -65,7 +65,7 @@ beforeEach(async () => {
       root.asked.push(['sign', point])
       return Promise.resolve()
     },
-    onPseudonymKey: (key) => root.asked.push(['key', key.length]),
+    onPseudonymKey: (key) => root.asked.push(['key', key.revealBytes().length]),
     onRefused: (refusal) => {
       refused.push(refusal)
     },

@@ -121,6 +121,7 @@ export class TestAgent implements AsyncDisposable {
       version: '1.2.3',
       dir: SafeDir.open(paths.run, { create: true }),
       policy: { ownUid: process.geteuid?.() ?? 0, readerGid: undefined, ...choices.policy },
+      rotateKeys: (graceMs) => Promise.resolve({ untilMs: world.clock().wallMs + graceMs }),
       metricsPort: choices.metricsPort,
     })
     const test = new TestAgent({ world, directory, agent, journal, told, file: { config, hash: 'first' }, stopControl })
@@ -244,7 +245,7 @@ const trusted = (loaded: LoadedConfig): TrustedConfig => ({ ...loaded, stamp: lo
 function fileWith(file: LoadedConfig | ConfigFile | (() => ConfigFile)): ConfigFile {
   if (typeof file === 'function') return file()
   if ('load' in file) return file
-  return { hash: file.hash, stamp: file.hash, load: () => trusted(file) }
+  return { hash: file.hash, stamp: file.hash, load: () => Promise.resolve(trusted(file)) }
 }
 
 function configOf(paths: AgentConfig['paths'], { routers = [], intervalMs = 200 }: AgentChoices): AgentConfig {
@@ -276,6 +277,7 @@ function listener(told: Told[], world: World): Chronicle {
     claimTaken: () => undefined,
     claimRefused: () => undefined,
     claimsNotRestored: () => undefined,
+    keysRotated: () => undefined,
     defect: (router, error) => {
       told.push({ what: 'defect', router, error })
     },
