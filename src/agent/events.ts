@@ -2,10 +2,11 @@ import { describeError, type KeepwardError } from '../base/error.ts'
 import type { ConditionChange } from '../router/condition.ts'
 import { conditions } from '../router/condition.ts'
 import type { Transition } from '../router/effect.ts'
+import { parseRouterId } from '../router/spec.ts'
 import type { ClaimDecision, refusalBody } from './claim-record.ts'
 import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'
-import { transitionBody } from './record.ts'
+import { roles, transitionBody } from './record.ts'
 
 /** Each business event once: its log line, its fields and its counter. */
 export interface Chronicle {
@@ -49,9 +50,11 @@ export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
       metrics.claims.inc({ decision }, count)
     },
     claimRefused(refusal) {
-      const { decision, reason, count } = refusal
+      const { decision, reason, count, router, state } = refusal
       metrics.claimRefusals.inc({ reason: decision === 'socket-made-anew' ? decision : reason }, count)
-      log.warn(refusal, refusalMessages[decision])
+      // The journal has what was written there; a log gets no text of a sender's, only words of a form.
+      const said = { router: parseRouterId(router ?? '') ?? null, state: roles.find((one) => one === state) ?? null }
+      log.warn({ ...refusal, ...said }, refusalMessages[decision])
     },
     claimsNotRestored(error) {
       log.warn(

@@ -125,9 +125,10 @@ async function lookAtProcesses({ host }: Workplace, queue: RouterQueue): Promise
 
 /** Run the steps in order until one fails; then look, so that the core plans on from what is really there. */
 async function performSteps(place: Workplace, queue: RouterQueue, steps: readonly Step[]): Promise<void> {
-  for (const step of steps) {
+  for (const [index, step] of steps.entries()) {
     const outcome = await performStep(place.host, queue, step)
-    const last = step === steps.at(-1)
+    const last = index === steps.length - 1
+    if (!outcome.ok || last) place.recorder.worked(queue.id, steps.slice(0, index + 1), outcome)
     if (!outcome.ok || last) {
       await queue.attempt(() => place.host.recheck(queue.id))
       await look(place, queue)

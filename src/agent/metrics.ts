@@ -19,6 +19,7 @@ export interface Metrics {
   readonly conditionChanges: Counter<'code' | 'change'>
   readonly claims: Counter<'decision'>
   readonly claimRefusals: Counter<'reason'>
+  readonly hostRefusals: Counter<'reason'>
   readonly defects: Counter
   readonly durableSeconds: Histogram
   /** Prometheus text exposition format 0.0.4. */
@@ -76,6 +77,12 @@ export function makeMetrics(): Metrics {
     claimRefusals: new Counter({
       name: 'keepward_claim_refusals_total',
       help: 'Messages of notifiers that were refused or over a limit, by reason',
+      labelNames: ['reason'],
+      registers,
+    }),
+    hostRefusals: new Counter({
+      name: 'keepward_host_refusals_total',
+      help: 'What keepward-host refused, by reason',
       labelNames: ['reason'],
       registers,
     }),

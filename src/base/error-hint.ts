@@ -20,6 +20,7 @@ export const errorHints = {
   'host-failed': '`keepward explain ROUTER` shows what holds up each router',
   'host-unreachable': 'is keepward-host running?',
   'interface-missing': 'make the interface, or correct its name in the config',
+  'interface-undeclared': 'correct its name, or declare it in the config of the router',
   internal: 'report it with the lines of the log around it',
   'journal-failed': 'see `keepward events --verify --file`, and the disk below it',
   'journal-full': 'free space, or mend the disk under paths.state; the newest state of each router is kept',

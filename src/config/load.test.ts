@@ -34,7 +34,7 @@ test('loadConfig() gives every default when the file has as little as it can', (
       others: { connections: 64, perSecond: 200 },
       perRouter: { perSecond: 50, burst: 200 },
     },
-    logging: { level: 'info' },
+    logging: { level: 'info', routerIds: 'plain' },
     routers: [
       routerSpec({
         namespace: 'keepward-r1',
@@ -80,7 +80,7 @@ stateChange:
   trusted: { connections: 9, perSecond: 8 }
   others: { connections: 7, perSecond: 6 }
   perRouter: { perSecond: 5, burst: 4 }
-logging: { level: debug }
+logging: { level: debug, routerIds: pseudonym }
 routers:
   - id: e2b5c5a4-6a1f-4d0c-9d0f-6f6a3f1c2b7d
     vrid: 255
@@ -123,7 +123,7 @@ routers:
       others: { connections: 7, perSecond: 6 },
       perRouter: { perSecond: 5, burst: 4 },
     },
-    logging: { level: 'debug' },
+    logging: { level: 'debug', routerIds: 'pseudonym' },
     routers: [
       {
         id: 'e2b5c5a4-6a1f-4d0c-9d0f-6f6a3f1c2b7d',

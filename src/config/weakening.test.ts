@@ -80,6 +80,7 @@ test('safe defaults: each setting of the schema either weakens or is one of thes
     'stateChange.perRouter',
     'logging',
     'logging.level',
+    'logging.routerIds',
     'routers',
     'routers[].id',
     'routers[].vrid',

@@ -185,7 +185,7 @@ export class FakeHost implements Host {
   #ensureInterface(it: FakeRouter, spec: RouterSpec, name: string): void {
     const wanted = spec.interfaces.find((one) => one.name === name)
     if (wanted === undefined)
-      throw new KeepwardError('interface-missing', `Router ${spec.id} declares no interface ${name}`)
+      throw new KeepwardError('interface-undeclared', `Router ${spec.id} declares no interface ${name}`)
     const before = it.interfaces.get(name)
     if (before === undefined && wanted.attach.kind === 'existing')
       throw new KeepwardError('interface-missing', `Interface ${name} is not in namespace ${spec.namespace}`)

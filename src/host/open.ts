@@ -1,12 +1,14 @@
 import type { AnchorPoint } from '../anchor/anchor.ts'
 import { AnchorKeeper, type KeeperOptions } from '../anchor/keeper.ts'
 import type { Clock } from '../base/instant.ts'
+import type { Secret } from '../base/secret.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import { openWatchSocket } from '../linux/watch.ts'
 import { lockIdentity } from './identity.ts'
 import { HostLink } from './link.ts'
 import type { Host, HostEvent, RootEvent } from './operation.ts'
 import { openRealHost } from './real-host.ts'
+import type { HostRefusal } from './refusal.ts'
 import { hostSocketName } from './server.ts'
 import { WatchedHost } from './watched-host.ts'
 
@@ -21,6 +23,10 @@ export interface HostPlace {
   readonly anchors: Pick<KeeperOptions, 'path' | 'syslog' | 'onCopyTrouble'>
   /** The root half cannot be asked, and why; undefined: it can again. */
   readonly onTrouble: (text: string | undefined) => void
+  /** Undefined: logs call routers what they are. */
+  readonly pseudonymKey: Secret | undefined
+  /** keepward-host did not do something that was asked of it. */
+  readonly onRefused: (refusal: HostRefusal) => void
 }
 
 /** What an agent makes its host with; `using` it ends what only this process holds. */
@@ -53,12 +59,21 @@ async function openOwn({ agent, clock, runDir, anchors }: HostPlace): Promise<Op
   }
 }
 
-async function openLink({ agent, clock, hostPath, onTrouble }: HostPlace): Promise<OpenedHost> {
+async function openLink({
+  agent,
+  clock,
+  hostPath,
+  pseudonymKey,
+  onTrouble,
+  onRefused,
+}: HostPlace): Promise<OpenedHost> {
   let tell: (event: RootEvent) => void = () => undefined
   const { link, watchFd } = await HostLink.open({
     path: `${hostPath}/${hostSocketName}`,
     ownerUid: 0,
     onTrouble,
+    onRefused,
+    pseudonymKey,
     emit: (event) => {
       tell(event)
     },

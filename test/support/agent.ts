@@ -187,10 +187,11 @@ export class TestAgent implements AsyncDisposable {
       .map(({ body }) => `${textOf(body['from'])} -> ${textOf(body['to'])}`)
   }
 
-  /** `r1 transition`, oldest first: what was written since, but for starts and stops of the agent. */
+  /** `r1 transition`, oldest first: what was written since, but for starts and stops of the agent and the work on routers. */
   async since(seq: number): Promise<string[]> {
     const records = await this.records({ after: seq })
-    return records.filter(({ kind }) => kind !== 'agent').map(({ kind, router }) => `${router ?? '-'} ${kind}`)
+    const told = records.filter(({ kind }) => kind !== 'agent' && kind !== 'operation')
+    return told.map(({ kind, router }) => `${router ?? '-'} ${kind}`)
   }
 
   get defects(): unknown[] {
@@ -257,7 +258,7 @@ function configOf(paths: AgentConfig['paths'], { routers = [], intervalMs = 200 
     config: { requireSignature: false, applyChanges: false },
     reconcile: { intervalMs },
     stateChange: stateChangeSchema.parse(undefined),
-    logging: { level: 'error' },
+    logging: { level: 'error', routerIds: 'plain' },
     routers,
   }
 }
