@@ -70,6 +70,7 @@ async function openLink({ agent, clock, hostPath, onTrouble }: HostPlace): Promi
   return {
     make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot }, emit),
     sign: link.sign.bind(link),
-    [Symbol.dispose]: () => undefined,
+    // Also when no host was made of it: a link that is whole keeps the process alive.
+    [Symbol.dispose]: () => void link.close(),
   }
 }
