@@ -47,7 +47,7 @@ export const generated: Readonly<Record<string, () => string>> = {
         ]),
       ),
       '',
-      'Real faults beside those: a state directory on a full or read-only file system, a limit of a few descriptors at the start and of 8 while it runs (nobody is answered, no role changes, and all goes on once there are more), a missing capability.',
+      'Real faults beside those: a state directory on a full or read-only file system, a limit of a few descriptors at the start and of 8 while it runs (nobody is answered, no role changes, and all goes on once there are more), a missing capability. A wall clock that is set forward by years and back is shown as `clock-stepped` for ten minutes; roles, ages, deadlines and retention go by the monotonic clock.',
       '',
     ].join('\n'),
 }

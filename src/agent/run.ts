@@ -16,6 +16,7 @@ import { demandNone, ownPrivileges } from '../linux/privileges.ts'
 import { feedWatchdog, notifyServiceManager } from '../linux/sd-notify.ts'
 import { Agent } from './agent.ts'
 import { Anchoring } from './anchoring.ts'
+import { watchClock } from './clock-watch.ts'
 import { watchConfigFile } from './config-watch.ts'
 import { startControl } from './control/server.ts'
 import { makeChronicle } from './events.ts'
@@ -141,6 +142,14 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
     metrics,
   })
   open.defer(() => agent.stop())
+  open.defer(
+    watchClock({
+      clock,
+      onStep: (text) => {
+        agent.noteTrouble('clock', text)
+      },
+    }),
+  )
   anchoring.start()
   onHostTrouble = (text) => {
     agent.noteTrouble('host', text)

@@ -99,6 +99,30 @@ test.each(['one', 'two'] as const)('no descriptor is left to any process, of the
   expect(await send(host)).toBe('HTTP/1.1 200 OK')
 })
 
+test.each(['one', 'two'] as const)(
+  'the wall clock is set forward by years, then back, of the kind %s',
+  async (kind) => {
+    const host = hostOf(kind)
+    const before = await rolesOf(host)
+    const { sinceMs } = await host.router()
+    const retainedFromSeq = (await host.status()).journal.retainedFromSeq
+    for (const [seconds, says] of [
+      [2 ** 28, 'forward'],
+      [-86_400, 'back'],
+    ] as const) {
+      host.setClock(seconds)
+      await until(says, async () => (await host.status()).conditions.some((one) => one.text.includes(says)))
+      expect(await host.conditions()).toEqual(['clock-stepped'])
+      expect(await host.router()).toMatchObject({ role: 'primary', stale: false, sinceMs })
+      expect(await send(host)).toBe('HTTP/1.1 200 OK')
+    }
+    expect((await rolesOf(host)).slice(before.length)).toEqual([])
+    expect((await host.status()).journal).toMatchObject({ state: 'ok', retainedFromSeq })
+    expect(await callAt(host.socket, 'GET', '/v1/verify')).toMatchObject({ ok: true })
+    host.setClock(0)
+  },
+)
+
 /** Until not one byte more is taken. */
 function fill(file: string): void {
   for (let size = 2 ** 16; size >= 1;) {

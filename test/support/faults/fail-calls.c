@@ -14,8 +14,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/types.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { RULES_SIZE = 4096 };
@@ -56,6 +58,14 @@ static int fails(const char *call, const char *on) {
     return 1;
   }
   return 0;
+}
+
+/* Seconds of the rule `clock SECONDS set`: somebody has set the wall clock by so much. */
+static int clock_set_by(void) {
+  int seconds = 0;
+  const char *line = rules == NULL ? NULL : strstr(rules, "clock ");
+  if (line != NULL) sscanf(line, "clock %d", &seconds);
+  return seconds;
 }
 
 static const char *of_descriptor(int fd, char *out, size_t size) {
@@ -177,6 +187,20 @@ int accept4(int fd, struct sockaddr *from, socklen_t *size, int flags) {
 int setns(int fd, int kind) {
   REAL(int, "setns", int, int);
   return fails("setns", "namespace") ? -1 : next(fd, kind);
+}
+
+int gettimeofday(struct timeval *restrict into, void *restrict zone) {
+  REAL(int, "gettimeofday", struct timeval *, void *);
+  int result = next(into, zone);
+  into->tv_sec += clock_set_by();
+  return result;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *into) {
+  REAL(int, "clock_gettime", clockid_t, struct timespec *);
+  int result = next(clock, into);
+  if (result == 0 && clock == CLOCK_REALTIME) into->tv_sec += clock_set_by();
+  return result;
 }
 
 int clone(int (*body)(void *), void *stack, int flags, void *data, ...) {

@@ -112,8 +112,12 @@ export class FaultHost {
 
   /** From now on these calls fail, in every process of the host; none: all is well. */
   fail(...failing: readonly Failing[]): void {
-    const text = failing.map(({ call, errno, on }) => `${call} ${String(constants.errno[errno])} ${on}\n`).join('')
-    writeSync(this.#rules, Buffer.from(text.padEnd(rulesBytes, '\0')), 0, rulesBytes, 0)
+    this.#rule(failing.map(({ call, errno, on }) => `${call} ${String(constants.errno[errno])} ${on}\n`).join(''))
+  }
+
+  /** As if somebody had set the wall clock, by so much beside the real one. */
+  setClock(bySeconds: number): void {
+    this.#rule(`clock ${String(bySeconds)} set\n`)
   }
 
   /** Run it as its unit would; `wrap`: a program and its words before it. */
@@ -221,6 +225,10 @@ export class FaultHost {
     closeSync(this.#rules)
     rmSync(this.home, { recursive: true, force: true })
     rmSync(`/run/keepward-agents/${this.name}.lock`, { force: true })
+  }
+
+  #rule(text: string): void {
+    writeSync(this.#rules, Buffer.from(text.padEnd(rulesBytes, '\0')), 0, rulesBytes, 0)
   }
 
   #inside<T>(launch: () => T extends PromiseLike<unknown> ? never : T): T {
