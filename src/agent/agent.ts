@@ -28,7 +28,7 @@ const lookMs = 20
 /** So many wait for the one before them, as long as the disk does not give the file. */
 const maxApplies = 16
 
-type Outside = 'stateChange' | 'host' | 'anchors'
+type Outside = 'stateChange' | 'host' | 'anchors' | 'clock'
 
 /** The daemon: every router's queue, the journal and the host, wired together. */
 export class Agent {
@@ -210,7 +210,7 @@ export class Agent {
     return this.#config.differs
   }
 
-  /** The state-change socket cannot be made now, keepward-host not be asked, the journal not signed; undefined: it can again. */
+  /** The state-change socket cannot be made now, keepward-host not be asked, the journal not signed, the clock was set; undefined: it can again. */
   noteTrouble(where: Outside, text: string | undefined): void {
     this.#outside[where] = text
     if (!this.#stopped) this.#reviewConditions()

@@ -8,6 +8,7 @@ export interface Troubles {
   readonly stateChange?: string | undefined
   readonly host?: string | undefined
   readonly anchors?: string | undefined
+  readonly clock?: string | undefined
 }
 
 /** What is so of the agent now, by condition code; the counts in a text are those of this moment. */
@@ -18,6 +19,7 @@ export function ownConditions(journal: Journal['status'], troubles: Troubles): R
   if (troubles.stateChange !== undefined) texts.set('state-change-unavailable', troubles.stateChange)
   if (troubles.host !== undefined) texts.set('host-unreachable', troubles.host)
   if (troubles.anchors !== undefined) texts.set('journal-unanchored', troubles.anchors)
+  if (troubles.clock !== undefined) texts.set('clock-stepped', troubles.clock)
   return texts
 }
 

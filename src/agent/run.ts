@@ -18,6 +18,7 @@ import { feedWatchdog, notifyServiceManager } from '../linux/sd-notify.ts'
 import { Agent } from './agent.ts'
 import { Anchoring } from './anchoring.ts'
 import type { Applicant } from './applicant.ts'
+import { watchClock } from './clock-watch.ts'
 import { watchConfigFile } from './config-watch.ts'
 import { startControl } from './control/server.ts'
 import { makeChronicle } from './events.ts'
@@ -170,6 +171,14 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
     metrics,
   })
   open.defer(() => agent.stop())
+  open.defer(
+    watchClock({
+      clock,
+      onStep: (text) => {
+        agent.noteTrouble('clock', text)
+      },
+    }),
+  )
   anchoring.start()
   onHostTrouble = (text) => {
     agent.noteTrouble('host', text)

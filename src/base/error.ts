@@ -80,8 +80,10 @@ export const errorCodes = Object.keys(errorMeanings) as ErrorCode[]
 const exhaustion: readonly string[] = ['EMFILE', 'ENFILE', 'ENOMEM']
 
 /** `otherwise`, unless the system had nothing left to do what was asked. */
-export const codeOf = (cause: unknown, otherwise: ErrorCode): ErrorCode =>
-  exhaustion.includes(errnoOf(cause) ?? '') ? 'resources-exhausted' : otherwise
+export function codeOf(cause: unknown, otherwise: ErrorCode): ErrorCode {
+  const known = cause instanceof KeepwardError && cause.code === 'resources-exhausted'
+  return known || exhaustion.includes(errnoOf(cause) ?? '') ? 'resources-exhausted' : otherwise
+}
 
 /** The sentence for a person: message, causes, and the hint where it says more than that of the code. */
 export function describeError(error: unknown): string {

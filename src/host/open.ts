@@ -85,6 +85,7 @@ async function openLink({
   return {
     make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot }, emit),
     sign: link.sign.bind(link),
-    [Symbol.dispose]: () => undefined,
+    // Also when no host was made of it: a link that is whole keeps the process alive.
+    [Symbol.dispose]: () => void link.close(),
   }
 }

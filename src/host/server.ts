@@ -37,7 +37,13 @@ export async function serveHost(parts: HostServerParts): Promise<() => Promise<v
   const server = createServer((socket) => {
     served.welcome(socket)
   })
-  await listenAt(server, parts.dir, hostSocketName, { mode: 0o600, uid: parts.agentUid })
+  try {
+    await listenAt(server, parts.dir, hostSocketName, { mode: 0o600, uid: parts.agentUid })
+  } catch (error) {
+    // What it holds already, such as the FIFO, would keep a process alive that nobody can ask.
+    await served.abandon()
+    throw error
+  }
   return () => served.close(server)
 }
 
@@ -99,6 +105,11 @@ class HostServer {
       if (refused === undefined) return
       this.#agent.send({ refused })
     }
+  }
+
+  /** Nobody will ever ask. */
+  abandon(): Promise<void> {
+    return this.#root.close()
   }
 
   async close(server: Server): Promise<void> {

@@ -141,6 +141,12 @@ export const conditions = {
     title: 'The state-change socket was removed and cannot be made anew',
     hint: 'Remove what the text names; until then notifiers are not heard, and the roles follow the kernel as before',
   },
+  'clock-stepped': {
+    severity: 'warning',
+    title:
+      'The wall clock was set within the last ten minutes; roles, ages and deadlines go by another clock and are right',
+    hint: 'Times in the journal from before and after do not compare, sequences do; find out who sets the clock (`chronyc tracking`, `timedatectl`), and let it be slewed',
+  },
   'host-unreachable': {
     severity: 'critical',
     title: 'The process that does what needs root cannot be asked',
