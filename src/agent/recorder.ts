@@ -6,6 +6,7 @@ import type { JournalRecord, JsonObject, RecordKind } from '../journal/record.ts
 import type { ConditionChange } from '../router/condition.ts'
 import type { Transition } from '../router/effect.ts'
 import type { Privileges } from '../linux/privileges.ts'
+import type { Run, RunOutcome } from '../router/reaction.ts'
 import type { RouterId } from '../router/spec.ts'
 import type { AuditEntry } from '../statechange/audit.ts'
 import type { Claim } from '../statechange/receiver.ts'
@@ -31,6 +32,8 @@ export class Recorder {
   readonly #place: RecordingPlace
   /** The journal sequence of each router's newest transition. */
   readonly #lastSeq = new Map<RouterId, number>()
+  /** Each router's newest transition is on disk, or late. */
+  readonly #settled = new Map<RouterId, Promise<unknown>>()
 
   constructor(place: RecordingPlace) {
     this.#place = place
@@ -108,9 +111,21 @@ export class Recorder {
       },
       () => undefined,
     )
-    void durableOrLate(durable, at.monoMs + maxGateMs - clock().monoMs).then((outcome) => {
+    const settled = durableOrLate(durable, at.monoMs + maxGateMs - clock().monoMs)
+    this.#settled.set(router, settled)
+    void settled.then((outcome) => {
       chronicle.roleChanged(router, transition, seq, outcome === 'late')
     })
+  }
+
+  /** Resolves once what follows the router's role may begin. */
+  async roleSettled(router: RouterId): Promise<void> {
+    await this.#settled.get(router)
+  }
+
+  /** A reaction took its stance, or could not. */
+  reacted(router: RouterId, run: Run, outcome: RunOutcome): void {
+    this.#place.chronicle.reacted(router, run, outcome, this.#place.clock())
   }
 
   /** Resolves once it is durable. */

@@ -90,6 +90,9 @@ export class RouterSet {
       case 'ended':
         this.#place.onEnded(queue)
         break
+      case 'service-ended':
+        queue.enqueue({ type: 'service-ended', reaction: event.reaction })
+        break
     }
   }
 

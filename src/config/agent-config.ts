@@ -1,4 +1,6 @@
-import type { RouterSpec } from '../router/spec.ts'
+import type { RouterAdvertisement, RouterSpec } from '../router/spec.ts'
+import { advertisementSource } from './advertisement-rules.ts'
+import type { AdvertisementEntry } from './advertisement-schema.ts'
 import { defaultAnchors, defaultMarker, defaultNamespace, vrrpFamily } from './derived.ts'
 import type { RouteEntry, RouterEntry } from './router-schema.ts'
 import type { ConfigEntry } from './schema.ts'
@@ -51,7 +53,27 @@ function completeRouter(entry: RouterEntry): RouterSpec {
     virtualRoutes: entry.virtualRoutes.map(completeRoute),
     advertise,
     authentication: entry.authentication,
+    routerAdvertisements: entry.routerAdvertisements.map((one) => completeAdvertisement(one, entry)),
     trackedInterfaces: entry.track ?? [entry.ha.interface],
+  }
+}
+
+function completeAdvertisement(
+  { lifetime, interval, prefixes, ...entry }: AdvertisementEntry,
+  { virtualAddresses }: RouterEntry,
+): RouterAdvertisement {
+  return {
+    ...entry,
+    mtu: entry.mtu,
+    // The rules have seen that there is one.
+    source: advertisementSource(entry.interface, virtualAddresses) ?? '',
+    lifetimeS: Math.round(lifetime / 1000),
+    intervalS: Math.round(interval / 1000),
+    prefixes: prefixes.map(({ validLifetime, preferredLifetime, ...one }) => ({
+      ...one,
+      validS: Math.round(validLifetime / 1000),
+      preferredS: Math.round(preferredLifetime / 1000),
+    })),
   }
 }
 

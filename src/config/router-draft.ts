@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import type { Prefix } from '../base/address.ts'
 import type { Advertise, Authentication, InterfaceSpec, RouterId, VirtualAddress } from '../router/spec.ts'
+import type { AdvertisementEntry } from './advertisement-schema.ts'
 import { defaultMarker, defaultNamespace, vrrpFamily } from './derived.ts'
 import { interfaceName } from './form.ts'
 import type { Path } from './problem.ts'
@@ -32,6 +33,7 @@ export interface RouterDraft {
   readonly interfaceNames: readonly string[]
   readonly virtualAddresses: readonly (VirtualAddress | undefined)[]
   readonly virtualRoutes: readonly (RouteEntry | undefined)[]
+  readonly routerAdvertisements: readonly (AdvertisementEntry | undefined)[]
 }
 
 export function draftRouters(config: unknown): RouterDraft[] {
@@ -69,6 +71,7 @@ function draftRouter(raw: unknown, path: Path): RouterDraft {
     interfaceNames: namesOf(fields['interfaces']),
     virtualAddresses,
     virtualRoutes: lenientList(shape.virtualRoutes, fields['virtualRoutes']),
+    routerAdvertisements: lenientList(shape.routerAdvertisements, fields['routerAdvertisements']),
   }
 }
 

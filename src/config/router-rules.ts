@@ -1,4 +1,5 @@
 import { formatPrefix } from '../base/address.ts'
+import { checkAdvertisements } from './advertisement-rules.ts'
 import { checkAuthentication } from './authentication-rules.ts'
 import { showDuration } from './form.ts'
 import { heldAddresses, type HeldAddress } from './held-address.ts'
@@ -25,6 +26,7 @@ const rules = [
   markerFitsFamily,
   markerStandsApart,
   addressesDiffer,
+  checkAdvertisements,
 ]
 
 function interfaceNamesDiffer(router: RouterDraft, review: Review): void {
@@ -43,6 +45,10 @@ function interfacesAreDeclared(router: RouterDraft, review: Review): void {
     ...router.track.map((name, at) => ({ name, at: ['track', at] })),
     ...router.virtualAddresses.map((one, at) => ({ name: one?.interface, at: ['virtualAddresses', at, 'interface'] })),
     ...router.virtualRoutes.map((one, at) => ({ name: one?.interface, at: ['virtualRoutes', at, 'interface'] })),
+    ...router.routerAdvertisements.map((one, at) => ({
+      name: one?.interface,
+      at: ['routerAdvertisements', at, 'interface'],
+    })),
   ]
   const declared = router.interfaceNames
   const shown = router.interfaces.flatMap((one) => (one === undefined ? [] : [one.name])).join(', ')

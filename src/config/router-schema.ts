@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Advertise, Preempt } from '../router/spec.ts'
+import { advertisementSchema } from './advertisement-schema.ts'
 import { authenticationSchema } from './authentication-schema.ts'
 import {
   duration,
@@ -197,6 +198,10 @@ export const routerShape = {
     .array(virtualRoute, 'must be a list of maps with the keys to, via and interface')
     .prefault([])
     .meta({ description: 'Routes that move with the role.' }),
+  routerAdvertisements: z
+    .array(advertisementSchema, 'must be a list of maps with the keys interface and prefixes')
+    .prefault([])
+    .meta({ description: 'What the primary tells hosts that configure their IPv6 by themselves, by radvd.' }),
 }
 
 export const routerSchema = z.strictObject(routerShape, 'must be a map with the keys id, vrid, ha and interfaces')

@@ -123,6 +123,21 @@ test('safe defaults: each setting of the schema either weakens or is one of thes
     'routers[].virtualRoutes[].via',
     'routers[].virtualRoutes[].interface',
     'routers[].virtualRoutes[].metric',
+    'routers[].routerAdvertisements',
+    'routers[].routerAdvertisements[].interface',
+    'routers[].routerAdvertisements[].prefixes',
+    'routers[].routerAdvertisements[].prefixes[].prefix',
+    'routers[].routerAdvertisements[].prefixes[].autonomous',
+    'routers[].routerAdvertisements[].prefixes[].onLink',
+    'routers[].routerAdvertisements[].prefixes[].validLifetime',
+    'routers[].routerAdvertisements[].prefixes[].preferredLifetime',
+    'routers[].routerAdvertisements[].mtu',
+    'routers[].routerAdvertisements[].lifetime',
+    'routers[].routerAdvertisements[].interval',
+    'routers[].routerAdvertisements[].managed',
+    'routers[].routerAdvertisements[].otherConfig',
+    'routers[].routerAdvertisements[].dnsServers',
+    'routers[].routerAdvertisements[].dnsSearch',
   ])
 })
 

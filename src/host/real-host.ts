@@ -11,7 +11,7 @@ import { namespaceInode, openNamespace, openNamespaceOf } from '../linux/netns.t
 import type { ProcessHandle } from '../linux/process.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
 import { takeSnapshot } from '../linux/snapshot.ts'
-import type { Says, SettingsEvidence } from '../router/evidence.ts'
+import type { Says } from '../router/evidence.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
 import { FilterKeeper } from './filter-keeper.ts'
 import { Hints } from './hints.ts'
@@ -20,8 +20,11 @@ import { compareConfig, writeConfig, type RenderPlace } from './keepalived-confi
 import { clearVirtualAddresses } from './leftover.ts'
 import { namespaceBatch } from './namespace-batch.ts'
 import { ensureNamespace, namespaceReady } from './namespace.ts'
+import { nothingLeft } from './nothing-left.ts'
+import { besides } from './operation.ts'
 import type { HostAnswers, HostOperation, Inspection, NamespaceLook, RootEvent, RootHalf, Table } from './operation.ts'
 import { listOwned } from './owned.ts'
+import { Reactor } from './reactor.ts'
 import { endKeepalived, removeRouter } from './removal.ts'
 import { RouterTable, unknownRouter } from './router-table.ts'
 import { Supervised } from './supervised.ts'
@@ -55,6 +58,7 @@ class RealHost implements RootHalf {
   readonly #lanes = new Map<RouterId, LimitFunction>()
   readonly #createNamespace = namespaceBatch()
   readonly #filters: FilterKeeper
+  readonly #reactor: Reactor
   #closed = false
 
   constructor(options: RealHostOptions, features: RenderPlace['features'], emit: (event: RootEvent) => void) {
@@ -64,6 +68,9 @@ class RealHost implements RootHalf {
     this.#homes = options.runDir.sub(homesName, { create: true, volatile: true })
     this.#hints = new Hints(options.runDir, emit)
     this.#filters = new FilterKeeper(options.clock)
+    this.#reactor = new Reactor((router, reaction) => {
+      emit({ type: 'service-ended', router, reaction })
+    })
     this.#place = { features, fifoPath: this.#hints.fifoPath }
   }
 
@@ -81,8 +88,7 @@ class RealHost implements RootHalf {
     // Netlink is synchronous: between two operations, events of other routers get their turn.
     await nextTurn()
     const answer = () => this.#answer(operation)
-    // A question is put beside whatever else is done; anything else to one router is done one at a time.
-    const alone = 'router' in operation && operation.verb !== 'ask-keepalived' && operation.verb !== 'look'
+    const alone = 'router' in operation && !besides.has(operation.verb)
     try {
       return (await (alone ? this.#oneAtATime(operation.router)(answer) : answer())) as HostAnswers[O['verb']]
     } finally {
@@ -101,10 +107,13 @@ class RealHost implements RootHalf {
 
   #release(): void {
     for (const one of this.#supervised.values()) one.release()
+    this.#reactor.release()
   }
 
   async #answer(operation: HostOperation): Promise<HostAnswers[HostOperation['verb']]> {
     switch (operation.verb) {
+      case 'react':
+        return this.#react(operation)
       case 'list-owned':
         return this.#listOwned()
       case 'look':
@@ -140,6 +149,13 @@ class RealHost implements RootHalf {
     }
   }
 
+  async #react({ router, reaction, stance }: Extract<HostOperation, { verb: 'react' }>): Promise<HostAnswers['react']> {
+    const spec = this.#table.wanted(router)
+    using home = this.#home(router)
+    using namespace = openNamespace(spec.namespace)
+    return await this.#reactor.react({ spec, reaction, stance }, { home, namespaceFd: namespace.fd })
+  }
+
   #listOwned(): HostAnswers['list-owned'] {
     const owned = listOwned(this.#options.agent)
     this.#table.retireStrays(owned)
@@ -173,6 +189,7 @@ class RealHost implements RootHalf {
         ...(await compareConfig(spec, home, this.#place)),
         misattached: misattached(spec, this.#options.agent, this.#socket),
         filter: this.#filters.look(spec),
+        reactions: await this.#reactor.look(router, spec, home),
         asOf,
       },
     }
@@ -242,6 +259,7 @@ class RealHost implements RootHalf {
     if (namespace === undefined) throw unknownRouter(router)
     {
       using home = this.#home(router)
+      await this.#reactor.end(router, home)
       await endKeepalived(home, this.#supervisedOf(router))
     }
     await removeRouter(router, namespace, this.#homes, this.#options.agent)
@@ -279,16 +297,4 @@ class RealHost implements RootHalf {
   #home(router: RouterId): SafeDir {
     return this.#homes.sub(router, { create: true })
   }
-}
-
-function nothingLeft(asOf: Instant): Extract<SettingsEvidence, { kind: 'seen' }> {
-  const none = {
-    namespaceReady: false,
-    wantedDigest: '',
-    writtenDigest: undefined,
-    change: 'none',
-    misattached: [],
-    filter: { kind: 'missing', failure: undefined },
-  } as const
-  return { kind: 'seen', ...none, asOf }
 }

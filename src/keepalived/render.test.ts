@@ -42,6 +42,7 @@ const small: RouterSpec = {
   virtualAddresses: [],
   virtualRoutes: [],
   advertise: { kind: 'multicast', peers: undefined },
+  routerAdvertisements: [],
   authentication: { kind: 'none' },
   trackedInterfaces: ['ha0'],
 }

@@ -55,6 +55,7 @@ export function specOf(index: 1 | 2): RouterSpec {
       { destination: prefix('::/0'), via: '2001:db8::9', interface: 'qr0', metric: undefined },
     ],
     advertise: { kind: 'unicast', source: `10.9.0.${index}`, peers: [`10.9.0.${3 - index}`], minTtl: undefined },
+    routerAdvertisements: [],
     authentication: { kind: 'none' },
     trackedInterfaces: ['ha0'],
   }

@@ -1,0 +1,6 @@
+import type { ReactionName } from '../router/reaction.ts'
+import { radvd } from './radvd.ts'
+import type { Service } from './service.ts'
+
+/** Every service that follows a role. */
+export const services: Readonly<Record<ReactionName, Service>> = { radvd }
