@@ -146,6 +146,10 @@ export const applyAnswer = z.object({
   ...sectionChange,
 })
 
+export const rotateAnswer = z.object({
+  untilMs: z.number().describe('The key before is honoured up to this Unix time'),
+})
+
 export const verdict = z.union([
   z.object({
     ok: z.literal(true),
@@ -167,6 +171,7 @@ export type Explanation = z.infer<typeof explanation>
 export type PlanAnswer = z.infer<typeof planAnswer>
 export type RouterPlan = z.infer<typeof routerPlan>
 export type ApplyAnswer = z.infer<typeof applyAnswer>
+export type RotateAnswer = z.infer<typeof rotateAnswer>
 export type EventView = z.infer<typeof journalRecord>
 export type VerdictView = z.infer<typeof verdict>
 export type Problem = z.infer<typeof problem>

@@ -1,5 +1,6 @@
 import { describeError, type KeepwardError } from '../base/error.ts'
 import type { ConfigFile, TrustedConfig } from '../config/trusted.ts'
+import { weakeningsOf, type Weakening } from '../config/weakening.ts'
 import type { ConditionCode } from '../router/condition.ts'
 
 /** The config file as it was found. */
@@ -61,6 +62,8 @@ export class ConfigInForce {
   conditions(): [ConditionCode, string][] {
     const found: [ConditionCode, string][] = []
     if (this.#trouble !== undefined) found.push(['config-not-applied', this.#trouble])
+    const variables = weakeningsOf(this.#loaded.config).filter(({ setting }) => setting.endsWith('.environment'))
+    if (variables.length > 0) found.push(['secret-in-environment', variables.map(weakText).join('; ')])
     if (this.#seen === undefined || !this.differs) return found
     found.push(['config-changed-on-disk', this.#difference(this.#seen)])
     return found
@@ -73,6 +76,8 @@ export class ConfigInForce {
     return 'The file is what runs, but its signature or the public keys beside it are others than when it was loaded'
   }
 }
+
+const weakText = ({ setting, found }: Weakening): string => `${setting}: ${found.join(', ')}`
 
 /** Enough of a digest to tell two apart. */
 const short = (hash: string): string => hash.slice(0, 12)

@@ -19,6 +19,7 @@ export interface Chronicle {
   claimTaken(decision: ClaimDecision, count: number): void
   claimRefused(refusal: ReturnType<typeof refusalBody>): void
   claimsNotRestored(error: unknown): void
+  keysRotated(untilMs: number): void
   /** `text`: undefined when they are again. */
   anchorsNotCopied(text: string | undefined): void
   defect(router: string, error: unknown): void
@@ -65,6 +66,12 @@ export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
       log.warn(
         { text: describeError(error) },
         'what notifiers said before the start cannot be read; they are heard anew',
+      )
+    },
+    keysRotated(untilMs) {
+      log.info(
+        { until: new Date(untilMs).toISOString() },
+        'keys of notifiers rotated; those before are honoured until then',
       )
     },
     anchorsNotCopied(text) {

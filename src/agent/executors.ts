@@ -1,5 +1,6 @@
 import { describeError, KeepwardError } from '../base/error.ts'
 import type { Clock } from '../base/instant.ts'
+import { notToBeHad } from '../host/keepalived-config.ts'
 import type { Host } from '../host/operation.ts'
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import type { Outcome, Step } from '../router/operation.ts'
@@ -41,11 +42,15 @@ export function makeExecutors(place: Workplace): Executors {
   const limitWork = slots(maxWorking)
   const limitAsks = slots(maxLooking)
   const limitLooks = slots(maxLooking)
-  const ask = singleFlight(askDelayMs, (queue: RouterQueue) => limitAsks(() => askKeepalived(place, queue)))
-  const inspect = singleFlight(0, (queue: RouterQueue) => limitLooks(() => look(place, queue)))
+  const ask = singleFlight(askDelayMs, (queue: RouterQueue) =>
+    queue.attempt(() => limitAsks(() => askKeepalived(place, queue))),
+  )
+  const inspect = singleFlight(0, (queue: RouterQueue) => queue.attempt(() => limitLooks(() => look(place, queue))))
   const limitReactions = slots(maxReacting)
   const askKernel = recheckKernel(place)
-  const glance = singleFlight(0, (queue: RouterQueue) => limitLooks(() => lookAtProcesses(place, queue)))
+  const glance = singleFlight(0, (queue: RouterQueue) =>
+    queue.attempt(() => limitLooks(() => lookAtProcesses(place, queue))),
+  )
   return {
     'record-transition': (effect, queue) => {
       place.recorder.roleChanged(queue.id, effect.transition)
@@ -66,11 +71,16 @@ export function makeExecutors(place: Workplace): Executors {
     perform: (effect, queue) => {
       limitWork(() => performSteps(place, queue, effect.steps)).catch((error: unknown) => {
         queue.defect(error)
+        // Else it would be under way for ever, and nothing more be done for the router.
+        const outcome = { ok: false, code: 'internal', text: describeError(error) } as const
+        for (const { operation } of effect.steps.slice(-1)) queue.enqueue({ type: 'performed', operation, outcome })
       })
     },
     react: (effect, queue) => {
       limitReactions(() => react(place, queue, effect.run)).catch((error: unknown) => {
         queue.defect(error)
+        const outcome = { ok: false, code: 'internal', text: describeError(error) } as const
+        queue.enqueue({ type: 'reacted', number: effect.run.number, outcome })
       })
     },
     wake: (effect, queue) => {
@@ -103,12 +113,15 @@ async function askKeepalived({ host, clock }: Workplace, queue: RouterQueue): Pr
   }
 }
 
-async function look({ host }: Workplace, queue: RouterQueue): Promise<void> {
+async function look({ host, recorder }: Workplace, queue: RouterQueue): Promise<void> {
   if (queue.closed) return
+  const { wanted } = queue.router
   try {
     const { process, settings } = await within(lookDeadlineMs, host.perform({ verb: 'inspect', router: queue.id }))
     queue.enqueue({ type: 'process', evidence: process })
     queue.enqueue({ type: 'settings', evidence: settings })
+    if (wanted !== undefined && settings.kind === 'seen' && settings.wantedDigest !== notToBeHad)
+      recorder.routerSecretsRead(queue.id, wanted.authentication)
   } catch (error) {
     queue.enqueue({ type: 'look-failed', text: describeError(error) })
   }

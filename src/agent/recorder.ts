@@ -1,5 +1,6 @@
 import { describeError, type KeepwardError } from '../base/error.ts'
 import type { Clock } from '../base/instant.ts'
+import { describeSource, type SecretSource } from '../base/secret-source.ts'
 import type { TrustedConfig } from '../config/trusted.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { JournalRecord, JsonObject, RecordKind } from '../journal/record.ts'
@@ -7,7 +8,8 @@ import type { ConditionChange } from '../router/condition.ts'
 import type { Transition } from '../router/effect.ts'
 import type { Privileges } from '../linux/privileges.ts'
 import type { Run, RunOutcome } from '../router/reaction.ts'
-import type { RouterId } from '../router/spec.ts'
+import { secretsOf } from '../router/authentication.ts'
+import type { Authentication, RouterId } from '../router/spec.ts'
 import type { AuditEntry } from '../statechange/audit.ts'
 import type { Claim } from '../statechange/receiver.ts'
 import { applicantBody, type Applicant } from './applicant.ts'
@@ -34,6 +36,8 @@ export class Recorder {
   readonly #lastSeq = new Map<RouterId, number>()
   /** Each router's newest transition is on disk, or late. */
   readonly #settled = new Map<RouterId, Promise<unknown>>()
+  /** Parts of configs whose secrets were written down as read. */
+  readonly #told = new WeakSet<Authentication>()
 
   constructor(place: RecordingPlace) {
     this.#place = place
@@ -61,9 +65,19 @@ export class Recorder {
     void this.#append('operation', undefined, { change: 'teardown', uid, gid, pid })
   }
 
-  /** A key was read from this file, by whom it lets speak. */
-  secretRead(file: string, key: string): void {
-    void this.#append('agent', undefined, { change: 'secret-read', file, key })
+  /** The secret of that key of notifiers was read by the agent; nothing of it is part of the record. */
+  secretRead(source: SecretSource, of: string): void {
+    void this.#append('agent', undefined, { change: 'secret-read', by: 'agent', of, source: describeSource(source) })
+  }
+
+  /** The root half has what a router authenticates itself with. It reads that at each look: written down once for each config. */
+  routerSecretsRead(router: RouterId, authentication: Authentication): void {
+    if (this.#told.has(authentication)) return
+    this.#told.add(authentication)
+    for (const { source, of } of secretsOf(authentication)) {
+      const body = { change: 'secret-read', by: 'host', of, source: describeSource(source) }
+      void this.#append('agent', router, body)
+    }
   }
 
   configLoaded(
@@ -88,15 +102,21 @@ export class Recorder {
       digest: digest ?? null,
       ...applicantBody(applicant),
       code: error.code,
-      text: describeError(error).slice(0, 4000),
+      text: describeError(error).slice(0, maxTextLength),
     })
     this.#place.chronicle.configRefused(error, digest)
+  }
+
+  /** `untilMs`: Unix time up to which the secret before is honoured. */
+  keysRotated(applicant: Applicant | undefined, untilMs: number): void {
+    void this.#append('agent', undefined, { change: 'notifier-keys-rotated', ...applicantBody(applicant), untilMs })
+    this.#place.chronicle.keysRotated(untilMs)
   }
 
   /** `router`: undefined for a condition of the agent itself. */
   conditionChanged(router: RouterId | undefined, change: ConditionChange): void {
     const { code, text } = change.condition
-    void this.#append('condition', router, { change: change.change, code, text })
+    void this.#append('condition', router, { change: change.change, code, text: text.slice(0, maxTextLength) })
     this.#place.chronicle.conditionChanged(router, change)
   }
 
@@ -147,9 +167,23 @@ export class Recorder {
     return (this.#lastSeq.get(router) ?? 0) <= this.#place.journal.status.durableSeq
   }
 
-  /** Most need not be waited for: a failure to write shows as `journal-unavailable`. */
+  /**
+   * Most need not be waited for: a failure to write shows as `journal-unavailable`. Never throws: who has something to record does not
+   * fail for it.
+   */
   #append(kind: RecordKind, router: RouterId | undefined, body: JsonObject): Promise<JournalRecord> {
     const { journal, clock } = this.#place
-    return journal.append({ kind, router, at: clock(), body }).durable
+    try {
+      return journal.append({ kind, router, at: clock(), body }).durable
+    } catch (error) {
+      const { promise, reject } = Promise.withResolvers<JournalRecord>()
+      // May be left alone, as the journal's own.
+      promise.catch(() => undefined)
+      reject(error)
+      return promise
+    }
   }
 }
+
+/** A config may have a thousand problems; a record holds 16,384 characters. */
+const maxTextLength = 4000

@@ -16,6 +16,7 @@ import { demandNone, ownPrivileges } from '../linux/privileges.ts'
 import { feedWatchdog, notifyServiceManager } from '../linux/sd-notify.ts'
 import { Agent } from './agent.ts'
 import { Anchoring } from './anchoring.ts'
+import type { Applicant } from './applicant.ts'
 import { watchConfigFile } from './config-watch.ts'
 import { startControl } from './control/server.ts'
 import { makeChronicle } from './events.ts'
@@ -38,7 +39,7 @@ export async function runAgent(file: string, options: { readonly teardown: boole
   await using open = new AsyncDisposableStack()
   const { agent, secrets } = await openAgent(open, { loaded, read, log, serves: !options.teardown })
   await agent.start()
-  for (const { file: from, key } of secrets) agent.recorder.secretRead(from, key)
+  for (const { source, of } of secrets) agent.recorder.secretRead(source, of)
   if (options.teardown) {
     await agent.teardown()
     log.info('everything that was made is removed')
@@ -162,9 +163,15 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
     })
     open.defer(() => changes.close())
     secrets = changes.secrets
+    const rotateKeys = async (graceMs: number, applicant: Applicant | undefined) => {
+      const rotated = await changes.master.rotate(clock().wallMs, graceMs)
+      agent.recorder.keysRotated(applicant, rotated.untilMs)
+      return rotated
+    }
     const policy = { ownUid: process.geteuid?.() ?? 0, readerGid }
     const { metricsPort } = control
-    open.defer(await startControl({ agent, metrics, log, version: versionText, dir: runDir, policy, metricsPort }))
+    const version = versionText
+    open.defer(await startControl({ agent, metrics, log, version, dir: runDir, policy, rotateKeys, metricsPort }))
   }
   return { agent, secrets }
 }

@@ -1,16 +1,18 @@
-import { dirname, basename } from 'node:path'
 import { KeepwardError } from '../base/error.ts'
+import { describeSource, type SecretSource } from '../base/secret-source.ts'
+import type { Secret } from '../base/secret.ts'
 import type { Clock } from '../base/instant.ts'
 import type { SenderEntry, StateChangeEntry } from '../config/state-change-schema.ts'
 import type { Journal } from '../journal/journal.ts'
 import { accountNumber } from '../linux/account.ts'
 import { bootTimeNs } from '../linux/boot-clock.ts'
-import { SafeDir } from '../linux/safe-dir.ts'
+import { readSecret } from '../linux/read-secret.ts'
+import type { SafeDir } from '../linux/safe-dir.ts'
 import { parseRouterId } from '../router/spec.ts'
 import { Audit } from '../statechange/audit.ts'
 import { maxSkewMs } from '../statechange/freshness.ts'
 import { keyOfFile } from '../statechange/key-file.ts'
-import { masterKeyName, openMasterKey, secretFinder } from '../statechange/keys.ts'
+import { masterKeyName, MasterKey, secretFinder } from '../statechange/keys.ts'
 import type { Policy, Rule } from '../statechange/policy.ts'
 import { Receiver } from '../statechange/receiver.ts'
 import type { Claims } from './claims.ts'
@@ -32,8 +34,9 @@ export interface StateChangeParts {
 /** What runs once the socket is there. */
 export interface StateChanges {
   readonly receiver: Receiver
-  /** The keys that were read, and from which files. */
-  readonly secrets: readonly { readonly file: string; readonly key: string }[]
+  readonly master: MasterKey
+  /** The keys that were read, where each came from, and under which id it speaks. */
+  readonly secrets: readonly { readonly source: SecretSource; readonly of: string }[]
   close(): Promise<void>
 }
 
@@ -47,6 +50,7 @@ export async function startStateChanges(parts: StateChangeParts): Promise<StateC
     },
     (router) => claims.knows(router),
   )
+  const master = await MasterKey.open(dir, clock().wallMs)
   const receiver = new Receiver({
     policy,
     limits: {
@@ -55,7 +59,7 @@ export async function startStateChanges(parts: StateChangeParts): Promise<StateC
       perRouter: settings.perRouter,
     },
     unknownRouters: settings.unknownRouters,
-    secretOf: secretFinder(await openMasterKey(dir), namedKeys(settings.senders)),
+    secretsOf: secretFinder(() => master.at(clock().wallMs), await namedKeys(settings.senders)),
     listener: claims,
     audit,
     boot,
@@ -67,10 +71,10 @@ export async function startStateChanges(parts: StateChangeParts): Promise<StateC
   const server = await serveStateChanges({ receiver, audit, policy, connections, dir, access, onTrouble })
   claims.servedBy(server)
   const secrets = [
-    { file: dir.pathOf(masterKeyName), key: 'master' },
-    ...settings.senders.flatMap(({ key }) => (key === undefined ? [] : [{ file: key.file, key: key.id }])),
+    { source: { kind: 'file', path: dir.pathOf(masterKeyName) } as const, of: 'master' },
+    ...settings.senders.flatMap(({ key }) => (key === undefined ? [] : [{ source: key.source, of: key.id }])),
   ]
-  return { receiver, secrets, close: () => server.close() }
+  return { receiver, master, secrets, close: () => server.close() }
 }
 
 /**
@@ -128,13 +132,13 @@ async function numberOf(database: 'passwd' | 'group', name: string): Promise<num
   throw new KeepwardError('config-invalid', `stateChange names the ${what} ${name}, which this host does not have`)
 }
 
-function namedKeys(senders: readonly SenderEntry[]): Map<string, Buffer> {
-  const keys = new Map<string, Buffer>()
-  for (const { key } of senders) if (key !== undefined) keys.set(key.id, keyIn(key.file))
+async function namedKeys(senders: readonly SenderEntry[]): Promise<Map<string, Secret>> {
+  const keys = new Map<string, Secret>()
+  for (const { key } of senders) if (key !== undefined) keys.set(key.id, await keyIn(key.source))
   return keys
 }
 
-function keyIn(file: string): Buffer {
-  using dir = SafeDir.open(dirname(file), { mode: 'any' })
-  return keyOfFile(file, dir.readSecret(basename(file)))
+async function keyIn(source: SecretSource): Promise<Secret> {
+  const where = source.kind === 'file' ? `the key file ${source.path}` : describeSource(source)
+  return keyOfFile(where, await readSecret(source))
 }

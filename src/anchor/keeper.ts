@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import pLimit from 'p-limit'
 import { describeError, KeepwardError } from '../base/error.ts'
 import type { Clock } from '../base/instant.ts'
+import type { Secret } from '../base/secret.ts'
 import { keyIdOf, publicKeysIn } from '../config/signature.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import {
@@ -179,9 +180,9 @@ async function ownKey(dir: SafeDir): Promise<KeyObject> {
 }
 
 /** No cause: what is said of a private key must not depend on its content. */
-function privateKeyIn(pem: string, path: string): KeyObject {
+function privateKeyIn(pem: Secret, path: string): KeyObject {
   try {
-    const key = createPrivateKey(pem)
+    const key = createPrivateKey(pem.revealText())
     if (key.asymmetricKeyType === 'ed25519') return key
   } catch {
     // Said below.

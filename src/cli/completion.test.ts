@@ -70,6 +70,7 @@ describe('completion of bash', () => {
       'doctor',
       'notify',
       'notify-key',
+      'secrets',
       'completion',
       'lab',
     ])

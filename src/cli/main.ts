@@ -1,4 +1,4 @@
-import { Argument, Command, CommanderError } from 'commander'
+import { Argument, Command, CommanderError, Option } from 'commander'
 import { versionText } from '../base/version.ts'
 import { ExitStatus } from './exit-status.ts'
 import { failedWith } from './failure.ts'
@@ -131,6 +131,28 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
     '--state <dir>',
     'the agent’s state directory (default: that of the file named with -c, else /var/lib/keepward)',
   )
+  const secrets = program.command('secrets').description('make secrets, and replace them')
+  command(
+    'new',
+    'print a new secret for hosts that share it',
+    async () => (await import('./secrets.ts')).newSecret,
+    secrets,
+  ).addOption(
+    new Option(
+      '--for <use>',
+      'pass: a VRRP password; hmac: a key that signs adverts; sender: a key of stateChange.senders',
+    )
+      .choices(['pass', 'hmac', 'sender'])
+      .default('pass'),
+  )
+  command(
+    'rotate <what>',
+    'replace the keys of notifiers (notifiers), or say how to replace the secret of a router (its id)',
+    async () => (await import('./secrets.ts')).rotate,
+    secrets,
+  )
+    .option('--grace <seconds>', 'notifiers: how long the key before is honoured', '600')
+    .option('--accept-role-change', 'a router with a password: have both hosts be primary in between', false)
   command('completion', 'print shell completion for bash, zsh or fish', async () => {
     const { completion } = await import('./completion.ts')
     return (_globals, _options, shell = '') => Promise.resolve(completion(program, shell))

@@ -147,7 +147,7 @@ test('keepward notify names its key and its interval', async () => {
 
 test('keepward notify signs with the key that follows from the agent’s secret when there is no other', async () => {
   await using agent = await TestServer.start()
-  writeFileSync(join(agent.directory, masterKeyName), `${agent.master.toString('hex')}\n`)
+  writeFileSync(join(agent.directory, masterKeyName), `${agent.master.revealBytes().toString('hex')}\n`)
   // The signature is judged before the boot, which a test's server may have of its own.
   expect(await keepward('notify', 'r1', 'backup', ...at(agent.directory))).toEqual([
     expect.any(Number),

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { errnoOf, KeepwardError } from '../base/error.ts'
+import { Secret } from '../base/secret.ts'
 import type { Role } from '../router/role.ts'
 import { parseRouterId } from '../router/spec.ts'
 import { keyOfFile } from '../statechange/key-file.ts'
@@ -107,26 +108,26 @@ function readSeconds(option: string, text: string, form: RegExp, least: number, 
 export function notifyKey(_globals: Globals, options: Pick<NotifyOptions, 'state'>, router = ''): Promise<number> {
   if (parseRouterId(router) === undefined) throw invalid(`"${router}" is no router id`)
   const key = ownKey(options.state ?? defaultStateDirectory, router)
-  process.stdout.write(`${key.toString('hex')}\n`)
+  process.stdout.write(`${key.revealBytes().toString('hex')}\n`)
   return Promise.resolve(ExitStatus.ok)
 }
 
 /** The key that follows from the agent's own secret, which root can read. */
-function ownKey(directory: string, id: string): Buffer {
+function ownKey(directory: string, id: string): Secret {
   return routerKey(keyIn(join(directory, masterKeyName)), id)
 }
 
 /** Who could have put it there does not matter: the agent refuses what another key has signed. */
-function keyIn(path: string): Buffer {
-  let text: string
+function keyIn(path: string): Secret {
+  let content: Secret
   try {
-    text = readFileSync(path, 'latin1')
+    content = new Secret(readFileSync(path))
   } catch (cause) {
     if (errnoOf(cause) !== 'ENOENT')
       throw new KeepwardError('file-failed', `Cannot read the key file ${path}`, { cause })
     throw new KeepwardError('file-failed', `There is no key file ${path}`, { hint: 'name one with --key-file' })
   }
-  return keyOfFile(path, text)
+  return keyOfFile(`the key file ${path}`, content)
 }
 
 /** Undefined for what only the general program can answer. */

@@ -1,7 +1,8 @@
-import type { RouterAdvertisement, RouterSpec } from '../router/spec.ts'
+import type { MetadataProxy, RouterAdvertisement, RouterSpec } from '../router/spec.ts'
 import { advertisementSource } from './advertisement-rules.ts'
 import type { AdvertisementEntry } from './advertisement-schema.ts'
 import { defaultAnchors, defaultMarker, defaultNamespace, vrrpFamily } from './derived.ts'
+import type { MetadataEntry } from './metadata-schema.ts'
 import type { RouteEntry, RouterEntry } from './router-schema.ts'
 import type { ConfigEntry } from './schema.ts'
 import { familyOf } from './subnet.ts'
@@ -54,6 +55,7 @@ function completeRouter(entry: RouterEntry): RouterSpec {
     advertise,
     authentication: entry.authentication,
     routerAdvertisements: entry.routerAdvertisements.map((one) => completeAdvertisement(one, entry)),
+    metadata: entry.metadata && completeMetadata(entry.metadata, entry),
     trackedInterfaces: entry.track ?? [entry.ha.interface],
   }
 }
@@ -74,6 +76,18 @@ function completeAdvertisement(
       validS: Math.round(validLifetime / 1000),
       preferredS: Math.round(preferredLifetime / 1000),
     })),
+  }
+}
+
+function completeMetadata(
+  { addresses, ...entry }: MetadataEntry,
+  { virtualAddresses }: Pick<RouterEntry, 'virtualAddresses'>,
+): MetadataProxy {
+  const listen = virtualAddresses.filter(({ address }) => addresses.includes(address))
+  return {
+    ...entry,
+    networkId: entry.networkId,
+    listen: listen.map(({ address, interface: name }) => ({ address, interface: name })),
   }
 }
 

@@ -10,7 +10,7 @@ export function checkAuthentication(router: RouterDraft, review: Review): void {
 function passwordFitsVersion(router: RouterDraft, review: Review): void {
   if (router.vrrpVersion !== 3 || router.authentication?.kind !== 'pass') return
   const wanted = 'must be none or hmac: VRRPv3 has no password'
-  review.tell([...router.path, 'authentication'], `names a passFile, ${wanted}`)
+  review.tell([...router.path, 'authentication'], `names a password, ${wanted}`)
 }
 
 function activeKeyIsThere(router: RouterDraft, review: Review): void {

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Authentication } from '../router/spec.ts'
 import { absolutePath, wholeNumber } from './form.ts'
+import { secretFields, sourceIn } from './secret-schema.ts'
 
 const hmac = z
   .strictObject(
@@ -37,8 +38,15 @@ const hmac = z
   )
   .meta({ description: 'Each advert is signed and heard once: needs keepalived 2.4.3 or newer, and clocks in step.' })
 
+const pass = z
+  .strictObject(secretFields, 'must be a map with one of the keys file, credential, command and environment')
+  .meta({
+    description: 'Where the password of VRRPv2 comes from, 1 to 8 characters.',
+    examples: [{ credential: 'r1' }],
+  })
+
 const passFile = absolutePath(200).meta({
-  description: 'File of root alone with the password of VRRPv2, 1 to 8 characters.',
+  description: 'Short for pass with a file.',
   examples: ['/etc/keepward/secrets/r1'],
 })
 
@@ -46,25 +54,28 @@ const example = { keys: [{ id: 1, file: '/etc/keepward/secrets/r1-1' }], activeK
 
 export const authenticationSchema = z
   .union(
-    [z.literal('none'), z.strictObject({ hmac: hmac.optional(), passFile: passFile.optional() })],
-    'must be none or a map with the key hmac or passFile',
+    [
+      z.literal('none'),
+      z.strictObject({ hmac: hmac.optional(), pass: pass.optional(), passFile: passFile.optional() }),
+    ],
+    'must be none or a map with the key hmac, pass or passFile',
   )
   .transform((value, context): Authentication => {
     if (value === 'none') return { kind: 'none' }
-    if (value.hmac !== undefined && value.passFile === undefined) return { kind: 'hmac', ...value.hmac }
-    if (value.hmac === undefined && value.passFile !== undefined) return { kind: 'pass', passwordFile: value.passFile }
-    const found = value.hmac === undefined ? 'neither hmac nor passFile' : 'both hmac and passFile'
-    context.addIssue({
-      code: 'custom',
-      message: `names ${found}, must name one of them`,
-      input: value,
-      params: { said: true },
-    })
-    return z.NEVER
+    const given = (['hmac', 'pass', 'passFile'] as const).filter((kind) => value[kind] !== undefined)
+    const tell = (message: string) => {
+      context.addIssue({ code: 'custom', message, input: value, params: { said: true } })
+      return z.NEVER
+    }
+    if (given.length !== 1)
+      return tell(`names ${given.join(' and ') || 'nothing'}, must name one of hmac, pass and passFile`)
+    if (value.hmac !== undefined) return { kind: 'hmac', ...value.hmac }
+    const source = sourceIn({ ...value.pass, ...(value.passFile === undefined ? {} : { file: value.passFile }) })
+    return source.kind === 'wrong' ? tell(`${source.says} below pass`) : { kind: 'pass', password: source }
   })
   .prefault('none')
   .meta({
     description:
-      'How the hosts of this router know each other. A passFile is for VRRPv2 alone and in clear text on the wire: it guards against a mistake, not against an attack. No secret ever stands in this file.',
+      'How the hosts of this router know each other. A password is for VRRPv2 alone and in clear text on the wire: it guards against a mistake, not against an attack. No secret ever stands in this file.',
     examples: ['none', { hmac: example }, { passFile: '/etc/keepward/secrets/r1' }],
   })

@@ -207,7 +207,7 @@ const brokenConfigs: readonly BrokenConfig[] = [
     when: 'a key file is a relative path',
     text: edited(oneRouter, ['agent:', 'stateChange: { senders: [{ key: { id: a, file: a.key } }] }\nagent:']),
     says: [
-      'agent.yaml:2:48 stateChange.senders[0].key.file: is "a.key", must be an absolute path of at most 200 letters, digits, ".", "_", "-" and "/", without ".", ".." or a "/" at the end',
+      'agent.yaml:2:48 stateChange.senders[0].key.file: is a text of 5 characters (not shown), must be an absolute path of at most 200 letters, digits, ".", "_", "-" and "/", without ".", ".." or a "/" at the end',
     ],
   },
   {
@@ -425,13 +425,13 @@ const brokenConfigs: readonly BrokenConfig[] = [
     when: 'a password stands in the file',
     text: edited(oneRouter, ['vrrpVersion: 3', 'vrrpVersion: 2\n    authentication: hunter2']),
     says: [
-      'agent.yaml:7:21 routers[0].authentication: is a text of 7 characters (not shown), must be none or a map with the key hmac or passFile',
+      'agent.yaml:7:21 routers[0].authentication: is a text of 7 characters (not shown), must be none or a map with the key hmac, pass or passFile',
     ],
   },
   {
     when: 'a password stands under a key of its own',
     text: edited(oneRouter, ['vrrpVersion: 3', 'vrrpVersion: 2\n    authentication: { password: hunter2 }']),
-    says: ['agent.yaml:7:23 routers[0].authentication: unknown key `password`; must be one of hmac, passFile'],
+    says: ['agent.yaml:7:23 routers[0].authentication: unknown key `password`; must be one of hmac, pass, passFile'],
   },
   {
     when: 'a password stands where its file belongs',
@@ -441,28 +441,61 @@ const brokenConfigs: readonly BrokenConfig[] = [
     ],
   },
   {
+    when: 'a key has two sources',
+    text: edited(oneRouter, [
+      'agent:',
+      'stateChange: { senders: [{ key: { id: a, file: /a, credential: a } }] }\nagent:',
+    ]),
+    says: [
+      'agent.yaml:2:33 stateChange.senders[0].key: names file and credential, must name one of file, credential, command and environment',
+    ],
+  },
+  {
+    when: 'a password has no source, and a key stands where its source belongs',
+    text: edited(
+      oneRouter,
+      ['vrrpVersion: 3', 'vrrpVersion: 2\n    authentication: { pass: {} }'],
+      ['agent:', `stateChange: { senders: [{ key: { id: a, environment: '${'0f'.repeat(32)}' } }] }\nagent:`],
+    ),
+    says: [
+      'agent.yaml:2:55 stateChange.senders[0].key.environment: is a text of 64 characters (not shown), must be the name of an environment variable: letters, digits and "_", not starting with a digit',
+      'agent.yaml:8:21 routers[0].authentication: names no source, must name one of file, credential, command and environment below pass',
+    ],
+  },
+  {
+    when: 'the command of a password is none that can be run as it stands',
+    text: edited(oneRouter, [
+      'vrrpVersion: 3',
+      'vrrpVersion: 2\n    authentication: { pass: { command: [cat, "/etc/p; rm x"] } }',
+    ]),
+    says: [
+      'agent.yaml:7:40 routers[0].authentication.pass.command: is a list, must begin with the absolute path of a program',
+      'agent.yaml:7:46 routers[0].authentication.pass.command[1]: is a text of 12 characters (not shown), must be 1 to 200 letters, digits, ".", "_", "+", ":", "=", ",", "@", "%", "/" and "-"',
+    ],
+  },
+  {
     when: 'VRRPv3 has a password',
     text: edited(oneRouter, ['vrid: 7', 'vrid: 7\n    authentication: { passFile: /etc/keepward/secrets/r1 }']),
-    says: ['agent.yaml:6:21 routers[0].authentication: names a passFile, must be none or hmac: VRRPv3 has no password'],
+    says: ['agent.yaml:6:21 routers[0].authentication: names a password, must be none or hmac: VRRPv3 has no password'],
   },
   {
     when: 'AH is asked for',
     text: edited(oneRouter, ['vrid: 7', 'vrid: 7\n    authentication: AH']),
     says: [
-      'agent.yaml:6:21 routers[0].authentication: is a text of 2 characters (not shown), must be none or a map with the key hmac or passFile; AH is not offered: use hmac, or put WireGuard or IPsec under the HA link (docs/operations.md)',
+      'agent.yaml:6:21 routers[0].authentication: is a text of 2 characters (not shown), must be none or a map with the key hmac, pass or passFile; AH is not offered: use hmac, or put WireGuard or IPsec under the HA link (docs/operations.md)',
     ],
   },
   {
     when: 'AH is asked for by a key of its own',
     text: edited(oneRouter, ['vrid: 7', 'vrid: 7\n    authentication: { ah: /etc/keepward/secrets/r1 }']),
     says: [
-      'agent.yaml:6:23 routers[0].authentication: unknown key `ah`; must be one of hmac, passFile; AH is not offered: use hmac, or put WireGuard or IPsec under the HA link (docs/operations.md)',
+      'agent.yaml:6:23 routers[0].authentication: unknown key `ah`; must be one of hmac, pass, passFile; AH is not offered: use hmac, or put WireGuard or IPsec under the HA link (docs/operations.md)',
     ],
   },
   {
     when: 'authentication names nothing',
     text: edited(oneRouter, ['vrid: 7', 'vrid: 7\n    authentication: {}']),
-    says: ['agent.yaml:6:21 routers[0].authentication: names neither hmac nor passFile, must name one of them'],
+    says: ['agent.yaml:6:21 routers[0].authentication: names nothing, must name one of hmac, pass and passFile'],
   },
   {
     when: 'authentication names both of its kinds',
@@ -470,7 +503,9 @@ const brokenConfigs: readonly BrokenConfig[] = [
       'vrid: 7',
       'vrid: 7\n    authentication: { hmac: { keys: [{ id: 1, file: /etc/k1 }], activeKey: 1 }, passFile: /etc/p }',
     ]),
-    says: ['agent.yaml:6:21 routers[0].authentication: names both hmac and passFile, must name one of them'],
+    says: [
+      'agent.yaml:6:21 routers[0].authentication: names hmac and passFile, must name one of hmac, pass and passFile',
+    ],
   },
   {
     when: 'the active key of hmac is none of its keys, and two have one id',

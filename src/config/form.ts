@@ -38,6 +38,23 @@ export const namespaceName = word(
 export const userName = accountName('user')
 export const groupName = accountName('group')
 
+/** Also a file name for SafeDir. */
+export const credentialName = word(
+  /^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}$/,
+  'must be the name of a credential: 1 to 64 letters, digits, ".", "_", "@" or "-", not starting with "." or "-"',
+)
+
+export const variableName = word(
+  /^[A-Za-z_][A-Za-z0-9_]{0,127}$/,
+  'must be the name of an environment variable: letters, digits and "_", not starting with a digit',
+)
+
+/** A word of an argument list: no shell reads it, and it holds nothing that one would. */
+export const commandWord = word(
+  /^[A-Za-z0-9._+:=,@%/-]{1,200}$/,
+  'must be 1 to 200 letters, digits, ".", "_", "+", ":", "=", ",", "@", "%", "/" and "-"',
+)
+
 /** Absolute and normalized, so that two spellings never name one directory. */
 export function absolutePath(maxLength: number) {
   const wanted = `must be an absolute path of at most ${maxLength} letters, digits, ".", "_", "-" and "/", without ".", ".." or a "/" at the end`

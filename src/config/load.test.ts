@@ -100,6 +100,14 @@ routers:
     virtualAddresses:
       - { address: '2001:DB8:0:0::10/64', interface: int0 }
       - { address: 'fe80::1/64', interface: int0 }
+    metadata:
+      on: always
+      addresses: ['2001:db8::10']
+      port: 8775
+      socket: /run/metadata
+      user: nobody
+      group: nogroup
+      networkId: n1
     routerAdvertisements:
       - interface: int0
         prefixes:
@@ -129,7 +137,7 @@ routers:
       socketGroup: 'neutron',
       senders: [
         { user: 'neutron', routers: ['e2b5c5a4-6a1f-4d0c-9d0f-6f6a3f1c2b7d'], states: ['primary', 'backup'] },
-        { key: { id: 'fleet', file: '/etc/keepward/fleet.key' } },
+        { key: { id: 'fleet', source: { kind: 'file', path: '/etc/keepward/fleet.key' } } },
       ],
       trusted: { connections: 9, perSecond: 8 },
       others: { connections: 7, perSecond: 6 },
@@ -168,6 +176,15 @@ routers:
           { family: 6, address: '2001:db8::10', prefixLength: 64, interface: 'int0' },
           { family: 6, address: 'fe80::1', prefixLength: 64, interface: 'int0' },
         ],
+        metadata: {
+          on: 'always',
+          listen: [{ address: '2001:db8::10', interface: 'int0' }],
+          port: 8775,
+          socket: '/run/metadata',
+          user: 'nobody',
+          group: 'nogroup',
+          networkId: 'n1',
+        },
         routerAdvertisements: [
           {
             interface: 'int0',
@@ -205,7 +222,7 @@ routers:
           },
         ],
         advertise: { kind: 'multicast', peers: undefined },
-        authentication: { kind: 'pass', passwordFile: '/etc/keepward/secrets/r1' },
+        authentication: { kind: 'pass', password: { kind: 'file', path: '/etc/keepward/secrets/r1' } },
         trackedInterfaces: ['ha-1', 'ext0'],
       },
     ],

@@ -6,6 +6,7 @@ import { defaultMarker, defaultNamespace, vrrpFamily } from './derived.ts'
 import { interfaceName } from './form.ts'
 import type { Path } from './problem.ts'
 import { routerShape, type RouteEntry } from './router-schema.ts'
+import type { MetadataEntry } from './metadata-schema.ts'
 import { isMap, valueAt } from './schema-findings.ts'
 
 /**
@@ -33,6 +34,7 @@ export interface RouterDraft {
   readonly interfaceNames: readonly string[]
   readonly virtualAddresses: readonly (VirtualAddress | undefined)[]
   readonly virtualRoutes: readonly (RouteEntry | undefined)[]
+  readonly metadata: MetadataEntry | undefined
   readonly routerAdvertisements: readonly (AdvertisementEntry | undefined)[]
 }
 
@@ -71,6 +73,7 @@ function draftRouter(raw: unknown, path: Path): RouterDraft {
     interfaceNames: namesOf(fields['interfaces']),
     virtualAddresses,
     virtualRoutes: lenientList(shape.virtualRoutes, fields['virtualRoutes']),
+    metadata: lenient(shape.metadata, fields['metadata']),
     routerAdvertisements: lenientList(shape.routerAdvertisements, fields['routerAdvertisements']),
   }
 }

@@ -4,6 +4,7 @@ import { checkAuthentication } from './authentication-rules.ts'
 import { showDuration } from './form.ts'
 import { heldAddresses, type HeldAddress } from './held-address.ts'
 import type { Path } from './problem.ts'
+import { checkMetadata } from './metadata-rules.ts'
 import { checkPeers } from './peer-rules.ts'
 import { tellRepeated, type Review } from './review.ts'
 import type { RouterDraft } from './router-draft.ts'
@@ -27,6 +28,7 @@ const rules = [
   markerStandsApart,
   addressesDiffer,
   checkAdvertisements,
+  checkMetadata,
 ]
 
 function interfaceNamesDiffer(router: RouterDraft, review: Review): void {

@@ -13,6 +13,7 @@ import {
   wholeNumber,
 } from './form.ts'
 import { interfaceSchema } from './interface-schema.ts'
+import { metadataSchema } from './metadata-schema.ts'
 
 const unicast = z
   .strictObject(
@@ -202,6 +203,9 @@ export const routerShape = {
     .array(advertisementSchema, 'must be a list of maps with the keys interface and prefixes')
     .prefault([])
     .meta({ description: 'What the primary tells hosts that configure their IPv6 by themselves, by radvd.' }),
+  metadata: metadataSchema.optional().meta({
+    description: 'A proxy to the metadata service of a cloud, by haproxy.',
+  }),
 }
 
 export const routerSchema = z.strictObject(routerShape, 'must be a map with the keys id, vrid, ha and interfaces')

@@ -55,10 +55,10 @@ const isAboutTheInside = (issues: readonly Issue[]): boolean =>
 
 const saysItself = (issue: Issue): boolean => issue.code === 'custom' && issue.params?.['said'] === true
 
-/** A value under `authentication` may be a password that was written where its file belongs. */
+/** What stands under `authentication` or `key` may be a secret that was written where its source belongs. */
 function show(value: unknown, path: Path): string {
-  const secret = path.includes('authentication') && typeof value === 'string'
-  return secret ? `a text of ${value.length} characters (not shown)` : showValue(value)
+  const secret = path.includes('authentication') || (path.includes('key') && path.at(-1) !== 'id')
+  return secret && typeof value === 'string' ? `a text of ${value.length} characters (not shown)` : showValue(value)
 }
 
 export function valueAt(root: unknown, path: Path): unknown {

@@ -45,7 +45,7 @@ export async function makeKeyPair(directory: string): Promise<KeyPair> {
 export async function signFile(file: string, keyFile: string): Promise<{ key: string; signatureFile: string }> {
   const bytes = await readPlain(file, maxConfigBytes)
   using keys = SafeDir.open(dirname(keyFile), { mode: 'any' })
-  const pem = keys.readSecret(basename(keyFile))
+  const pem = keys.readSecret(basename(keyFile)).revealText()
   const signature = signConfig(bytes, pem)
   const signatureFile = signatureFileOf(file)
   using dir = SafeDir.open(dirname(file), { mode: 'any' })

@@ -1,18 +1,36 @@
 import { z } from 'zod'
-import { absolutePath, duration, groupName, identifier, routerId, userName, wholeNumber } from './form.ts'
+import type { SecretSource } from '../base/secret-source.ts'
+import { secretFields, sourceIn } from './secret-schema.ts'
+import { duration, groupName, identifier, routerId, userName, wholeNumber } from './form.ts'
 
 const role = z.enum(['primary', 'backup', 'fault', 'unknown'], 'must be primary, backup, fault or unknown')
 
-const key = z.strictObject(
-  {
-    id: identifier.meta({ description: 'Name of the key in each message; not that of a router.', examples: ['fleet'] }),
-    file: absolutePath(200).meta({
-      description: 'Holds 64 hexadecimal digits (openssl rand -hex 32); readable by the agent alone.',
-      examples: ['/etc/keepward/fleet.key'],
-    }),
-  },
-  'must be a map with the keys id and file',
-)
+const key = z
+  .strictObject(
+    {
+      id: identifier.meta({
+        description: 'Name of the key in each message; not that of a router.',
+        examples: ['fleet'],
+      }),
+      ...secretFields,
+      file: secretFields.file.meta({
+        description: 'Holds 64 hexadecimal digits (openssl rand -hex 32); readable by the agent alone.',
+        examples: ['/etc/keepward/fleet.key'],
+      }),
+    },
+    'must be a map with the key id and one of file, credential, command and environment',
+  )
+  .transform(({ id, ...entry }, context): NamedKey => {
+    const source = sourceIn(entry)
+    if (source.kind !== 'wrong') return { id, source }
+    context.addIssue({ code: 'custom', message: source.says, input: entry, params: { said: true } })
+    return z.NEVER
+  })
+
+interface NamedKey {
+  readonly id: string
+  readonly source: SecretSource
+}
 
 const kinds = ['user', 'uid', 'group', 'gid', 'key'] as const
 

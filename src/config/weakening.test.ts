@@ -72,6 +72,8 @@ test('safe defaults: each setting of the schema either weakens or is one of thes
     'stateChange.senders[].key',
     'stateChange.senders[].key.id',
     'stateChange.senders[].key.file',
+    'stateChange.senders[].key.credential',
+    'stateChange.senders[].key.command',
     'stateChange.senders[].states',
     'stateChange.trusted',
     'stateChange.others',
@@ -98,6 +100,10 @@ test('safe defaults: each setting of the schema either weakens or is one of thes
     'routers[].authentication.hmac.keys[].id',
     'routers[].authentication.hmac.keys[].file',
     'routers[].authentication.hmac.activeKey',
+    'routers[].authentication.pass',
+    'routers[].authentication.pass.file',
+    'routers[].authentication.pass.credential',
+    'routers[].authentication.pass.command',
     'routers[].authentication.passFile',
     'routers[].marker',
     'routers[].track',
@@ -138,6 +144,14 @@ test('safe defaults: each setting of the schema either weakens or is one of thes
     'routers[].routerAdvertisements[].otherConfig',
     'routers[].routerAdvertisements[].dnsServers',
     'routers[].routerAdvertisements[].dnsSearch',
+    'routers[].metadata',
+    'routers[].metadata.on',
+    'routers[].metadata.addresses',
+    'routers[].metadata.port',
+    'routers[].metadata.socket',
+    'routers[].metadata.user',
+    'routers[].metadata.group',
+    'routers[].metadata.networkId',
   ])
 })
 
@@ -171,6 +185,13 @@ describe('weakeningsOf()', () => {
     expect(found('', signed(', mode: permissive'))).toEqual([['routers[].authentication.hmac.mode', 'r1']])
     const password = router('vrrpVersion: 2\n    authentication: { passFile: /p }')
     expect(found('', password)).toEqual([['routers[].authentication', 'r1']])
+    const variable = router('vrrpVersion: 2\n    authentication: { pass: { environment: P } }')
+    const key = 'stateChange: { senders: [{ key: { id: fleet, environment: K }, routers: [r1] }] }'
+    expect(found(key, variable)).toEqual([
+      ['stateChange.senders[].key.environment', 'key fleet'],
+      ['routers[].authentication', 'r1'],
+      ['routers[].authentication.pass.environment', 'r1'],
+    ])
   })
 
   test('names who reaches the socket, and each sender that may speak for all routers', () => {

@@ -28,6 +28,11 @@ export function weakeningsOf(config: AgentConfig): Weakening[] {
 
 const limits = stateChangeSchema.parse(undefined)
 
+const environment = {
+  opens: 'the secret stands in the unit or in whatever starts the process that reads it, and in /proc for its user',
+  instead: 'use a file, or a credential of the service manager',
+} as const
+
 export const weakeningRules: readonly WeakeningRule[] = [
   {
     setting: 'control.metricsPort',
@@ -78,6 +83,13 @@ export const weakeningRules: readonly WeakeningRule[] = [
     instead: 'name the routers of each sender',
     found: ({ stateChange }) => stateChange.senders.filter(({ routers }) => routers === undefined).map(senderText),
   },
+  {
+    setting: 'stateChange.senders[].key.environment',
+    safe: 'left out',
+    ...environment,
+    found: ({ stateChange }) =>
+      stateChange.senders.filter(({ key }) => key?.source.kind === 'environment').map(senderText),
+  },
   atMost('stateChange.trusted.connections', limits.trusted.connections, ({ trusted }) => trusted.connections),
   atMost('stateChange.trusted.perSecond', limits.trusted.perSecond, ({ trusted }) => trusted.perSecond),
   atMost('stateChange.others.connections', limits.others.connections, ({ others }) => others.connections),
@@ -106,6 +118,16 @@ export const weakeningRules: readonly WeakeningRule[] = [
       'the password crosses the wire in clear text: it keeps accidents apart, not attackers, and must not pass for more',
     instead: 'use VRRPv3 without a password on a link of its own, or put IPsec, MACsec or WireGuard under it',
     found: ({ routers }) => those(routers, ({ authentication }) => authentication.kind === 'pass'),
+  },
+  {
+    setting: 'routers[].authentication.pass.environment',
+    safe: 'left out',
+    ...environment,
+    found: ({ routers }) =>
+      those(
+        routers,
+        ({ authentication }) => authentication.kind === 'pass' && authentication.password.kind === 'environment',
+      ),
   },
   {
     setting: 'routers[].authentication.hmac.mode',

@@ -61,9 +61,10 @@ export function removeInterface(it: FakeRouter, name: string, spec: RouterSpec):
 
 /** What a service runs with in a stance; undefined: it does not. */
 function serviceOf(spec: RouterSpec, reaction: ReactionName, stance: Stance): string | undefined {
-  return stance === 'primary' && wantedReactions(spec).includes(reaction)
-    ? JSON.stringify(spec.routerAdvertisements)
-    : undefined
+  if (!wantedReactions(spec).includes(reaction)) return undefined
+  const always = reaction === 'metadata' && spec.metadata?.on === 'always'
+  const what = reaction === 'metadata' ? spec.metadata : spec.routerAdvertisements
+  return stance === 'primary' || always ? JSON.stringify(what) : undefined
 }
 
 export function react(it: FakeRouter, spec: RouterSpec, reaction: ReactionName, stance: Stance): Stance {
@@ -78,7 +79,7 @@ export function reactionsOf(it: FakeRouter | undefined, spec: RouterSpec | undef
   const names = new Set([...wantedReactions(spec), ...(it?.services.keys() ?? [])])
   return [...names].map((reaction) => {
     const runs = it?.services.get(reaction)
-    const fits = (['primary', 'backup'] as const).find((stance) => serviceOf(spec, reaction, stance) === runs)
-    return { reaction, is: fits ?? 'neither' }
+    const fits = (['primary', 'backup'] as const).filter((stance) => serviceOf(spec, reaction, stance) === runs)
+    return { reaction, is: fits.length === 2 ? 'both' : (fits[0] ?? 'neither') }
   })
 }

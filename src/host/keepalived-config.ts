@@ -1,11 +1,11 @@
-import { dirname, basename } from 'node:path'
 import { KeepwardError } from '../base/error.ts'
+import { describeSource, type SecretSource } from '../base/secret-source.ts'
+import { Secret } from '../base/secret.ts'
 import { configHash, installConfig, readConfig, testConfig } from '../keepalived/config-file.ts'
 import type { KeepalivedFeatures } from '../keepalived/features.ts'
 import type { KeepalivedHome } from '../keepalived/home.ts'
 import { changeBetween } from '../keepalived/meaning.ts'
 import { renderConfig } from '../keepalived/render.ts'
-import { SafeDir } from '../linux/safe-dir.ts'
 import type { ConfigChange } from '../router/evidence.ts'
 import type { RouterSpec } from '../router/spec.ts'
 
@@ -13,14 +13,16 @@ import type { RouterSpec } from '../router/spec.ts'
 export interface RenderPlace {
   readonly features: KeepalivedFeatures
   readonly fifoPath: string
+  readonly secrets: { read(source: SecretSource): Promise<Secret> }
 }
 
-/** The keepalived config that a router wants. Throws when a secret's file is missing, open to others or of another form. */
-export function wantedConfig(spec: RouterSpec, { features, fifoPath }: RenderPlace): string {
-  const password = readPassword(spec)
+/** The keepalived config that a router wants. Throws when a secret is missing, open to others or of another form. */
+export async function wantedConfig(spec: RouterSpec, place: RenderPlace): Promise<string> {
+  const { features, fifoPath, secrets } = place
+  const password = await readPassword(spec, secrets)
   // First what keepalived cannot do at all, then whether its keys are there.
   const text = renderConfig(spec, features, { fifoPath, ...(password === undefined ? {} : { password }) })
-  checkKeys(spec)
+  await checkKeys(spec, secrets)
   return text
 }
 
@@ -31,7 +33,7 @@ export interface ConfigComparison {
 }
 
 /** Stands for a config that cannot be had: no file is like it, so that writing it is tried, and says why. */
-const notToBeHad = 'not to be had'
+export const notToBeHad = 'not to be had'
 
 /** Compare what is wanted with the file that is there; without a home there is none. */
 export async function compareConfig(
@@ -39,7 +41,7 @@ export async function compareConfig(
   home: KeepalivedHome | undefined,
   place: RenderPlace,
 ): Promise<ConfigComparison> {
-  const wanted = orUndefined(() => wantedConfig(spec, place))
+  const wanted = await orUndefined(wantedConfig(spec, place))
   const written = home === undefined ? undefined : await readConfig(home)
   return {
     wantedDigest: wanted === undefined ? notToBeHad : configHash(wanted),
@@ -48,9 +50,9 @@ export async function compareConfig(
   }
 }
 
-function orUndefined(wanted: () => string): string | undefined {
+async function orUndefined(wanted: Promise<string>): Promise<string | undefined> {
   try {
-    return wanted()
+    return await wanted
   } catch (error) {
     if (error instanceof KeepwardError) return undefined
     throw error
@@ -67,7 +69,7 @@ export async function writeConfig(
   namespaceFd: number,
   place: RenderPlace,
 ): Promise<void> {
-  const text = wantedConfig(spec, place)
+  const text = await wantedConfig(spec, place)
   const test = await testConfig(home, namespaceFd, text)
   if (test.kind === 'refused') {
     throw new KeepwardError(
@@ -78,15 +80,21 @@ export async function writeConfig(
   await installConfig(home, text)
 }
 
-function readPassword({ id, authentication }: RouterSpec): string | undefined {
-  return authentication.kind === 'pass' ? readSecret(id, authentication.passwordFile).replace(/\n$/, '') : undefined
+type Secrets = RenderPlace['secrets']
+
+async function readPassword({ id, authentication }: RouterSpec, secrets: Secrets): Promise<Secret | undefined> {
+  if (authentication.kind !== 'pass') return undefined
+  return withoutNewline(await secretOf(id, authentication.password, secrets))
 }
 
+const withoutNewline = (secret: Secret): Secret => new Secret(secret.revealText().replace(/\n$/, ''))
+
 /** keepalived reads them itself, and would take any text for a key. */
-function checkKeys({ id, authentication }: RouterSpec): void {
+async function checkKeys({ id, authentication }: RouterSpec, secrets: Secrets): Promise<void> {
   if (authentication.kind !== 'hmac') return
   for (const { file } of authentication.keys) {
-    if (keyForm.test(readSecret(id, file))) continue
+    const key = await secretOf(id, { kind: 'file', path: file }, secrets)
+    if (keyForm.test(key.revealText())) continue
     const message = `The key file ${file} of router ${id} holds something else than hex: and 64 to 128 hexadecimal digits`
     throw new KeepwardError('key-invalid', message, { hint: makeKey })
   }
@@ -96,12 +104,11 @@ function checkKeys({ id, authentication }: RouterSpec): void {
 const keyForm = /^hex:(?:[0-9A-Fa-f]{2}){32,64}\n?$/
 const makeKey = "make it once, for all hosts, as root: umask 077; printf 'hex:%s' $(openssl rand -hex 32) > FILE"
 
-function readSecret(router: string, path: string): string {
+async function secretOf(router: string, source: SecretSource, secrets: Secrets): Promise<Secret> {
   try {
-    using directory = SafeDir.open(dirname(path))
-    return directory.readSecret(basename(path))
+    return await secrets.read(source)
   } catch (cause) {
     const code = cause instanceof KeepwardError ? cause.code : 'file-failed'
-    throw new KeepwardError(code, `Cannot read ${path} of router ${router}`, { cause })
+    throw new KeepwardError(code, `Cannot read ${describeSource(source)} of router ${router}`, { cause })
   }
 }

@@ -1,4 +1,3 @@
-import pLimit, { type LimitFunction } from 'p-limit'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock, Instant } from '../base/instant.ts'
 import { KeepwardError } from '../base/error.ts'
@@ -7,16 +6,19 @@ import type { KeepalivedView } from '../keepalived/dump.ts'
 import { probeFeatures } from '../keepalived/features.ts'
 import { reloadKeepalived, startKeepalived } from '../keepalived/process.ts'
 import { openNetlink, type NetlinkSocket } from '../linux/netlink-socket.ts'
-import { namespaceInode, openNamespace, openNamespaceOf } from '../linux/netns.ts'
+import { namespaceInode, openNamespace } from '../linux/netns.ts'
 import type { ProcessHandle } from '../linux/process.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
-import { takeSnapshot } from '../linux/snapshot.ts'
-import type { Says } from '../router/evidence.ts'
+import type { ProcessEvidence, Says } from '../router/evidence.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
+import { DigestSeal } from './digest-seal.ts'
 import { FilterKeeper } from './filter-keeper.ts'
 import { Hints } from './hints.ts'
+import { lookInside } from './look-inside.ts'
 import { ensureInterface, misattached, removeInterface } from './interface.ts'
+import { KnownSecrets } from './known-secrets.ts'
 import { compareConfig, writeConfig, type RenderPlace } from './keepalived-config.ts'
+import { Lanes } from './lanes.ts'
 import { clearVirtualAddresses } from './leftover.ts'
 import { namespaceBatch } from './namespace-batch.ts'
 import { ensureNamespace, namespaceReady } from './namespace.ts'
@@ -37,16 +39,19 @@ export interface RealHostOptions {
   readonly clock: Clock
 }
 
+type SealedOptions = RealHostOptions & { readonly seal: DigestSeal }
+
 const homesName = 'routers'
 
 /** Look for keepalived, then give the maker of the host. Throws `keepalived-missing` or `keepalived-too-old`. */
 export async function openRealHost(options: RealHostOptions): Promise<(emit: (event: RootEvent) => void) => RootHalf> {
   const features = await probeFeatures()
-  return (emit) => new RealHost(options, features, emit)
+  const seal = await DigestSeal.open(options.runDir)
+  return (emit) => new RealHost({ ...options, seal }, features, emit)
 }
 
 class RealHost implements RootHalf {
-  readonly #options: RealHostOptions
+  readonly #options: SealedOptions
   readonly #emit: (event: RootEvent) => void
   readonly #hints: Hints
   readonly #place: RenderPlace
@@ -55,13 +60,14 @@ class RealHost implements RootHalf {
   readonly #socket: NetlinkSocket
   readonly #supervised = new Map<RouterId, Supervised>()
   readonly #table = new RouterTable()
-  readonly #lanes = new Map<RouterId, LimitFunction>()
+  readonly #lanes = new Lanes()
   readonly #createNamespace = namespaceBatch()
   readonly #filters: FilterKeeper
   readonly #reactor: Reactor
+  readonly #secrets = new KnownSecrets()
   #closed = false
 
-  constructor(options: RealHostOptions, features: RenderPlace['features'], emit: (event: RootEvent) => void) {
+  constructor(options: SealedOptions, features: RenderPlace['features'], emit: (event: RootEvent) => void) {
     this.#options = options
     this.#emit = emit
     this.#socket = openNetlink()
@@ -71,15 +77,17 @@ class RealHost implements RootHalf {
     this.#reactor = new Reactor((router, reaction) => {
       emit({ type: 'service-ended', router, reaction })
     })
-    this.#place = { features, fifoPath: this.#hints.fifoPath }
+    this.#place = { features, fifoPath: this.#hints.fifoPath, secrets: this.#secrets }
   }
 
   configure(table: Table | 'nothing'): Promise<void> {
+    this.#secrets.forget()
     this.#table.configure(table === 'nothing' ? [] : table.routers)
     return Promise.resolve()
   }
 
   stage({ routers }: Table): Promise<void> {
+    this.#secrets.forget()
     this.#table.stage(routers)
     return Promise.resolve()
   }
@@ -90,7 +98,7 @@ class RealHost implements RootHalf {
     const answer = () => this.#answer(operation)
     const alone = 'router' in operation && !besides.has(operation.verb)
     try {
-      return (await (alone ? this.#oneAtATime(operation.router)(answer) : answer())) as HostAnswers[O['verb']]
+      return (await (alone ? this.#lanes.of(operation.router)(answer) : answer())) as HostAnswers[O['verb']]
     } finally {
       // One that was under way at the close may have taken hold of a keepalived since: its pidfd would keep us alive.
       if (this.#closed) this.#release()
@@ -119,11 +127,13 @@ class RealHost implements RootHalf {
       case 'look':
         return this.#lookInside(operation.router, operation.depth)
       case 'inspect':
-        return this.#look(operation.router)
+        return this.#options.seal.inspection(await this.#look(operation.router))
       case 'glance':
-        return this.#supervisedOf(operation.router).glance() ?? (await this.#look(operation.router)).process
+        return this.#options.seal.process(await this.#glance(operation.router))
       case 'preview':
-        return this.#inspect(operation.router, this.#table.staged(operation.router))
+        return this.#options.seal.inspection(
+          await this.#inspect(operation.router, this.#table.staged(operation.router)),
+        )
       case 'ask-keepalived':
         return this.#ask(operation.router)
       case 'ensure-namespace':
@@ -162,6 +172,10 @@ class RealHost implements RootHalf {
     return owned
   }
 
+  async #glance(router: RouterId): Promise<ProcessEvidence> {
+    return this.#supervisedOf(router).glance() ?? (await this.#look(router)).process
+  }
+
   #look(router: RouterId): Promise<Inspection> {
     return this.#inspect(router, this.#table.wantedHere(router))
   }
@@ -195,16 +209,9 @@ class RealHost implements RootHalf {
     }
   }
 
-  /** Its keepalived may live on in a namespace that has lost its name. */
   #lookInside(router: RouterId, depth: 'all' | 'addresses'): NamespaceLook {
-    const name = this.#table.namespaceOf(router)
-    if (name === undefined) return { kind: 'absent', reason: 'the router has no namespace' }
     const holder = this.#supervised.get(router)?.process?.pid
-    const named = namespaceInode(name) !== undefined
-    if (!named && holder === undefined) return { kind: 'absent', reason: `namespace ${name} is not there` }
-    using namespace = named ? openNamespace(name) : openNamespaceOf(holder ?? 0)
-    const { inode, fd } = namespace
-    return { kind: 'present', inode, named, ...takeSnapshot(this.#socket, fd, depth) }
+    return lookInside(this.#table.namespaceOf(router), holder, this.#socket, depth)
   }
 
   /** A router that is only staged, or nobody's: nothing is made for the look. */
@@ -265,17 +272,9 @@ class RealHost implements RootHalf {
     await removeRouter(router, namespace, this.#homes, this.#options.agent)
     this.#supervised.get(router)?.release()
     this.#supervised.delete(router)
-    this.#lanes.delete(router)
+    this.#lanes.forget(router)
     this.#filters.forget(router)
     this.#table.removed(router)
-  }
-
-  #oneAtATime(router: RouterId): LimitFunction {
-    const known = this.#lanes.get(router)
-    if (known !== undefined) return known
-    const made = pLimit(1)
-    this.#lanes.set(router, made)
-    return made
   }
 
   #running(router: RouterId): ProcessHandle {

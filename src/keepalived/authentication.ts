@@ -1,4 +1,5 @@
 import { KeepwardError } from '../base/error.ts'
+import type { Secret } from '../base/secret.ts'
 import type { RouterSpec } from '../router/spec.ts'
 import { formatVersion, hmacHint, offersHmac, type KeepalivedFeatures } from './features.ts'
 import { integerToken, passwordToken, pathToken } from './token.ts'
@@ -7,7 +8,7 @@ import { integerToken, passwordToken, pathToken } from './token.ts'
 export function refuseAuthentication(
   { id, authentication, vrrpVersion }: RouterSpec,
   features: KeepalivedFeatures,
-  password: string | undefined,
+  password: Secret | undefined,
 ): void {
   const refuse = (says: string, hint: string) => {
     throw new KeepwardError('config-invalid', `Cannot render the keepalived config of router ${id}: ${says}`, { hint })
@@ -27,8 +28,8 @@ export function refuseAuthentication(
       if (!hasOption) refuse('this keepalived was built without VRRP_AUTH', 'install one that has it, or use none')
       if (password === undefined) return refuse('its password was not read', 'see that its passFile is there')
       // keepalived would use the first 8 without a word.
-      if (password.length > 8)
-        refuse(`its password has ${String(password.length)} characters, must have 1 to 8`, tooLong)
+      if (password.revealText().length > 8)
+        refuse(`its password has ${String(password.revealText().length)} characters, must have 1 to 8`, tooLong)
   }
 }
 
@@ -37,7 +38,7 @@ const tooLong = 'VRRPv2 carries 8, in clear text: shorten it on all hosts at one
 /** The block of keepalived.conf, as its head and its lines; no lines: no authentication. */
 export function authenticationLines(
   { authentication }: RouterSpec,
-  password: string | undefined,
+  password: Secret | undefined,
 ): [head: string, lines: readonly string[]] {
   if (authentication.kind === 'hmac') return ['auth_hmac', hmacLines(authentication)]
   if (authentication.kind === 'none' || password === undefined) return ['authentication', []]

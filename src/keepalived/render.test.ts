@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { Secret } from '../base/secret.ts'
 import { parsePrefix, type Prefix } from '../base/address.ts'
 import { parseRouterId, type RouterSpec } from '../router/spec.ts'
 import type { KeepalivedFeatures } from './features.ts'
@@ -43,6 +44,7 @@ const small: RouterSpec = {
   virtualRoutes: [],
   advertise: { kind: 'multicast', peers: undefined },
   routerAdvertisements: [],
+  metadata: undefined,
   authentication: { kind: 'none' },
   trackedInterfaces: ['ha0'],
 }
@@ -218,13 +220,13 @@ test('renderConfig() renders the password of VRRPv2 and refuses what cannot carr
     ...small,
     vrrpVersion: 2,
     advertisementIntervalMs: 1000,
-    authentication: { kind: 'pass', passwordFile: '/etc/keepward/r1.pass' },
+    authentication: { kind: 'pass', password: { kind: 'file', path: '/etc/keepward/r1.pass' } },
   }
-  expect(renderConfig(pass, features, { ...context, password: 's3cret' })).toContain(
+  expect(renderConfig(pass, features, { ...context, password: new Secret('s3cret') })).toContain(
     '    authentication {\n        auth_type PASS\n        auth_pass "s3cret"\n    }\n',
   )
   expect(() => renderConfig(pass, features, context)).toThrow('its password was not read')
-  const secret = { ...context, password: 'a"\nx' }
+  const secret = { ...context, password: new Secret('a"\nx') }
   expect(() => renderConfig(pass, features, secret)).toThrow(/^Cannot render the keepalived config: the password holds/)
   expect(() => renderConfig({ ...pass, vrrpVersion: 3 }, features, secret)).toThrow('VRRP version 3 has no password')
   expect(() => renderConfig(pass, { ...features, options: new Set() }, secret)).toThrow('built without')
@@ -235,9 +237,9 @@ test('renderConfig() refuses a password that keepalived would cut off, and does 
     ...small,
     vrrpVersion: 2,
     advertisementIntervalMs: 1000,
-    authentication: { kind: 'pass', passwordFile: '/etc/keepward/r1.pass' },
+    authentication: { kind: 'pass', password: { kind: 'file', path: '/etc/keepward/r1.pass' } },
   }
-  expect(() => renderConfig(pass, features, { ...context, password: 'correcthorse' })).toThrow(
+  expect(() => renderConfig(pass, features, { ...context, password: new Secret('correcthorse') })).toThrow(
     expect.objectContaining({
       message: 'Cannot render the keepalived config of router r1: its password has 12 characters, must have 1 to 8',
       hint: 'VRRPv2 carries 8, in clear text: shorten it on all hosts at one time; for a secret, use hmac',

@@ -1,5 +1,6 @@
 import { formatPrefix, type Prefix } from '../base/address.ts'
 import { KeepwardError } from '../base/error.ts'
+import type { Secret } from '../base/secret.ts'
 import { keepwardProtocol } from '../linux/address.ts'
 import type { RouterSpec, VirtualAddress, VirtualRoute } from '../router/spec.ts'
 import { authenticationLines, refuseAuthentication } from './authentication.ts'
@@ -11,7 +12,7 @@ export interface RenderContext {
   /** Absolute path of the agent's notify FIFO. */
   readonly fifoPath: string
   /** Of `spec.authentication`, read from its file. */
-  readonly password?: string
+  readonly password?: Secret
 }
 
 /**

@@ -1,5 +1,6 @@
 import { canonicalAddress, parsePrefix } from '../base/address.ts'
 import { KeepwardError } from '../base/error.ts'
+import type { Secret } from '../base/secret.ts'
 
 /*
  * The words that may enter keepalived.conf, each by an allow-list. keepalived.conf is a language that starts programs;
@@ -37,8 +38,8 @@ export function secondsToken(what: string, ms: number): string {
 }
 
 /** VRRPv2 simple password, 1 to 8 bytes. The error does not repeat it. */
-export function passwordToken(text: string): string {
-  return allowed('password', text, /^[A-Za-z0-9._+:=,/-]{1,8}$/)
+export function passwordToken(password: Secret): string {
+  return allowed('password', password.revealText(), /^[A-Za-z0-9._+:=,/-]{1,8}$/)
 }
 
 function allowed(what: string, text: string, form: RegExp): string {

@@ -2,9 +2,10 @@ import { closeSync, constants, fstatSync, fsyncSync, lstatSync, openSync, readFi
 import type { Stats } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { errnoOf, KeepwardError } from '../base/error.ts'
+import { Secret } from '../base/secret.ts'
 import { native } from './native.ts'
 import { Entry, type Kind } from './safe-entry.ts'
-import { demandSecret, failed, unsafe } from './safe-error.ts'
+import { demandSecret, failed, unsafe, type SecretKind } from './safe-error.ts'
 import { appendDurably, durableCalls, removeNow, isTemporary, volatileCalls } from './safe-file.ts'
 import { openDirectory, openDirectoryIn, openFileAt, type OpenOptions } from './safe-open.ts'
 import { removeTree } from './safe-remove.ts'
@@ -94,13 +95,13 @@ export class SafeDir {
     return (await this.read(name, options))?.toString('utf8')
   }
 
-  /** The text of a file that only its owner, root or we, may read. Throws `file-unsafe`, without a word of the content. */
-  readSecret(name: string): string {
+  /** The content of a file that only its owner, root or we, may read. Throws `file-unsafe`, without a word of the content. */
+  readSecret(name: string, kind: SecretKind = 'file'): Secret {
     const path = this.pathOf(name)
     const fd = this.openFile(name, constants.O_RDONLY)
     try {
-      demandSecret(fstatSync(fd), path)
-      return readFileSync(fd, 'utf8')
+      demandSecret(fstatSync(fd), path, kind)
+      return new Secret(readFileSync(fd))
     } finally {
       closeSync(fd)
     }

@@ -1,5 +1,5 @@
 import type { Stats } from 'node:fs'
-import { errnoOf, KeepwardError } from '../base/error.ts'
+import { codeOf, errnoOf, KeepwardError } from '../base/error.ts'
 
 const moveAside = 'find out who put it there, and move it aside'
 
@@ -13,7 +13,7 @@ export const unsafe = (message: string, hint = moveAside, cause?: unknown): Keep
 export function failed(says: string, cause: unknown): KeepwardError {
   // O_NOFOLLOW's word for a symlink.
   if (errnoOf(cause) === 'ELOOP') return unsafe(`Cannot ${says}: it is a symlink`, moveAside, cause)
-  return new KeepwardError('file-failed', `Cannot ${says}`, { cause })
+  return new KeepwardError(codeOf(cause, 'file-failed'), `Cannot ${says}`, { cause })
 }
 
 export const octal = (stats: Stats): string => modeOf(stats).toString(8).padStart(4, '0')
@@ -45,14 +45,26 @@ export function demandFile(opened: Stats, named: Stats | undefined, path: string
   demandTrusted(opened, path)
 }
 
+/** Who made a file, and so what its mode says. */
+export type SecretKind = 'file' | 'credential'
+
 /** Throws `file-unsafe` unless only its owner, root or we, can read it. */
-export function demandSecret(stats: Stats, path: string): void {
+export function demandSecret(stats: Stats, path: string, kind: SecretKind): void {
   const owned = stats.uid === 0 || isOurs(stats)
-  if (stats.isFile() && owned && (stats.mode & 0o077) === 0 && stats.size <= maxSecretBytes) return
+  const closed = (stats.mode & 0o077) === 0 || (kind === 'credential' && isShared(stats))
+  if (stats.isFile() && owned && closed && stats.size <= maxSecretBytes) return
+  const modes = kind === 'credential' ? '0400 or 0440' : '0600'
   throw unsafe(
-    `${path} must be a file of ours or root's with mode 0600, not of uid ${stats.uid} with ${octal(stats)}`,
-    ownIt,
+    `${path} must be a file of ours or root's with mode ${modes}, not of uid ${stats.uid} with ${octal(stats)}`,
+    kind === 'credential' ? 'the service manager is to make it: LoadCredential= of the unit' : ownIt,
   )
 }
+
+/**
+ * What systemd makes of LoadCredential= is root's, 0400. The user of User= may read it by an ACL, whose mask shows as the bits of the
+ * group (acl(5)): 0440; on a file system without ACLs, such as ramfs, the file is given to the user (write_credential() in
+ * src/core/execute.c of systemd 252).
+ */
+const isShared = ({ uid, gid, mode }: Stats): boolean => uid === 0 && gid === 0 && (mode & 0o7777) === 0o440
 
 const maxSecretBytes = 4096

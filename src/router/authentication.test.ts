@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { at, routerSpec, signed } from '../../test/support/router.ts'
-import { judgeAuthentication } from './authentication.ts'
+import { judgeAuthentication, secretsOf } from './authentication.ts'
 import { compareConditions, conditions } from './condition.ts'
 import type { RouterSpec } from './spec.ts'
 
@@ -9,11 +9,20 @@ const judge = (authentication: RouterSpec['authentication']) =>
 
 test('judgeAuthentication() notes where nobody signs, warns of a password, and has nothing against enforced signatures', () => {
   expect(judge({ kind: 'none' })).toEqual([['vrrp-unauthenticated', 'info']])
-  expect(judge({ kind: 'pass', passwordFile: '/etc/p' })).toEqual([['vrrp-password', 'warning']])
+  expect(judge({ kind: 'pass', password: { kind: 'file', path: '/etc/p' } })).toEqual([['vrrp-password', 'warning']])
   expect(judge({ ...signed, mode: 'permissive' } as RouterSpec['authentication'])).toEqual([
     ['vrrp-unauthenticated', 'info'],
   ])
   expect(judge(signed)).toEqual([])
+})
+
+test('secretsOf() names the password, and each key', () => {
+  const source = { kind: 'command', argv: ['/bin/say'] } as const
+  expect(secretsOf({ kind: 'none' })).toEqual([])
+  expect(secretsOf({ kind: 'pass', password: source })).toEqual([{ of: 'pass', source }])
+  expect(secretsOf(signed)).toEqual([
+    { of: 'hmac key 1', source: { kind: 'file', path: '/etc/keepward/secrets/r1-1' } },
+  ])
 })
 
 test('compareConditions() shows a note that follows from the config, and has no record of it at each start', () => {

@@ -46,6 +46,11 @@ export const conditions = {
     title: 'What is needed to know the role cannot be seen',
     hint: 'The namespace, its HA interface or keepalived cannot be read; `keepward explain` shows which, and since when',
   },
+  'router-defect': {
+    severity: 'warning',
+    title: 'Work for this router failed by a defect of Keepward; other routers are not touched',
+    hint: 'Report it with the line of the log that says "defect"; it is shown until nothing failed for a minute, and a restart of the agent moves no address',
+  },
   'waiting-for-carrier': {
     severity: 'warning',
     title: 'The HA interface has no carrier, so keepalived is not started yet',
@@ -130,6 +135,11 @@ export const conditions = {
     severity: 'warning',
     title: 'The config file, or what vouches for it, is not what runs: it was changed, and nobody applied it',
     hint: '`keepward plan` shows the difference, `keepward apply` takes it over; if nobody was to change it, find out who did, and put it back',
+  },
+  'secret-in-environment': {
+    severity: 'warning',
+    title: 'A secret comes from an environment variable, which is easily seen and handed on',
+    hint: 'Put it into a file of mode 0600, or a credential of the service manager (docs/config.md)',
   },
   'state-change-unavailable': {
     severity: 'warning',

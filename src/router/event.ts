@@ -23,6 +23,8 @@ export type RouterEvent =
   | { readonly type: 'reacted'; readonly number: number; readonly outcome: RunOutcome }
   /** The service of a reaction died behind our back. */
   | { readonly type: 'service-ended'; readonly reaction: ReactionName }
+  /** Our own work for this router failed in a way that nobody foresaw. */
+  | { readonly type: 'defect'; readonly text: string }
   /** The slow pass: ages are looked at, keepalived is asked again. */
   | { readonly type: 'recheck' }
   /** A moment that the core asked for with the effect `wake`. */

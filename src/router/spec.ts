@@ -1,4 +1,5 @@
 import type { Prefix } from '../base/address.ts'
+import type { SecretSource } from '../base/secret-source.ts'
 
 declare const routerIdBrand: unique symbol
 /** A UUID or `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`; made by {@link parseRouterId} only. */
@@ -34,8 +35,26 @@ export interface RouterSpec {
   readonly authentication: Authentication
   /** Sent by the primary, one for each interface with hosts that configure themselves (RFC 4861). */
   readonly routerAdvertisements: readonly RouterAdvertisement[]
+  /** A proxy to a metadata service on a Unix socket; undefined: none. */
+  readonly metadata: MetadataProxy | undefined
   /** Interfaces whose loss makes this instance FAULT; all others are rendered `no_track`. */
   readonly trackedInterfaces: readonly string[]
+}
+
+/** Where instances behind the router ask for their metadata, and who answers. */
+export interface MetadataProxy {
+  /** On whom it runs. */
+  readonly on: 'primary' | 'always'
+  /** Each one of the virtual addresses; asked on that one's interface alone. */
+  readonly listen: readonly { readonly address: string; readonly interface: string }[]
+  readonly port: number
+  /** Path of the Unix socket of the metadata service. */
+  readonly socket: string
+  /** Whom the proxy runs as; it must be allowed to open the socket. */
+  readonly user: string
+  readonly group: string
+  /** Of the network behind the router, told in a header of its own. */
+  readonly networkId: string | undefined
 }
 
 /** What hosts on a link are told by router advertisements (RFC 4861, 4.2). */
@@ -123,7 +142,7 @@ export type Advertise =
 export type Authentication =
   | { readonly kind: 'none' }
   /** VRRPv2 simple password, 1 to 8 bytes, clear text on the wire (RFC 2338, 5.3.6.1): no security. */
-  | { readonly kind: 'pass'; readonly passwordFile: string }
+  | { readonly kind: 'pass'; readonly password: SecretSource }
   /** Adverts signed with HMAC-SHA256 (draft-cassen-vrrp-auth-hmac). Files hold the keys. */
   | {
       readonly kind: 'hmac'

@@ -76,6 +76,8 @@ function absorb(router: Router, event: RouterEvent, now: Instant): Router {
       return absorbClaim(router, event.claim, now)
     case 'performed':
       return absorbOutcome(router, event.operation, event.outcome, now)
+    case 'defect':
+      return { ...router, defect: { text: event.text, at: now } }
     case 'notified':
     case 'recheck':
     case 'woken':
@@ -201,6 +203,7 @@ function witness(event: RouterEvent): Cause['kind'] {
     case 'claimed':
     case 'reacted':
     case 'service-ended':
+    case 'defect':
     case 'recheck':
     case 'woken':
       return 'recheck'

@@ -1,35 +1,121 @@
 import { hkdfSync, randomBytes } from 'node:crypto'
+import pLimit from 'p-limit'
+import { KeepwardError } from '../base/error.ts'
+import { Secret } from '../base/secret.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
 import { keyOfFile } from './key-file.ts'
 
 /** In the state directory: from this secret each router's own key is derived, so that keys cost nothing per router. */
 export const masterKeyName = 'state-change.key'
+/** The one before, and until when it is honoured: Unix milliseconds, a blank, the key. */
+export const retiredKeyName = 'state-change.key.retired'
 
 /** The key of one router (HKDF with SHA-256, RFC 5869): who holds it can speak for that router and no other. */
-export function routerKey(master: Buffer, router: string): Buffer {
-  return Buffer.from(hkdfSync('sha256', master, '', `keepward state change ${router}`, 32))
+export function routerKey(master: Secret, router: string): Secret {
+  const info = `keepward state change ${router}`
+  return new Secret(Buffer.from(hkdfSync('sha256', master.revealBytes(), '', info, 32)))
 }
 
-/** The master secret, made at the first call (mode 0600). Throws `file-unsafe` or `file-failed`. */
-export async function openMasterKey(dir: SafeDir): Promise<Buffer> {
-  if ((await dir.list()).includes(masterKeyName))
-    return keyOfFile(dir.pathOf(masterKeyName), dir.readSecret(masterKeyName))
-  const secret = randomBytes(32)
-  await dir.write(masterKeyName, `${secret.toString('hex')}\n`)
-  return secret
+interface Retired {
+  readonly master: Secret
+  /** Unix milliseconds. */
+  readonly untilMs: number
 }
 
-/** Find secrets by key id: those that the config names, else the key of the router of that id, known here or not. */
-export function secretFinder(master: Buffer, named: ReadonlyMap<string, Buffer>): (key: string) => Buffer {
-  const recent = new Map<string, Buffer>()
-  return (key) => {
-    const known = named.get(key) ?? recent.get(key)
-    if (known !== undefined) return known
-    const secret = routerKey(master, key)
-    if (recent.size >= maxRecent) recent.clear()
-    recent.set(key, secret)
-    return secret
+/** The agent's own secret, and for a while the one before it. */
+export class MasterKey {
+  readonly #dir: SafeDir
+  #master: Secret
+  #retired: Retired | undefined
+  readonly #oneAtATime = pLimit(1)
+
+  private constructor(dir: SafeDir, master: Secret, retired: Retired | undefined) {
+    this.#dir = dir
+    this.#master = master
+    this.#retired = retired
+  }
+
+  /** Makes the secret at the first call (mode 0600). Throws `file-unsafe`, `file-failed` or `key-invalid`. */
+  static async open(dir: SafeDir, wallMs: number): Promise<MasterKey> {
+    const names = await dir.list()
+    if (!names.includes(masterKeyName)) return new MasterKey(dir, await makeKey(dir), undefined)
+    const retired = names.includes(retiredKeyName) ? readRetired(dir) : undefined
+    if (retired !== undefined && retired.untilMs <= wallMs) await dir.remove(retiredKeyName)
+    return new MasterKey(dir, keyIn(dir, masterKeyName), retired)
+  }
+
+  /** Secrets that speak now, the newest first. */
+  at(wallMs: number): readonly Secret[] {
+    const { master, untilMs } = this.#retired ?? { untilMs: -Infinity }
+    return master === undefined || wallMs >= untilMs ? [this.#master] : [this.#master, master]
+  }
+
+  /**
+   * Makes a new secret; the one before is honoured for `graceMs` more, across a restart too. One that was retired before
+   * ends at once. Throws `file-failed`; then nothing has changed.
+   */
+  rotate(wallMs: number, graceMs: number): Promise<{ readonly untilMs: number }> {
+    return this.#oneAtATime(() => this.#rotate(wallMs + graceMs))
+  }
+
+  async #rotate(untilMs: number): Promise<{ readonly untilMs: number }> {
+    const before = { master: this.#master, retired: this.#retired }
+    const next = new Secret(randomBytes(32))
+    await this.#dir.write(retiredKeyName, `${String(untilMs)} ${hexOf(before.master)}\n`)
+    // Known here first: a sender that finds it in the file is to be heard at once.
+    this.#retired = { master: before.master, untilMs }
+    this.#master = next
+    try {
+      await this.#dir.write(masterKeyName, `${hexOf(next)}\n`)
+    } catch (error) {
+      this.#master = before.master
+      this.#retired = before.retired
+      throw error
+    }
+    return { untilMs }
   }
 }
 
+/** Find the secrets of a key id: those that the config names, else of the router of that id, known here or not. */
+export function secretFinder(
+  masters: () => readonly Secret[],
+  named: ReadonlyMap<string, Secret>,
+): (key: string) => readonly Secret[] {
+  const recent = new WeakMap<Secret, Map<string, Secret>>()
+  return (key) => {
+    const known = named.get(key)
+    return known === undefined ? masters().map((master) => derived(recent, master, key)) : [known]
+  }
+}
+
+function derived(recent: WeakMap<Secret, Map<string, Secret>>, master: Secret, key: string): Secret {
+  const keys = recent.get(master) ?? new Map<string, Secret>()
+  recent.set(master, keys)
+  const known = keys.get(key)
+  if (known !== undefined) return known
+  const secret = routerKey(master, key)
+  if (keys.size >= maxRecent) keys.clear()
+  keys.set(key, secret)
+  return secret
+}
+
 const maxRecent = 4096
+
+async function makeKey(dir: SafeDir): Promise<Secret> {
+  const secret = new Secret(randomBytes(32))
+  await dir.write(masterKeyName, `${hexOf(secret)}\n`)
+  return secret
+}
+
+function readRetired(dir: SafeDir): Retired {
+  const [, until = '', key = ''] =
+    /^([0-9]{1,16}) ([0-9a-f]{64}\n)$/.exec(dir.readSecret(retiredKeyName).revealText()) ?? []
+  if (until === '') throw new KeepwardError('key-invalid', `${dir.pathOf(retiredKeyName)} is no retired key`, { hint })
+  return { master: keyOfFile(`the key file ${dir.pathOf(retiredKeyName)}`, new Secret(key)), untilMs: Number(until) }
+}
+
+const hint = 'remove it: senders that read the key of the agent are not concerned'
+
+const keyIn = (dir: SafeDir, name: string): Secret =>
+  keyOfFile(`the key file ${dir.pathOf(name)}`, dir.readSecret(name))
+const hexOf = (secret: Secret): string => secret.revealBytes().toString('hex')

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { Secret } from '../base/secret.ts'
 import { bootTimeNs } from '../linux/boot-clock.ts'
 import type { RouterId } from '../router/spec.ts'
 import { judge, notify, pauseMs, type Notice } from './notify.ts'
@@ -19,7 +20,7 @@ const notice: Notice = {
   router: 'r1' as RouterId,
   state: 'primary',
   socket: join(directory, 'socket'),
-  key: { id: 'k1', secret: Buffer.alloc(32, 7) },
+  key: { id: 'k1', secret: new Secret(Buffer.alloc(32, 7)) },
   intervalS: undefined,
   deadlineMs: 10_000,
 }

@@ -1,5 +1,6 @@
 import { connect } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
+import type { Secret } from '../base/secret.ts'
 import { bootTimeNs } from '../linux/boot-clock.ts'
 import { bootId } from '../linux/process.ts'
 import type { Role } from '../router/role.ts'
@@ -13,7 +14,7 @@ export interface Notice {
   readonly state: Role
   /** Path of the state-change socket. */
   readonly socket: string
-  readonly key: { readonly id: string; readonly secret: Buffer }
+  readonly key: { readonly id: string; readonly secret: Secret }
   /** Seconds until the sender's next message, when it repeats itself. */
   readonly intervalS: number | undefined
   /** At most {@link maxDeadlineMs}. */
@@ -101,7 +102,7 @@ const successForm = /^HTTP\/1\.[01] (200|409)[ \r\n]/
 
 const proofOf = ({ router, state, key, intervalS }: Notice) => ({ router, state, key: key.id, intervalS })
 
-function requestText(secret: Buffer, proof: Proof): string {
+function requestText(secret: Secret, proof: Proof): string {
   const { router, state, sequence, boot, sentMs, key, intervalS } = proof
   return [
     'POST / HTTP/1.1',

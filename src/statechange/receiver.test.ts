@@ -1,4 +1,5 @@
 import { expect, test, vi } from 'vitest'
+import { Secret } from '../base/secret.ts'
 import { exchange, nativeRequest, request, TestServer, testBoot, verdict } from '../../test/support/state-change.ts'
 import { bootTimeNs } from '../linux/boot-clock.ts'
 import { parseRouterId, type RouterId } from '../router/spec.ts'
@@ -99,9 +100,13 @@ test('a native message is taken once; an older one, and the same again, is super
 const minute = 60_000_000_000n
 
 test.each<readonly [what: string, says: Parameters<typeof nativeRequest>[1], wanted: string]>([
-  ['another secret', { secret: Buffer.alloc(32, 1) }, '403 signature-wrong'],
+  ['another secret', { secret: new Secret(Buffer.alloc(32, 1)) }, '403 signature-wrong'],
   ['the key of another router', { key: 'r2' }, '403 sender-refused'],
-  ['another router’s signature', { key: 'r1', secret: routerKey(Buffer.alloc(32, 7), 'r2') }, '403 signature-wrong'],
+  [
+    'another router’s signature',
+    { key: 'r1', secret: routerKey(new Secret(Buffer.alloc(32, 7)), 'r2') },
+    '403 signature-wrong',
+  ],
   ['another boot', { boot: testBoot.replace('2', '3') }, '403 boot-differs'],
   ['a wall clock that is behind', { sentMs: Date.now() - 61_000 }, '403 clock-skewed'],
   ['a wall clock that is ahead', { sentMs: Date.now() + 61_000 }, '403 clock-skewed'],

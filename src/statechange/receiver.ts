@@ -1,3 +1,4 @@
+import type { Secret } from '../base/secret.ts'
 import type { Clock, Instant } from '../base/instant.ts'
 import type { RouterId } from '../router/spec.ts'
 import type { Audit, Limit } from './audit.ts'
@@ -51,8 +52,8 @@ export interface ReceiverParts {
   readonly policy: Policy
   readonly limits: Limits
   readonly unknownRouters: 'compatible' | 'strict'
-  /** The secret of a key of that id. */
-  secretOf(key: string): Buffer
+  /** The secrets that speak under a key of that id. */
+  secretsOf(key: string): readonly Secret[]
   readonly listener: Listener
   readonly audit: Audit
   readonly boot: string
@@ -189,7 +190,7 @@ export class Receiver {
 
   #judge({ router, state, proof }: Message, sender: Sender): { right: Right } | { refusal: RefusalCode } {
     const { policy, listener, unknownRouters } = this.#parts
-    if (proof !== undefined && !isSignedBy(this.#parts.secretOf(proof.key), proof, proof.signature)) {
+    if (proof !== undefined && !this.#isSigned(proof)) {
       return { refusal: 'signature-wrong' }
     }
     const right = rightOf(policy, sender, { router, state, key: proof?.key })
@@ -197,6 +198,12 @@ export class Receiver {
     if (unknownRouters === 'strict' && !listener.knows(router)) return { refusal: 'router-unknown' }
     const refusal = proof === undefined ? undefined : this.#fresh.judge(router, proof, this.#moment())
     return refusal === undefined ? { right } : { refusal }
+  }
+
+  /** Each secret is tried, so that the time taken does not tell which. */
+  #isSigned(proof: NonNullable<Message['proof']>): boolean {
+    const tried = this.#parts.secretsOf(proof.key).map((secret) => isSignedBy(secret, proof, proof.signature))
+    return tried.includes(true)
   }
 
   #moment(): Moment {

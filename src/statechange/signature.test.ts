@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { Secret } from '../base/secret.ts'
 import { isSignedBy, readKey, sign, type Proof } from './signature.ts'
 
 const digits = '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f'
-const secret = Buffer.from(digits, 'hex')
+const secret = new Secret(Buffer.from(digits, 'hex'))
 const proof: Proof = {
   router: 'r1',
   state: 'primary',
@@ -48,7 +49,7 @@ describe('isSignedBy()', () => {
   })
 
   test('is false of another key', () => {
-    expect(isSignedBy(Buffer.alloc(32), proof, signed)).toBe(false)
+    expect(isSignedBy(new Secret(Buffer.alloc(32)), proof, signed)).toBe(false)
   })
 
   test.each([
@@ -66,8 +67,8 @@ describe('isSignedBy()', () => {
 
 describe('readKey()', () => {
   test('reads 64 digits of either case and a newline', () => {
-    expect(readKey(`${digits}\n`)).toEqual(secret)
-    expect(readKey(`${digits.toUpperCase()}\n`)).toEqual(secret)
+    expect(readKey(new Secret(`${digits}\n`)).revealBytes()).toEqual(secret.revealBytes())
+    expect(readKey(new Secret(`${digits.toUpperCase()}\n`)).revealBytes()).toEqual(secret.revealBytes())
   })
 
   test.each([
@@ -81,7 +82,7 @@ describe('readKey()', () => {
     `${digits.slice(1)}\n`,
     `${digits.slice(1)}g\n`,
   ])('refuses %j and repeats none of it', (text) => {
-    expect(() => readKey(text)).toThrow(
+    expect(() => readKey(new Secret(text))).toThrow(
       expect.objectContaining({ code: 'key-invalid', message: 'The key is not 64 hexadecimal digits and a newline' }),
     )
   })

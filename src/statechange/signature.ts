@@ -1,5 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { KeepwardError } from '../base/error.ts'
+import { Secret } from '../base/secret.ts'
 
 /**
  * The headers that a native sender adds to Neutron's two. All but the interval are there, or the message is not a native
@@ -33,18 +34,19 @@ export interface Proof {
 }
 
 /** The signature in lower-case hexadecimal digits. */
-export function sign(secret: Buffer, proof: Proof): string {
+export function sign(secret: Secret, proof: Proof): string {
   return mac(secret, proof).toString('hex')
 }
 
 /** Takes the same time wherever a wrong signature differs; false for one of another form. */
-export function isSignedBy(secret: Buffer, proof: Proof, signature: string): boolean {
+export function isSignedBy(secret: Secret, proof: Proof, signature: string): boolean {
   return signatureForm.test(signature) && timingSafeEqual(Buffer.from(signature, 'hex'), mac(secret, proof))
 }
 
-/** The key in the text of a key file. Throws `key-invalid`, without a word of the content. */
-export function readKey(text: string): Buffer {
-  if (keyFileForm.test(text)) return Buffer.from(text.slice(0, 64), 'hex')
+/** The key in the content of a key file. Throws `key-invalid`, without a word of the content. */
+export function readKey(content: Secret): Secret {
+  const text = content.revealText()
+  if (keyFileForm.test(text)) return new Secret(Buffer.from(text.slice(0, 64), 'hex'))
   throw new KeepwardError('key-invalid', 'The key is not 64 hexadecimal digits and a newline', {
     hint: 'make one with: openssl rand -hex 32',
   })
@@ -60,7 +62,7 @@ const versionLine = 'keepward-statechange-1'
  * One line for each field, always as many: a header's value holds no newline, so no two proofs have the same text. No
  * interval is an empty line.
  */
-function mac(secret: Buffer, { router, state, sequence, boot, sentMs, key, intervalS }: Proof): Buffer {
+function mac(secret: Secret, { router, state, sequence, boot, sentMs, key, intervalS }: Proof): Buffer {
   const lines = [versionLine, router, state, sequence, boot, sentMs, key, intervalS ?? '']
-  return createHmac('sha256', secret).update(lines.join('\n')).digest()
+  return createHmac('sha256', secret.revealBytes()).update(lines.join('\n')).digest()
 }

@@ -259,6 +259,7 @@ test('GET /v1/openapi.json describes every route', async () => {
     'get /v1/status',
     'get /v1/verify',
     'post /v1/apply',
+    'post /v1/secrets/rotate-notifier-keys',
   ])
 })
 

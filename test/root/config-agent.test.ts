@@ -87,7 +87,7 @@ test('an agent does not start with a config that others can write, and `validate
   const [code, said] = await ended('agent')
   expect([code, said]).toEqual([
     4,
-    `keepward: The configuration is not root’s alone: Others can write ${file}: mode 0666 (it must be a file with one name that belongs to root and is writable by no one else)\n`,
+    `keepward: The configuration is not root’s alone: Others can write ${file}: mode 0666 (it must be a file with one name that belongs to root and is writable by no one else) [config-unsafe]\n`,
   ])
   expect(await ended('validate')).toEqual([0, ''])
 })
@@ -179,7 +179,7 @@ test('the journal says with what rights the agent runs, and which keys it has re
   await until('both are written', async () => (await records()).some(({ body }) => body['change'] === 'secret-read'))
   expect((await records()).map(({ body }) => body)).toMatchObject([
     { change: 'started', uid: 0, gid: 0, capabilities: expect.stringMatching(/^CAP_CHOWN .*CAP_SYS_ADMIN/) as string },
-    { change: 'secret-read', key: 'master', file: `${home}/state/state-change.key` },
+    { change: 'secret-read', by: 'agent', of: 'master', source: `${home}/state/state-change.key` },
   ])
   // One that is root signs for itself, by the same code.
   await until('it is signed', async () => (await ended('audit', '--verify'))[0] === 0)

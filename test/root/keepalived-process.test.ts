@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { Secret } from '../../src/base/secret.ts'
 import { testConfig } from '../../src/keepalived/config-file.ts'
 import { findKeepalived } from '../../src/keepalived/adopt.ts'
 import { reloadKeepalived, stopKeepalived, viewKeepalived } from '../../src/keepalived/process.ts'
@@ -154,7 +155,7 @@ test('testConfig() judges where the config will run, and says why in words witho
   await using pair = await Pair.up()
   const { a } = pair
   using namespace = openNamespace(a.name)
-  const context = { fifoPath: pair.fifo.path, password: 'secret77' }
+  const context = { fifoPath: pair.fifo.path, password: new Secret('secret77') }
   const judge = (text: string) => testConfig(a.home, namespace.fd, text)
   expect(await judge(renderConfig(a.spec, a.features, context))).toEqual({ kind: 'ok' })
   const six = {
@@ -169,7 +170,7 @@ test('testConfig() judges where the config will run, and says why in words witho
     vrrpVersion: 2 as const,
     advertisementIntervalMs: 1000,
     trackedInterfaces: [],
-    authentication: { kind: 'pass' as const, passwordFile: '/unused' },
+    authentication: { kind: 'pass' as const, password: { kind: 'file' as const, path: '/unused' } },
   }
   const text = renderConfig(two, a.features, context)
   expect(await judge(text)).toEqual({ kind: 'ok' })

@@ -121,6 +121,7 @@ export class TestAgent implements AsyncDisposable {
       version: '1.2.3',
       dir: SafeDir.open(paths.run, { create: true }),
       policy: { ownUid: process.geteuid?.() ?? 0, readerGid: undefined, ...choices.policy },
+      rotateKeys: (graceMs) => Promise.resolve({ untilMs: world.clock().wallMs + graceMs }),
       metricsPort: choices.metricsPort,
     })
     const test = new TestAgent({ world, directory, agent, journal, told, file: { config, hash: 'first' }, stopControl })
@@ -276,6 +277,7 @@ function listener(told: Told[], world: World): Chronicle {
     claimTaken: () => undefined,
     claimRefused: () => undefined,
     claimsNotRestored: () => undefined,
+    keysRotated: () => undefined,
     defect: (router, error) => {
       told.push({ what: 'defect', router, error })
     },

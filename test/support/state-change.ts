@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../../src/base/instant.ts'
+import { Secret } from '../../src/base/secret.ts'
 import { bootTimeNs } from '../../src/linux/boot-clock.ts'
 import { SafeDir } from '../../src/linux/safe-dir.ts'
 import { Audit, type AuditEntry } from '../../src/statechange/audit.ts'
@@ -54,7 +55,7 @@ export class TestServer implements AsyncDisposable {
   readonly listener = new TestListener()
   readonly audited: AuditEntry[] = []
   readonly troubles: (string | undefined)[] = []
-  readonly master = Buffer.alloc(32, 7)
+  readonly master = new Secret(Buffer.alloc(32, 7))
   readonly directory: string
   readonly path: string
   readonly receiver: Receiver
@@ -91,7 +92,7 @@ export class TestServer implements AsyncDisposable {
       policy,
       limits: { trusted: rate, others: { perSecond: 200, burst: 200 }, perRouter: rate, ...options.limits },
       unknownRouters: options.unknownRouters ?? 'compatible',
-      secretOf: secretFinder(this.master, new Map([['fleet', Buffer.alloc(32, 9)]])),
+      secretsOf: secretFinder(() => [this.master], new Map([['fleet', new Secret(Buffer.alloc(32, 9))]])),
       listener: this.listener,
       audit,
       boot: testBoot,
@@ -171,11 +172,11 @@ export interface NativeSays {
   readonly boot?: string
   readonly sentMs?: number
   readonly key?: string
-  readonly secret?: Buffer
+  readonly secret?: Secret
 }
 
 /** A native message, rightly signed unless `secret` is another. */
-export function nativeRequest(master: Buffer, says: NativeSays = {}): string {
+export function nativeRequest(master: Secret, says: NativeSays = {}): string {
   const { router = 'r1', state = 'primary', boot = testBoot, key = router } = says
   const { sequence = bootTimeNs(), sentMs = Date.now() } = says
   const proof = { router, state, sequence, boot, sentMs, key, intervalS: undefined }

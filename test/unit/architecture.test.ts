@@ -132,7 +132,6 @@ const rules: Record<string, Rule> = {
       'src/linux/raw-socket.ts': 'the kernel’s files: /proc',
       'src/linux/sysctl.ts': 'the kernel’s files: /proc/sys',
       'src/linux/owner.ts': 'asks whose a directory is, to do no more in it than that user may; opens nothing',
-      'src/statechange/server.ts': 'the kernel’s files: reads /proc/self/uid_map',
       'src/agent/state-directory.ts': 'looks whose a refused directory is, for the hint alone',
       'src/agent/config-watch.ts': 'watches the config’s directory to know when to look; opens nothing',
       'src/config/read.ts':
@@ -141,6 +140,24 @@ const rules: Record<string, Rule> = {
       'src/cli/notify.ts': 'reads a key file that its caller names, with the caller’s rights',
       'src/doctor/*': 'looks at what a host has, changes nothing',
       'src/lab/*': 'simulated hosts on a machine for tests, below /run',
+    },
+  },
+  'a secret is revealed in few places': {
+    reason: 'src/base/secret.ts shows nothing by itself; each way out is one of these',
+    forbidden: /\.reveal(?:Text|Bytes)\(/,
+    applies: () => true,
+    except: {
+      'src/anchor/keeper.ts': 'signs anchors with a private key',
+      'src/cli/notify.ts': 'prints the key of one router for its sender, as asked',
+      'src/cli/secrets.ts': 'prints what it made, for hosts that share it',
+      'src/config/signing.ts': 'signs a config with a private key',
+      'src/host/digest-seal.ts': 'keys digests, so that no password can be guessed from one',
+      'src/host/keepalived-config.ts': 'looks at the form of what keepalived is to read',
+      'src/keepalived/authentication.ts': 'counts the characters of a password',
+      'src/keepalived/token.ts': 'a password goes into keepalived.conf (0600)',
+      'src/linux/read-secret.ts': 'ends what a source gave in one newline',
+      'src/statechange/keys.ts': 'derives the key of one router from the agent’s own',
+      'src/statechange/signature.ts': 'signs, and compares signatures in constant time',
     },
   },
   'what opens a path itself is given one in few places': {

@@ -1,4 +1,5 @@
 import type { SafeDir } from '../../linux/safe-dir.ts'
+import type { Applicant } from '../applicant.ts'
 import type { Agent } from '../agent.ts'
 import type { Logger } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
@@ -12,6 +13,8 @@ export interface ControlParts {
   readonly version: string
   readonly dir: SafeDir
   readonly policy: Policy
+  /** Make a new secret for notifiers; the one before is honoured for that long. */
+  readonly rotateKeys: (graceMs: number, applicant: Applicant | undefined) => Promise<{ readonly untilMs: number }>
   /** Loopback port for /metrics and /healthz only; undefined: none. */
   readonly metricsPort: number | undefined
 }

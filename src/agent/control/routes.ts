@@ -19,13 +19,16 @@ const eventQuery = z.strictObject({
   limit: wholeNumber(1, 1000).default(100),
   newestFirst: z.stringbool().default(false),
 })
+const rotateQuery = z.strictObject({
+  graceS: wholeNumber(0, 604_800).default(600).describe('How long the key before is honoured, in seconds'),
+})
 const streamQuery = eventQuery.pick({ after: true, router: true })
 
 /** Who is at the other end, as it was at connect(2). */
 export type PeerBehind = (socket: Socket) => Peer | undefined
 
 /** The routes of the control API; the OpenAPI document is made from the same schemas. */
-export function addRoutes(plain: FastifyInstance, { agent }: ControlParts, peerBehind: PeerBehind): void {
+export function addRoutes(plain: FastifyInstance, { agent, rotateKeys }: ControlParts, peerBehind: PeerBehind): void {
   const app = plain.withTypeProvider<ZodTypeProvider>()
 
   app.get('/v1/status', { schema: { response: { 200: api.agentStatus, ...refusals } } }, () => agent.status())
@@ -42,6 +45,16 @@ export function addRoutes(plain: FastifyInstance, { agent }: ControlParts, peerB
     const peer = peerBehind(request.raw.socket)
     return agent.apply(peer && { by: 'request', uid: peer.uid, gid: peer.gid, pid: peer.pid })
   })
+
+  app.post(
+    '/v1/secrets/rotate-notifier-keys',
+    { schema: { querystring: rotateQuery, response: { 200: api.rotateAnswer, ...refusals } } },
+    (request) => {
+      const peer = peerBehind(request.raw.socket)
+      const applicant = peer && { by: 'request' as const, uid: peer.uid, gid: peer.gid, pid: peer.pid }
+      return rotateKeys(request.query.graceS * 1000, applicant)
+    },
+  )
 
   app.get(
     '/v1/events',

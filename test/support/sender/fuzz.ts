@@ -1,4 +1,5 @@
 import { connect } from 'node:net'
+import { Secret } from '../../../src/base/secret.ts'
 import { bootTimeNs } from '../../../src/linux/boot-clock.ts'
 import { makeMutant, type Keys, type Mutant } from './mutant.ts'
 import { seeded } from './random.ts'
@@ -37,7 +38,7 @@ const maxFaults = 20
 export async function fuzz({ path, seed, requests, boot, key }: FuzzWish): Promise<FuzzSeen> {
   const random = seeded(seed)
   const secrets = new Map([[key.id, Buffer.from(key.secret)]])
-  const keys: Keys = { own: { id: key.id, secret: Buffer.from(key.secret) }, boot, now: bootTimeNs }
+  const keys: Keys = { own: { id: key.id, secret: new Secret(key.secret) }, boot, now: bootTimeNs }
   const seen = { requests: 0, connections: 0, unanswered: 0, slowestMs: 0 }
   const answers: Record<string, number> = {}
   const faults: string[] = []

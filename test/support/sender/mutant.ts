@@ -1,3 +1,4 @@
+import { Secret } from '../../../src/base/secret.ts'
 import { proofHeaders, sign } from '../../../src/statechange/signature.ts'
 import type { Random } from './random.ts'
 
@@ -6,7 +7,7 @@ export type Mutant = readonly string[]
 
 export interface Keys {
   /** The sender has it. */
-  readonly own: { readonly id: string; readonly secret: Buffer }
+  readonly own: { readonly id: string; readonly secret: Secret }
   readonly boot: string
   /** CLOCK_BOOTTIME, for sequences that are new. */
   now(): bigint
@@ -58,7 +59,7 @@ function right(random: Random, keys: Keys, at: number): Draft {
 
 function proofOf(random: Random, keys: Keys, router: string, state: string): Draft['fields'] {
   const key = random.once(6) ? router : keys.own.id
-  const secret = random.once(8) ? Buffer.alloc(32, 3) : keys.own.secret
+  const secret = random.once(8) ? new Secret(Buffer.alloc(32, 3)) : keys.own.secret
   const intervalS = random.once(3) ? 30 : undefined
   const sequence = keys.now()
   const sentMs = Date.now()
