@@ -1,4 +1,6 @@
 import { describeError, type KeepwardError } from '../base/error.ts'
+import type { Instant } from '../base/instant.ts'
+import type { Run, RunOutcome } from '../router/reaction.ts'
 import type { ConditionChange } from '../router/condition.ts'
 import { conditions } from '../router/condition.ts'
 import type { Transition } from '../router/effect.ts'
@@ -12,6 +14,7 @@ import { roles, transitionBody } from './record.ts'
 export interface Chronicle {
   roleChanged(router: string, transition: Transition, seq: number, late: boolean): void
   conditionChanged(router: string | undefined, change: ConditionChange): void
+  reacted(router: string, run: Run, outcome: RunOutcome, now: Instant): void
   configLoaded(digest: string, routers: number): void
   configRefused(error: KeepwardError, digest: string | undefined): void
   claimTaken(decision: ClaimDecision, count: number): void
@@ -38,6 +41,12 @@ export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
         { router, code, severity, text },
         `condition ${change}`,
       )
+    },
+    reacted(router, { reaction, stance, since }, outcome, now) {
+      const tookMs = Math.round(now.monoMs - since.monoMs)
+      metrics.reactionSeconds.observe({ reaction, stance, result: outcome.ok ? 'done' : 'failed' }, tookMs / 1000)
+      if (outcome.ok) log.info({ router, reaction, stance, tookMs }, 'reaction done')
+      else log.warn({ router, reaction, stance, tookMs, code: outcome.code, text: outcome.text }, 'reaction failed')
     },
     configLoaded(digest, routers) {
       log.info({ digest, routers }, 'config loaded')

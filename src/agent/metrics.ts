@@ -22,6 +22,7 @@ export interface Metrics {
   readonly hostRefusals: Counter<'reason'>
   readonly defects: Counter
   readonly durableSeconds: Histogram
+  readonly reactionSeconds: Histogram<'reaction' | 'stance' | 'result'>
   /** Prometheus text exposition format 0.0.4. */
   render(source: MetricsSource): Promise<string>
   readonly contentType: string
@@ -91,6 +92,13 @@ export function makeMetrics(): Metrics {
       name: 'keepward_transition_durable_seconds',
       help: 'From the evidence of a change to its record on disk',
       buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 1, 10],
+      registers,
+    }),
+    reactionSeconds: new Histogram({
+      name: 'keepward_reaction_seconds',
+      help: 'From the moment that a reaction was asked for to its end',
+      labelNames: ['reaction', 'stance', 'result'],
+      buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15],
       registers,
     }),
     contentType: registry.contentType,

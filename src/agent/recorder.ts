@@ -8,6 +8,7 @@ import type { JournalRecord, JsonObject, RecordKind } from '../journal/record.ts
 import type { ConditionChange } from '../router/condition.ts'
 import type { Transition } from '../router/effect.ts'
 import type { Privileges } from '../linux/privileges.ts'
+import type { Run, RunOutcome } from '../router/reaction.ts'
 import { secretsOf } from '../router/authentication.ts'
 import type { Outcome, Step } from '../router/operation.ts'
 import type { Authentication, RouterId } from '../router/spec.ts'
@@ -38,6 +39,8 @@ export class Recorder {
   /** How each router's work failed last, until it does not. */
   readonly #failures = new Map<RouterId, string>()
   #configDigest: string | null = null
+  /** Each router's newest transition is on disk, or late. */
+  readonly #settled = new Map<RouterId, Promise<unknown>>()
   /** Parts of configs whose secrets were written down as read. */
   readonly #told = new WeakSet<Authentication>()
 
@@ -154,9 +157,21 @@ export class Recorder {
       },
       () => undefined,
     )
-    void durableOrLate(durable, at.monoMs + maxGateMs - clock().monoMs).then((outcome) => {
+    const settled = durableOrLate(durable, at.monoMs + maxGateMs - clock().monoMs)
+    this.#settled.set(router, settled)
+    void settled.then((outcome) => {
       chronicle.roleChanged(router, transition, seq, outcome === 'late')
     })
+  }
+
+  /** Resolves once what follows the router's role may begin. */
+  async roleSettled(router: RouterId): Promise<void> {
+    await this.#settled.get(router)
+  }
+
+  /** A reaction took its stance, or could not. */
+  reacted(router: RouterId, run: Run, outcome: RunOutcome): void {
+    this.#place.chronicle.reacted(router, run, outcome, this.#place.clock())
   }
 
   /** Resolves once it is durable. */

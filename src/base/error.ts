@@ -60,6 +60,9 @@ export const errorMeanings = {
   'netlink-failed': 'The kernel refused a change of links, addresses or routes; the message names which.',
   'permission-denied': 'The kernel or the policy does not allow it to this user.',
   'privileges-excess': 'The agent is not root and yet has capabilities, which it does not need.',
+  'reaction-cancelled': 'The role changed before a service had followed it; the newer role is followed instead.',
+  'reaction-failed': 'A service that follows the role could not be started or ended.',
+  'reaction-refused': 'A service that follows the role refuses the config that was rendered for it.',
   'records-removed': 'Retention removed records that the subscriber has not seen; the message names where to resume.',
   'request-invalid': 'A request or an option is not of the form wanted.',
   'resources-exhausted':

@@ -6,15 +6,15 @@ import type { KeepalivedView } from '../keepalived/dump.ts'
 import { probeFeatures } from '../keepalived/features.ts'
 import { reloadKeepalived, startKeepalived } from '../keepalived/process.ts'
 import { openNetlink, type NetlinkSocket } from '../linux/netlink-socket.ts'
-import { namespaceInode, openNamespace, openNamespaceOf } from '../linux/netns.ts'
+import { namespaceInode, openNamespace } from '../linux/netns.ts'
 import type { ProcessHandle } from '../linux/process.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
-import { takeSnapshot } from '../linux/snapshot.ts'
-import type { ProcessEvidence, Says, SettingsEvidence } from '../router/evidence.ts'
+import type { ProcessEvidence, Says } from '../router/evidence.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
 import { DigestSeal } from './digest-seal.ts'
 import { FilterKeeper } from './filter-keeper.ts'
 import { Hints } from './hints.ts'
+import { lookInside } from './look-inside.ts'
 import { ensureInterface, misattached, removeInterface } from './interface.ts'
 import { KnownSecrets } from './known-secrets.ts'
 import { compareConfig, writeConfig, type RenderPlace } from './keepalived-config.ts'
@@ -22,8 +22,11 @@ import { Lanes } from './lanes.ts'
 import { clearVirtualAddresses } from './leftover.ts'
 import { namespaceBatch } from './namespace-batch.ts'
 import { ensureNamespace, namespaceReady } from './namespace.ts'
+import { nothingLeft } from './nothing-left.ts'
+import { besides } from './operation.ts'
 import type { HostAnswers, HostOperation, Inspection, NamespaceLook, RootEvent, RootHalf, Table } from './operation.ts'
 import { listOwned } from './owned.ts'
+import { Reactor } from './reactor.ts'
 import { endKeepalived, removeRouter } from './removal.ts'
 import { RouterTable, unknownRouter } from './router-table.ts'
 import { Supervised } from './supervised.ts'
@@ -60,6 +63,7 @@ class RealHost implements RootHalf {
   readonly #lanes = new Lanes()
   readonly #createNamespace = namespaceBatch()
   readonly #filters: FilterKeeper
+  readonly #reactor: Reactor
   readonly #secrets = new KnownSecrets()
   #closed = false
 
@@ -70,6 +74,9 @@ class RealHost implements RootHalf {
     this.#homes = options.runDir.sub(homesName, { create: true, volatile: true })
     this.#hints = new Hints(options.runDir, emit)
     this.#filters = new FilterKeeper(options.clock)
+    this.#reactor = new Reactor((router, reaction) => {
+      emit({ type: 'service-ended', router, reaction })
+    })
     this.#place = { features, fifoPath: this.#hints.fifoPath, secrets: this.#secrets }
   }
 
@@ -89,8 +96,7 @@ class RealHost implements RootHalf {
     // Netlink is synchronous: between two operations, events of other routers get their turn.
     await nextTurn()
     const answer = () => this.#answer(operation)
-    // A question is put beside whatever else is done; anything else to one router is done one at a time.
-    const alone = 'router' in operation && operation.verb !== 'ask-keepalived' && operation.verb !== 'look'
+    const alone = 'router' in operation && !besides.has(operation.verb)
     try {
       return (await (alone ? this.#lanes.of(operation.router)(answer) : answer())) as HostAnswers[O['verb']]
     } finally {
@@ -109,10 +115,13 @@ class RealHost implements RootHalf {
 
   #release(): void {
     for (const one of this.#supervised.values()) one.release()
+    this.#reactor.release()
   }
 
   async #answer(operation: HostOperation): Promise<HostAnswers[HostOperation['verb']]> {
     switch (operation.verb) {
+      case 'react':
+        return this.#react(operation)
       case 'list-owned':
         return this.#listOwned()
       case 'look':
@@ -148,6 +157,13 @@ class RealHost implements RootHalf {
       case 'remove-router':
         return this.#remove(operation.router)
     }
+  }
+
+  async #react({ router, reaction, stance }: Extract<HostOperation, { verb: 'react' }>): Promise<HostAnswers['react']> {
+    const spec = this.#table.wanted(router)
+    using home = this.#home(router)
+    using namespace = openNamespace(spec.namespace)
+    return await this.#reactor.react({ spec, reaction, stance }, { home, namespaceFd: namespace.fd })
   }
 
   #listOwned(): HostAnswers['list-owned'] {
@@ -187,21 +203,15 @@ class RealHost implements RootHalf {
         ...(await compareConfig(spec, home, this.#place)),
         misattached: misattached(spec, this.#options.agent, this.#socket),
         filter: this.#filters.look(spec),
+        reactions: await this.#reactor.look(router, spec, home),
         asOf,
       },
     }
   }
 
-  /** Its keepalived may live on in a namespace that has lost its name. */
   #lookInside(router: RouterId, depth: 'all' | 'addresses'): NamespaceLook {
-    const name = this.#table.namespaceOf(router)
-    if (name === undefined) return { kind: 'absent', reason: 'the router has no namespace' }
     const holder = this.#supervised.get(router)?.process?.pid
-    const named = namespaceInode(name) !== undefined
-    if (!named && holder === undefined) return { kind: 'absent', reason: `namespace ${name} is not there` }
-    using namespace = named ? openNamespace(name) : openNamespaceOf(holder ?? 0)
-    const { inode, fd } = namespace
-    return { kind: 'present', inode, named, ...takeSnapshot(this.#socket, fd, depth) }
+    return lookInside(this.#table.namespaceOf(router), holder, this.#socket, depth)
   }
 
   /** A router that is only staged, or nobody's: nothing is made for the look. */
@@ -256,6 +266,7 @@ class RealHost implements RootHalf {
     if (namespace === undefined) throw unknownRouter(router)
     {
       using home = this.#home(router)
+      await this.#reactor.end(router, home)
       await endKeepalived(home, this.#supervisedOf(router))
     }
     await removeRouter(router, namespace, this.#homes, this.#options.agent)
@@ -285,16 +296,4 @@ class RealHost implements RootHalf {
   #home(router: RouterId): SafeDir {
     return this.#homes.sub(router, { create: true })
   }
-}
-
-function nothingLeft(asOf: Instant): Extract<SettingsEvidence, { kind: 'seen' }> {
-  const none = {
-    namespaceReady: false,
-    wantedDigest: '',
-    writtenDigest: undefined,
-    change: 'none',
-    misattached: [],
-    filter: { kind: 'missing', failure: undefined },
-  } as const
-  return { kind: 'seen', ...none, asOf }
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { errorMeanings, KeepwardError, sentenceOf, type ErrorCode } from '../base/error.ts'
 import type { AnchorPoint } from '../anchor/anchor.ts'
+import { reactionNames } from '../router/reaction.ts'
 import { parseRouterId, type RouterId } from '../router/spec.ts'
 import type { HostOperation, RootEvent } from './operation.ts'
 import type { HostRefusal } from './refusal.ts'
@@ -63,6 +64,13 @@ const requestSchema = z.discriminatedUnion('verb', [
   z.strictObject({ id, verb: z.literal('anchor'), journal, start: counted, seq: counted, hash }),
   z.strictObject({ id, verb: z.literal('list-owned') }),
   z.strictObject({ id, verb: z.literal('look'), router, depth: z.enum(['all', 'addresses']) }),
+  z.strictObject({
+    id,
+    verb: z.literal('react'),
+    router,
+    reaction: z.enum(reactionNames),
+    stance: z.enum(['primary', 'backup']),
+  }),
   ofRouter('inspect'),
   ofRouter('glance'),
   ofRouter('preview'),

@@ -106,6 +106,11 @@ export const conditions = {
     title: 'The router uses the simple password of VRRPv2, which is no security',
     hint: 'It keeps routers apart that share a link and a VRID by mistake; against an attacker use `authentication: { hmac: ... }`, or protect the HA link (docs/operations.md)',
   },
+  'reaction-failed': {
+    severity: 'critical',
+    title: 'A service that follows the role could not be brought to it',
+    hint: 'The text names service, role and reason; it is tried again, ever more slowly, and the other services go on',
+  },
   'operation-failed': {
     severity: 'warning',
     title: 'A step towards the wanted state failed and is tried again',

@@ -272,6 +272,7 @@ function listener(told: Told[], world: World): Chronicle {
       told.push({ what: 'condition', router, code: condition.code, change })
     },
     configLoaded: () => undefined,
+    reacted: () => undefined,
     anchorsNotCopied: () => undefined,
     configRefused: () => undefined,
     claimTaken: () => undefined,
