@@ -20,6 +20,7 @@ import { Anchoring } from './anchoring.ts'
 import { watchConfigFile } from './config-watch.ts'
 import { startControl } from './control/server.ts'
 import { makeChronicle } from './events.ts'
+import { Executables } from './executables.ts'
 import { makeLogger, type Logger } from './log.ts'
 import { makeMetrics } from './metrics.ts'
 import { Pseudonyms, pseudonymKeyName } from './pseudonym.ts'
@@ -154,6 +155,7 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
       agent.noteTrouble('anchors', text)
     },
   })
+  const executables = new Executables(host.executableBehind)
   const agent = new Agent({
     config: loaded,
     readConfig: read,
@@ -164,6 +166,7 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
     boot,
     version: versionText,
     privileges: ownPrivileges(),
+    executables,
     chronicle,
     metrics,
   })
@@ -190,7 +193,9 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
     secrets.push(...changes.secrets)
     const policy = { ownUid: process.geteuid?.() ?? 0, readerGid }
     const { metricsPort } = control
-    open.defer(await startControl({ agent, metrics, log, version: versionText, dir: runDir, policy, metricsPort }))
+    open.defer(
+      await startControl({ agent, executables, metrics, log, version: versionText, dir: runDir, policy, metricsPort }),
+    )
   }
   return { agent, secrets }
 }

@@ -1,7 +1,7 @@
 import type { Clock, Instant } from '../base/instant.ts'
 import type { RouterId } from '../router/spec.ts'
 import type { Audit, Limit } from './audit.ts'
-import { Buckets, type Rate } from './bucket.ts'
+import { Buckets, type Rate } from '../base/bucket.ts'
 import { Freshness, type Moment } from './freshness.ts'
 import { gatherMs, Lanes } from './lanes.ts'
 import type { Message } from './message.ts'

@@ -25,7 +25,7 @@ const streamQuery = eventQuery.pick({ after: true, router: true })
 export type PeerBehind = (socket: Socket) => Peer | undefined
 
 /** The routes of the control API; the OpenAPI document is made from the same schemas. */
-export function addRoutes(plain: FastifyInstance, { agent }: ControlParts, peerBehind: PeerBehind): void {
+export function addRoutes(plain: FastifyInstance, { agent, executables }: ControlParts, peerBehind: PeerBehind): void {
   const app = plain.withTypeProvider<ZodTypeProvider>()
 
   app.get('/v1/status', { schema: { response: { 200: api.agentStatus, ...refusals } } }, () => agent.status())
@@ -38,9 +38,10 @@ export function addRoutes(plain: FastifyInstance, { agent }: ControlParts, peerB
 
   app.get('/v1/plan', { schema: { response: { 200: api.planAnswer, ...refusals } } }, () => agent.plan())
 
-  app.post('/v1/apply', { schema: { response: { 200: api.applyAnswer, ...refusals } } }, (request) => {
+  app.post('/v1/apply', { schema: { response: { 200: api.applyAnswer, ...refusals } } }, async (request) => {
     const peer = peerBehind(request.raw.socket)
-    return agent.apply(peer && { by: 'request', uid: peer.uid, gid: peer.gid, pid: peer.pid })
+    const executable = await executables.of(peer)
+    return agent.apply(peer && { by: 'request', peer, executable })
   })
 
   app.get(
