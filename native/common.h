@@ -61,11 +61,13 @@ napi_value boot_time(napi_env env, napi_callback_info info);
 
 /* socket.c */
 napi_value peer_credentials(napi_env env, napi_callback_info info);
+napi_value peer_pidfd(napi_env env, napi_callback_info info);
 napi_value unread_bytes(napi_env env, napi_callback_info info);
 napi_value sd_notify(napi_env env, napi_callback_info info);
 
 /* descriptor.c */
 napi_value connect_unix(napi_env env, napi_callback_info info);
+napi_value socket_pair(napi_env env, napi_callback_info info);
 napi_value send_descriptor(napi_env env, napi_callback_info info);
 napi_value receive_descriptor(napi_env env, napi_callback_info info);
 

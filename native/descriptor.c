@@ -24,6 +24,17 @@ napi_value connect_unix(napi_env env, napi_callback_info info) {
   return from_int(env, fd);
 }
 
+/* socketPair(): the two ends of a connection that does not block */
+napi_value socket_pair(napi_env env, napi_callback_info info) {
+  napi_value pair;
+  int ends[2];
+  (void)info;
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0) return fail(env, "socketpair", errno);
+  napi_create_array_with_length(env, 2, &pair);
+  for (uint32_t i = 0; i < 2; i++) napi_set_element(env, pair, i, from_int(env, ends[i]));
+  return pair;
+}
+
 /* sendDescriptor(socket, fd): one byte, a line feed, with a copy of the descriptor */
 napi_value send_descriptor(napi_env env, napi_callback_info info) {
   napi_value argv[MAX_ARGS], undefined;

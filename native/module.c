@@ -13,6 +13,7 @@ static napi_value init(napi_env env, napi_value exports) {
       {"pidfdEnded", pidfd_ended},   {"pidfdWait", pidfd_wait},             {"readProc", read_proc},
       {"spawn", spawn_process},      {"memoryFile", memory_file},           {"offset", offset_of},
       {"bootTime", boot_time},       {"unreadBytes", unread_bytes},        {"connectUnix", connect_unix},
+      {"peerPidfd", peer_pidfd},     {"socketPair", socket_pair},
       {"sendDescriptor", send_descriptor}, {"receiveDescriptor", receive_descriptor},
   };
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {

@@ -9,6 +9,9 @@
 #ifndef SO_PEERGROUPS
 #define SO_PEERGROUPS 59
 #endif
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
 
 /*
  * peerCredentials(fd, into: Uint32Array): pid, uid, gid of the process that connected (or listens), and as many of its
@@ -39,6 +42,19 @@ napi_value peer_credentials(napi_env env, napi_callback_info info) {
   size = (socklen_t)((room - 3) * sizeof(gid_t));
   if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, into + 3, &size) < 0) return fail(env, "getsockopt", errno);
   return from_int(env, 3 + size / sizeof(gid_t));
+}
+
+/*
+ * peerPidfd(fd): the process that connected (or listens), held since then; -1 where the kernel does not say (before 6.5). One that
+ * ended is an error in some kernels, a pidfd of an ended process in others.
+ */
+napi_value peer_pidfd(napi_env env, napi_callback_info info) {
+  napi_value argv[MAX_ARGS];
+  int fd, pidfd = -1;
+  socklen_t size = sizeof pidfd;
+  if (!arguments(env, info, 1, argv) || !to_int(env, argv[0], "fd must be a number", &fd)) return NULL;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0) return from_int(env, pidfd);
+  return errno == ENOPROTOOPT ? from_int(env, -1) : fail(env, "getsockopt", errno);
 }
 
 /* unreadBytes(fd): how many bytes have come that nobody has read (unix(7), SIOCINQ) */

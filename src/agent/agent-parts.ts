@@ -4,6 +4,7 @@ import type { Privileges } from '../linux/privileges.ts'
 import type { Host, HostEvent } from '../host/operation.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Chronicle } from './events.ts'
+import type { Executables } from './executables.ts'
 import type { Metrics } from './metrics.ts'
 
 /** What an agent is made of; tests put a world in memory in the place of the host. */
@@ -19,6 +20,7 @@ export interface AgentParts {
   readonly boot: string
   readonly version: string
   readonly privileges: Privileges
+  readonly executables: Executables
   readonly chronicle: Chronicle
   readonly metrics: Metrics
 }

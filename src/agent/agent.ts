@@ -75,6 +75,7 @@ export class Agent {
     this.claims = new Claims({
       journal: parts.journal,
       recorder: this.recorder,
+      executables: parts.executables,
       clock: parts.clock,
       boot: parts.boot,
       queueOf: (id) => this.#routers.get(id),
@@ -248,6 +249,7 @@ export class Agent {
   async stop(): Promise<void> {
     this.#stopped = true
     this.#stopReconciling()
+    await this.claims.settled()
     this.recorder.agentStopped()
     this.#routers.close()
     await this.#parts.beforeHostCloses?.()

@@ -1,5 +1,6 @@
 import type { HostRefusal } from '../host/refusal.ts'
 import type { JournalRecord, JsonObject } from '../journal/record.ts'
+import type { Executable } from '../linux/peer-executable.ts'
 import type { NotifierClaim } from '../router/notifier.ts'
 import { parseRouterId, type RouterId } from '../router/spec.ts'
 import type { AuditEntry } from '../statechange/audit.ts'
@@ -29,7 +30,8 @@ export function claimBody(claim: Claim, decision: ClaimDecision): JsonObject {
 }
 
 /** A refusal or limit as the journal and the log keep it. */
-export function refusalBody({ decision, reason, sender, controlGroup, router, state, key, count }: AuditEntry) {
+export function refusalBody(entry: AuditEntry, executable: Executable | undefined) {
+  const { decision, reason, sender, controlGroup, router, state, key, count } = entry
   return {
     decision,
     reason: escapeControls(reason),
@@ -40,12 +42,28 @@ export function refusalBody({ decision, reason, sender, controlGroup, router, st
     pid: sender?.pid ?? null,
     key: textOrNull(key),
     controlGroup: textOrNull(controlGroup),
+    ...executableBody(executable),
     count,
   } satisfies JsonObject
 }
 
+/** What a peer runs, as the journal keeps it; null is not known. */
+export function executableBody(executable: Executable | undefined) {
+  return {
+    executable: textOrNull(executable?.path),
+    executableBy: executable?.by ?? null,
+  } satisfies JsonObject
+}
+
+/** Who spoke for the first time, as the journal keeps it. */
+export function sightingBody({ sender, controlGroup }: Claim, executable: Executable | undefined): JsonObject {
+  const { uid, gid, pid } = sender
+  const who = { uid, gid, pid, controlGroup: escapeControls(controlGroup) }
+  return { change: 'sender-seen', ...who, ...executableBody(executable) }
+}
+
 /** What keepward-host refused, as the journal keeps it. */
-export function hostRefusalBody({ reason, text, verb, router, peer, count }: HostRefusal) {
+export function hostRefusalBody({ reason, text, verb, router, peer, executable, count }: HostRefusal) {
   return {
     decision: 'host-refused',
     reason,
@@ -55,6 +73,7 @@ export function hostRefusalBody({ reason, text, verb, router, peer, count }: Hos
     uid: peer?.uid ?? null,
     gid: peer?.gid ?? null,
     pid: peer?.pid ?? null,
+    ...executableBody(executable),
     count,
   } satisfies JsonObject
 }

@@ -8,6 +8,9 @@ import type { Claim, Listener } from '../statechange/receiver.ts'
 import type { StateChangeServer } from '../statechange/server.ts'
 import type { ClaimView } from './api.ts'
 import { readClaim } from './claim-record.ts'
+import type { Executable } from '../linux/peer-executable.ts'
+import type { Sender } from '../statechange/policy.ts'
+import type { Executables } from './executables.ts'
 import type { StateChangeFigures } from './metrics.ts'
 import type { Recorder } from './recorder.ts'
 import type { RouterQueue } from './router-queue.ts'
@@ -16,6 +19,7 @@ import type { RouterQueue } from './router-queue.ts'
 export interface ClaimsPlace {
   readonly journal: Journal
   readonly recorder: Recorder
+  readonly executables: Executables
   readonly clock: Clock
   readonly boot: string
   queueOf(router: RouterId): RouterQueue | undefined
@@ -30,6 +34,7 @@ export interface ClaimsPlace {
 type Serving = Pick<StateChangeServer, 'messagesWaiting' | 'connectionsWaiting'>
 
 const maxUnmatched = 1024
+const maxSeen = 1024
 /** So many claims of routers that are unknown here are searched for the last word on each. */
 const maxSearched = 20_000
 const pageSize = 1000
@@ -43,6 +48,9 @@ export class Claims implements Listener {
   /** Of routers that are not known here; the newest last. */
   readonly #unmatched = new Map<RouterId, NotifierClaim>()
   #server: Serving | undefined
+  /** User and control group of those who spoke. */
+  readonly #seen = new Set<string>()
+  readonly #unwritten = new Set<Promise<void>>()
 
   constructor(place: ClaimsPlace) {
     this.#place = place
@@ -72,7 +80,15 @@ export class Claims implements Listener {
   /** Write down what was refused or limited. */
   audit(entry: AuditEntry): void {
     const id = entry.router === undefined ? undefined : parseRouterId(entry.router)
-    this.#place.recorder.claimRefused(entry, id !== undefined && this.knows(id) ? id : undefined)
+    const router = id !== undefined && this.knows(id) ? id : undefined
+    this.#withExecutable(entry.sender, (executable) => {
+      this.#place.recorder.claimRefused(entry, router, executable)
+    })
+  }
+
+  /** Everything that was to be written down is handed to the journal. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#unwritten)
   }
 
   /** The server whose messages these are, for the figures. */
@@ -137,7 +153,30 @@ export class Claims implements Listener {
     const decision = !this.knows(router) ? 'unmatched' : count > 1 ? 'gathered' : 'accepted'
     const durable = this.#place.recorder.claimTaken(claim, decision)
     this.#hear(router, { state, at, uid: sender.uid, pid: sender.pid, intervalMs })
+    this.#sight(claim)
     return durable
+  }
+
+  /** What it runs is asked once for each user and control group, and no claim waits for it. */
+  #sight(claim: Claim): void {
+    const who = `${claim.sender.uid} ${claim.controlGroup}`
+    if (this.#seen.has(who)) return
+    this.#seen.add(who)
+    const [oldest] = this.#seen
+    if (this.#seen.size > maxSeen && oldest !== undefined) this.#seen.delete(oldest)
+    this.#withExecutable(claim.sender, (executable) => {
+      this.#place.recorder.senderSeen(claim, executable)
+    })
+  }
+
+  #withExecutable(sender: Sender | undefined, write: (executable: Executable | undefined) => void): void {
+    const written = this.#place.executables
+      .of(sender)
+      .then(write)
+      .finally(() => {
+        this.#unwritten.delete(written)
+      })
+    this.#unwritten.add(written)
   }
 
   #hearAgain(record: JournalRecord): void {

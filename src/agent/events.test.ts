@@ -23,8 +23,8 @@ const nothing = { router: undefined, state: undefined, key: undefined }
 
 test('claimRefused() logs what the sender said as fields, escaped, and counts by reason', async () => {
   const { lines, metrics, chronicle } = heard()
-  chronicle.claimRefused(refusalBody({ ...refused, ...nothing, state: 'primary' }))
-  chronicle.claimRefused(refusalBody({ ...refused, ...nothing, count: 1 }))
+  chronicle.claimRefused(refusalBody({ ...refused, ...nothing, state: 'primary' }, { path: '/x\n/curl', by: 'pid' }))
+  chronicle.claimRefused(refusalBody({ ...refused, ...nothing, count: 1 }, undefined))
   expect(lines[0]).toEqual({
     level: 40,
     decision: 'refused',
@@ -36,6 +36,8 @@ test('claimRefused() logs what the sender said as fields, escaped, and counts by
     pid: 9,
     key: null,
     controlGroup: '/a\\u{1b}[2J',
+    executable: '/x\\u{a}/curl',
+    executableBy: 'pid',
     count: 3,
     msg: 'state change refused',
   })
@@ -45,7 +47,7 @@ test('claimRefused() logs what the sender said as fields, escaped, and counts by
 test('claimRefused() of the socket made anew counts under its own name, whatever the reason says', async () => {
   const { lines, metrics, chronicle } = heard()
   const anew = { decision: 'socket-made-anew', reason: 'the socket was removed', count: 1 } as const
-  chronicle.claimRefused(refusalBody({ ...anew, ...nothing, sender: undefined, controlGroup: undefined }))
+  chronicle.claimRefused(refusalBody({ ...anew, ...nothing, sender: undefined, controlGroup: undefined }, undefined))
   expect(lines[0]).toMatchObject({ reason: 'the socket was removed', uid: null, msg: 'state-change socket made anew' })
   expect((await metrics.claimRefusals.get()).values).toMatchObject([{ labels: { reason: 'socket-made-anew' } }])
 })

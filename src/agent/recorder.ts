@@ -7,6 +7,7 @@ import type { Journal } from '../journal/journal.ts'
 import type { JournalRecord, JsonObject, RecordKind } from '../journal/record.ts'
 import type { ConditionChange } from '../router/condition.ts'
 import type { Transition } from '../router/effect.ts'
+import type { Executable } from '../linux/peer-executable.ts'
 import type { Privileges } from '../linux/privileges.ts'
 import type { Run, RunOutcome } from '../router/reaction.ts'
 import { secretsOf } from '../router/authentication.ts'
@@ -15,7 +16,7 @@ import type { Authentication, RouterId } from '../router/spec.ts'
 import type { AuditEntry } from '../statechange/audit.ts'
 import type { Claim } from '../statechange/receiver.ts'
 import { applicantBody, type Applicant } from './applicant.ts'
-import { claimBody, hostRefusalBody, refusalBody, type ClaimDecision } from './claim-record.ts'
+import { claimBody, hostRefusalBody, refusalBody, sightingBody, type ClaimDecision } from './claim-record.ts'
 import type { Chronicle } from './events.ts'
 import { durableOrLate, maxGateMs } from './gate.ts'
 import type { Metrics } from './metrics.ts'
@@ -181,9 +182,14 @@ export class Recorder {
     return this.#append('claim', router, claimBody(claim, decision))
   }
 
+  /** The first claim of this user and control group in this life of the agent. */
+  senderSeen(claim: Claim, executable: Executable | undefined): void {
+    void this.#append('agent', undefined, sightingBody(claim, executable))
+  }
+
   /** `router`: one that runs here. */
-  claimRefused(entry: AuditEntry, router: RouterId | undefined): void {
-    const body = refusalBody(entry)
+  claimRefused(entry: AuditEntry, router: RouterId | undefined, executable: Executable | undefined): void {
+    const body = refusalBody(entry, executable)
     void this.#append('refusal', router, body)
     this.#place.chronicle.claimRefused(body)
   }

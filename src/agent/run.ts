@@ -22,6 +22,7 @@ import { watchClock } from './clock-watch.ts'
 import { watchConfigFile } from './config-watch.ts'
 import { startControl } from './control/server.ts'
 import { makeChronicle } from './events.ts'
+import { Executables } from './executables.ts'
 import { makeLogger, type Logger } from './log.ts'
 import { makeMetrics } from './metrics.ts'
 import { Pseudonyms, pseudonymKeyName } from './pseudonym.ts'
@@ -157,6 +158,7 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
       agent.noteTrouble('anchors', text)
     },
   })
+  const executables = new Executables(host.executableBehind)
   const agent = new Agent({
     config: loaded,
     readConfig: read,
@@ -167,6 +169,7 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
     boot,
     version: versionText,
     privileges: ownPrivileges(),
+    executables,
     chronicle,
     metrics,
   })
@@ -209,7 +212,8 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
     const policy = { ownUid: process.geteuid?.() ?? 0, readerGid }
     const { metricsPort } = control
     const version = versionText
-    open.defer(await startControl({ agent, metrics, log, version, dir: runDir, policy, rotateKeys, metricsPort }))
+    const parts = { agent, executables, metrics, log, version, dir: runDir, policy, rotateKeys, metricsPort }
+    open.defer(await startControl(parts))
   }
   return { agent, secrets }
 }

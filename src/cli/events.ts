@@ -105,7 +105,8 @@ const after = (text: string): string => (text === '' ? '' : `: ${text}`)
 function sender(body: Record<string, unknown>): string {
   const key = typeof body['key'] === 'string' ? ` with key ${body['key']}` : ''
   const who = typeof body['uid'] === 'number' ? `uid ${String(body['uid'])}, pid ${String(body['pid'])}` : 'somebody'
-  return `${who}${key}`
+  const runs = typeof body['executable'] === 'string' ? ` (${body['executable']})` : ''
+  return `${who}${runs}${key}`
 }
 
 /** What it wanted to say, as far as it was understood; the router where the record is not that router's own. */

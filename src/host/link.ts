@@ -4,8 +4,9 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { AnchorPoint } from '../anchor/anchor.ts'
 import { describeError, KeepwardError } from '../base/error.ts'
 import { lineCutter } from '../base/lines.ts'
+import { connectForDescriptors, sendDescriptor } from '../linux/descriptor.ts'
+import type { Executable } from '../linux/peer-executable.ts'
 import type { Secret } from '../base/secret.ts'
-import { connectForDescriptor } from '../linux/descriptor.ts'
 import type { HostAnswers, HostOperation, RootEvent, RootHalf, Table } from './operation.ts'
 import type { HostRefusal } from './refusal.ts'
 import { errorOf, maxReplyBytes, maxUnderWay, readReply, type Ask, type Reply, type Request } from './wire.ts'
@@ -32,6 +33,8 @@ interface Waiting {
 
 type Held = Omit<Waiting, 'timer'> & { readonly ask: Ask }
 
+/** A socket for the kernel watch, and an end of the pair for connections. */
+const sentAtConnect = 2
 const connectDeadlineMs = 5000
 const startDeadlineMs = 10_000
 /** Longer than any operation has by itself. */
@@ -52,6 +55,8 @@ export class HostLink implements RootHalf {
   #held: Held[] = []
   #ready = false
   #socket: Socket | undefined
+  /** An end of the pair over which connections are handed to the other half. */
+  #handover: number | undefined
   #lastId = 0
   /** What it was last told. */
   #configured: Extract<Ask, { verb: 'configure' | 'configure-nothing' }> | undefined
@@ -63,7 +68,7 @@ export class HostLink implements RootHalf {
     this.#options = options
   }
 
-  /** Connect, and give the link with a socket for the kernel watch. Rejects as {@link connectForDescriptor}. */
+  /** Connect, and give the link with a socket for the kernel watch. Rejects as {@link connectForDescriptors}. */
   static async open(options: LinkOptions): Promise<{ readonly link: HostLink; readonly watchFd: number }> {
     const link = new HostLink(options)
     // Both halves are started together: it may need a moment longer.
@@ -104,8 +109,26 @@ export class HostLink implements RootHalf {
     this.#closed = true
     clearTimeout(this.#retryTimer)
     this.#socket?.destroy()
+    this.#closeHandover()
     this.#fail('the agent stops')
     return Promise.resolve()
+  }
+
+  /**
+   * What the process at the other end of a Unix socket runs, as root sees it: the connection itself is handed over, and no pid. It
+   * is, by the time that this returns. Rejects with `host-unreachable`.
+   */
+  async executableBehind(fd: number): Promise<Executable | undefined> {
+    // One that is handed over without its question would be taken for the next one's.
+    const cannotAsk = this.#socket === undefined || this.#held.length >= maxHeld
+    if (this.#handover === undefined || cannotAsk) return undefined
+    sendDescriptor(this.#handover, fd)
+    return ((await this.#ask({ verb: 'peer-executable' })) as Executable | null) ?? undefined
+  }
+
+  #closeHandover(): void {
+    if (this.#handover !== undefined) closeSync(this.#handover)
+    this.#handover = undefined
   }
 
   /** Before all else; a link that breaks over it is made again, and gives it again. */
@@ -116,9 +139,12 @@ export class HostLink implements RootHalf {
 
   async #connect(): Promise<number> {
     const { path, ownerUid } = this.#options
-    const { socket, fd } = await connectForDescriptor(path, ownerUid, connectDeadlineMs)
+    const { socket, fds } = await connectForDescriptors(path, ownerUid, sentAtConnect, connectDeadlineMs)
+    const [watchFd = -1, handover = -1] = fds
+    this.#closeHandover()
+    this.#handover = handover
     this.#listen(socket)
-    return fd
+    return watchFd
   }
 
   #listen(socket: Socket): void {

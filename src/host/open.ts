@@ -2,6 +2,7 @@ import type { AnchorPoint } from '../anchor/anchor.ts'
 import { AnchorKeeper, type KeeperOptions } from '../anchor/keeper.ts'
 import type { Clock } from '../base/instant.ts'
 import type { Secret } from '../base/secret.ts'
+import { executableBehind, type Executable } from '../linux/peer-executable.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import { openWatchSocket } from '../linux/watch.ts'
 import { lockIdentity } from './identity.ts'
@@ -34,6 +35,8 @@ export interface OpenedHost extends Disposable {
   readonly make: (emit: (event: HostEvent) => void) => Host
   /** Root's word that the journal came that far. Throws as {@link AnchorKeeper.sign}, and `host-unreachable`. */
   readonly sign: (point: AnchorPoint) => Promise<void>
+  /** What the process behind a connection runs. The descriptor may be closed as soon as this returns. Throws `host-unreachable` or `file-failed`. */
+  readonly executableBehind: (fd: number) => Promise<Executable | undefined>
 }
 
 /**
@@ -52,6 +55,7 @@ async function openOwn({ agent, clock, runDir, anchors }: HostPlace): Promise<Op
   return {
     make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot }, emit),
     sign: keeper.sign.bind(keeper),
+    executableBehind: (fd) => Promise.resolve(executableBehind(fd)),
     [Symbol.dispose]: () => {
       keeper.close()
       lock.release()
@@ -85,6 +89,7 @@ async function openLink({
   return {
     make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot }, emit),
     sign: link.sign.bind(link),
+    executableBehind: link.executableBehind.bind(link),
     // Also when no host was made of it: a link that is whole keeps the process alive.
     [Symbol.dispose]: () => void link.close(),
   }

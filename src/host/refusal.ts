@@ -1,6 +1,7 @@
 import { KeepwardError, type ErrorCode } from '../base/error.ts'
 import type { Tallied } from '../base/tally.ts'
 import type { RouterId } from '../router/spec.ts'
+import type { Executable } from '../linux/peer-executable.ts'
 import type { Peer } from '../linux/unix-socket.ts'
 import type { Ask } from './wire.ts'
 
@@ -23,6 +24,8 @@ export interface HostRefusal extends Tallied {
   readonly router: RouterId | undefined
   /** As the kernel said when it connected; undefined: it did not say. */
   readonly peer: Pick<Peer, 'uid' | 'gid' | 'pid'> | undefined
+  /** What the peer runs, as far as could be seen. */
+  readonly executable: Executable | undefined
 }
 
 /** Whether an operation failed since it must not be done; all else is what may happen to one that may. */

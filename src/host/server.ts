@@ -1,13 +1,15 @@
 import { createServer, type Server, type Socket } from 'node:net'
-import { closeSync } from 'node:fs'
+import { close, closeSync } from 'node:fs'
 import type { AnchorPoint } from '../anchor/anchor.ts'
 import { describeError, KeepwardError } from '../base/error.ts'
-import { Tallies } from '../base/tally.ts'
+import { Buckets } from '../base/bucket.ts'
 import { lineCutter } from '../base/lines.ts'
 import { Secret } from '../base/secret.ts'
+import { Tallies } from '../base/tally.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
-import { sendDescriptor } from '../linux/descriptor.ts'
-import { listenAt, peerOf, type Peer } from '../linux/unix-socket.ts'
+import { descriptorPair, nextDescriptor, sendDescriptor } from '../linux/descriptor.ts'
+import { executableBehind, executableOfPeer, type Executable } from '../linux/peer-executable.ts'
+import { listenAt, peerOf } from '../linux/unix-socket.ts'
 import { openWatchSocket } from '../linux/watch.ts'
 import type { RootEvent, RootHalf, Table } from './operation.ts'
 import { isRefused, type ConnectionRefusal, type HostRefusal } from './refusal.ts'
@@ -53,6 +55,7 @@ class HostServer {
   /** Whoever connected last: an agent that was started anew does not wait for what is left of the one before. */
   #agent: Session | undefined
   readonly #refusals: Tallies<HostRefusal>
+  readonly #looks = new Buckets<'all'>(looksAtExecutables, 1)
   /** Not told to any agent yet. */
   readonly #untold: HostRefusal[] = []
 
@@ -71,32 +74,34 @@ class HostServer {
 
   welcome(socket: Socket): void {
     const { agentUid } = this.#parts
-    let peer: Peer | undefined
+    let from: Caller = { peer: undefined, executable: undefined }
+    let handover: number
     try {
-      peer = peerOf(socket, 'without-groups')
+      const peer = peerOf(socket, 'without-groups')
+      from = { peer: { uid: peer.uid, gid: peer.gid, pid: peer.pid }, executable: executableOfPeer(peer) }
       if (peer.uid !== agentUid && peer.uid !== 0) throw new KeepwardError('permission-denied', 'it is another user')
       giveWatch(socket)
+      handover = giveHandover(socket)
     } catch (error) {
-      this.#refuse(peer, { ...nothingAsked, reason: 'peer-refused', text: describeError(error) })
+      this.#refuse(from, { ...nothingAsked, reason: 'peer-refused', text: describeError(error) })
       socket.destroy()
       return
     }
-    const from = peer
+    const caller = from
     this.#agent?.end()
-    const session: Session = new Session(socket, {
+    const session: Session = new Session(socket, handover, {
       answer: (request) => this.#answer(request, session),
       refuse: (attempt) => {
-        this.#refuse(from, attempt)
+        this.#refuse(caller, attempt)
       },
     })
     this.#agent = session
   }
 
-  #refuse(from: Peer | undefined, attempt: Attempt): void {
-    const peer = from && { uid: from.uid, gid: from.gid, pid: from.pid }
+  #refuse(from: Caller, attempt: Attempt): void {
     // Not by router: whoever makes names up must not make records by that.
-    const kind = `${attempt.reason} ${attempt.verb ?? '-'} ${from?.uid ?? 'nobody'}`
-    this.#refusals.note(kind, { ...attempt, peer, count: 1 })
+    const kind = `${attempt.reason} ${attempt.verb ?? '-'} ${from.peer?.uid ?? 'nobody'}`
+    this.#refusals.note(kind, { ...attempt, ...from, count: 1 })
   }
 
   #tellRefusals(): void {
@@ -132,9 +137,22 @@ class HostServer {
       onPseudonymKey(new Secret(Buffer.from(request.key, 'hex')))
       return
     }
+    if (request.verb === 'peer-executable') return this.#lookBehind(session)
     if (request.verb === 'anchor') return sign(request)
     if (request.verb === 'stage') return this.#root.stage(await tableOf(request.hash, false))
     return this.#root.perform(request)
+  }
+
+  #lookBehind({ handover }: Session): Executable | undefined {
+    const connection = nextDescriptor(handover)
+    if (connection === undefined) return undefined
+    try {
+      if (this.#looks.take('all', performance.now())) return executableBehind(connection)
+      throw new KeepwardError('request-invalid', 'Executables are asked for too often')
+    } finally {
+      // In another thread: it may be no socket at all, and one of a file system that does not answer.
+      close(connection, () => undefined)
+    }
   }
 }
 
@@ -145,13 +163,16 @@ interface SessionParts {
 
 /** One connection of an agent: requests come in, in rising order, and each is answered when it is done. */
 class Session {
+  /** The end of the pair over which it hands connections over. */
+  readonly handover: number
   readonly #socket: Socket
   readonly #parts: SessionParts
   #lastId = 0
   #underWay = 0
   isConfigured = false
 
-  constructor(socket: Socket, parts: SessionParts) {
+  constructor(socket: Socket, handover: number, parts: SessionParts) {
+    this.handover = handover
     this.#socket = socket
     this.#parts = parts
     const cut = lineCutter(maxRequestBytes)
@@ -162,6 +183,9 @@ class Session {
       for (const line of lines ?? []) this.#hear(line)
     })
     socket.on('error', () => undefined)
+    socket.once('close', () => {
+      closeSync(handover)
+    })
   }
 
   /** It has said which routers are wanted, so that it can write down what it is told. */
@@ -217,10 +241,13 @@ class Session {
   }
 }
 
-type Attempt = Omit<HostRefusal, 'peer' | 'count'>
+type Caller = Pick<HostRefusal, 'peer' | 'executable'>
+type Attempt = Omit<HostRefusal, keyof Caller | 'count'>
 
 const nothingAsked = { verb: undefined, router: undefined } as const
 const maxUnreadBytes = 32 * 1024 * 1024
+/** More than an agent asks for. */
+const looksAtExecutables = { perSecond: 50, burst: 200 }
 /** As many as there are kinds of them in ten seconds. */
 const maxUntold = 256
 
@@ -231,5 +258,19 @@ function giveWatch(socket: Socket): void {
     sendDescriptor(socket, fd)
   } finally {
     closeSync(fd)
+  }
+}
+
+/** Bytes alone come over the connection itself, as Node.js reads it. Returns our end. */
+function giveHandover(socket: Socket): number {
+  const { ours, theirs } = descriptorPair()
+  try {
+    sendDescriptor(socket, theirs)
+    return ours
+  } catch (error) {
+    closeSync(ours)
+    throw error
+  } finally {
+    closeSync(theirs)
   }
 }

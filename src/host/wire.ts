@@ -16,6 +16,8 @@ export type Ask =
   | { readonly verb: 'configure'; readonly hash: string }
   | { readonly verb: 'configure-nothing' }
   | { readonly verb: 'stage'; readonly hash: string }
+  /** What the process behind a connection runs: the next one that was handed over. */
+  | { readonly verb: 'peer-executable' }
   /** Name routers by this key, where the config wants pseudonyms in logs: 64 digits. */
   | { readonly verb: 'use-pseudonym-key'; readonly key: string }
   /** Sign that this was the end of the journal's chain: numbers and hashes, as digits. */
@@ -60,6 +62,7 @@ const requestSchema = z.discriminatedUnion('verb', [
   z.strictObject({ id, verb: z.literal('configure'), hash }),
   z.strictObject({ id, verb: z.literal('configure-nothing') }),
   z.strictObject({ id, verb: z.literal('stage'), hash }),
+  z.strictObject({ id, verb: z.literal('peer-executable') }),
   z.strictObject({ id, verb: z.literal('use-pseudonym-key'), key: hash }),
   z.strictObject({ id, verb: z.literal('anchor'), journal, start: counted, seq: counted, hash }),
   z.strictObject({ id, verb: z.literal('list-owned') }),

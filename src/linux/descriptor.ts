@@ -5,24 +5,44 @@ import { KeepwardError } from '../base/error.ts'
 import { native } from './native.ts'
 import { descriptorOf } from './unix-socket.ts'
 
-/** Sends a copy of a descriptor as the first thing on a connection that was just accepted. Throws `file-failed`. */
-export function sendDescriptor(socket: Socket, fd: number): void {
+/** A connection whose ends are in one process until one is sent away: over it descriptors go, one after another. */
+export function descriptorPair(): { readonly ours: number; readonly theirs: number } {
+  const [ours, theirs] = native().socketPair()
+  return { ours, theirs }
+}
+
+/** The next descriptor that has come over one end of a pair; undefined when none has, or when the other end is gone. */
+export function nextDescriptor(end: number): number | undefined {
   try {
-    native().sendDescriptor(descriptorOf(socket) ?? -1, fd)
+    const fd = native().receiveDescriptor(end)
+    return fd < 0 ? undefined : fd
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Sends a copy of a descriptor over an end of a pair, or as the first thing on a connection that was just accepted. Throws
+ * `file-failed`.
+ */
+export function sendDescriptor(to: Socket | number, fd: number): void {
+  try {
+    native().sendDescriptor(typeof to === 'number' ? to : (descriptorOf(to) ?? -1), fd)
   } catch (cause) {
     throw new KeepwardError('file-failed', 'Cannot send a descriptor', { cause })
   }
 }
 
 /**
- * Connects to a socket whose owner sends a descriptor first, and gives both, the connection paused. Rejects with `host-unreachable` when nobody
+ * Connects to a socket whose owner sends so many descriptors first, and gives all, the connection paused. Rejects with `host-unreachable` when nobody
  * listens or nothing comes within the deadline, with `permission-denied` when the owner is not of that uid.
  */
-export async function connectForDescriptor(
+export async function connectForDescriptors(
   path: string,
   ownerUid: number,
+  count: number,
   deadlineMs: number,
-): Promise<{ readonly socket: Socket; readonly fd: number }> {
+): Promise<{ readonly socket: Socket; readonly fds: readonly number[] }> {
   const unreachable = (cause: unknown) =>
     new KeepwardError('host-unreachable', `Nobody answers at ${path}`, { cause, hint: 'is keepward-host running?' })
   let connection: number
@@ -31,17 +51,20 @@ export async function connectForDescriptor(
   } catch (cause) {
     throw unreachable(cause)
   }
+  const fds: number[] = []
   try {
     checkOwner(path, connection, ownerUid)
     const untilMs = performance.now() + deadlineMs
     for (;;) {
       const fd = native().receiveDescriptor(connection)
-      if (fd >= 0) return { socket: new Socket({ fd: connection, readable: true, writable: true }), fd }
+      if (fd >= 0) fds.push(fd)
+      if (fds.length === count) return { socket: new Socket({ fd: connection, readable: true, writable: true }), fds }
+      if (fd >= 0) continue
       if (performance.now() > untilMs) throw new Error(`it sends nothing within ${deadlineMs} ms`)
       await pause(pollMs)
     }
   } catch (cause) {
-    closeSync(connection)
+    for (const fd of [connection, ...fds]) closeSync(fd)
     throw cause instanceof KeepwardError ? cause : unreachable(cause)
   }
 }

@@ -50,6 +50,10 @@ export interface Native {
   readProc(path: string): string | null
   /** Pid, uid, gid, and supplementary groups where there is room for any; how many numbers that makes. */
   peerCredentials(fd: number, into: Uint32Array): number
+  /** A pidfd of the process that connected, or listens; -1 where the kernel has none to give (before 6.5). */
+  peerPidfd(fd: number): number
+  /** Two stream sockets that do not block, connected to each other. */
+  socketPair(): [number, number]
   /** A stream socket that does not block. */
   connectUnix(path: string): number
   /** One byte, a line feed, with a copy of the descriptor. */

@@ -1,4 +1,4 @@
-import { closeSync, readdirSync, statSync } from 'node:fs'
+import { closeSync, readdirSync, readlinkSync, statSync } from 'node:fs'
 import { constants } from 'node:os'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { native, type WatchHandle } from './native.ts'
@@ -121,6 +121,16 @@ export function commandLine(pid: number): string[] | undefined {
   const text = readOf(pid, 'cmdline')
   if (text === undefined) return undefined
   return text === '' ? [] : text.replace(/\0$/, '').split('\0')
+}
+
+/** The path of the file that it runs, as it is in its own mount namespace; undefined when it ended, or is a thread of the kernel. */
+export function executableOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`)
+  } catch (error) {
+    if (isGone(error)) return undefined
+    throw new KeepwardError('permission-denied', `Cannot see what process ${pid} runs`, { cause: error })
+  }
 }
 
 /** The inode of its network namespace; undefined when it ended. */

@@ -33,11 +33,18 @@ export function peerOf(socket: Socket, groups: 'with-groups' | 'without-groups')
     const into = groups === 'with-groups' ? withGroups : without
     const count = native().peerCredentials(fd, into)
     const [pid = 0, uid = 0, gid = 0] = into
-    return { pid, uid, gid, groups: count === 3 ? none : [...into.subarray(3, count)] }
+    const peer = { pid, uid, gid, groups: count === 3 ? none : [...into.subarray(3, count)] }
+    sockets.set(peer, socket)
+    return peer
   } catch (cause) {
     throw new KeepwardError('permission-denied', 'The kernel does not say who a connection is from', { cause })
   }
 }
+
+/** The connection that a peer was asked of. */
+export const socketOf = (peer: Peer): Socket | undefined => sockets.get(peer)
+
+const sockets = new WeakMap<Peer, Socket>()
 
 /** Whether the other end has sent something that nobody has read yet; false once the connection is closed. */
 export function hasUnread(socket: Socket): boolean {

@@ -34,7 +34,7 @@ test('apply() says and does what is added, changed and removed, and touches no o
   expect(done.filter((one) => one.includes('r1'))).toEqual(['write-config r1', 'reload-keepalived r1'])
   expect(done.filter((one) => one.includes('r2'))).toEqual(['remove-router r2'])
   const [loaded] = (await test.records({ after: seq })).filter(({ kind }) => kind === 'config')
-  const nobody = { by: null, uid: null, gid: null, pid: null }
+  const nobody = { by: null, uid: null, gid: null, pid: null, executable: null, executableBy: null }
   expect(loaded?.body).toEqual({
     change: 'loaded',
     digest: '2 routers',
@@ -61,7 +61,8 @@ test('the journal has what was done to each router, and for which config; a fail
   ])
   test.world.host.failing.set('reload-keepalived', new KeepwardError('keepalived-silent', 'it does not answer'))
   test.want([{ ...r1, priority: 90 }])
-  await test.agent.apply({ by: 'request', uid: 1000, gid: 1000, pid: 77 })
+  const peer = { uid: 1000, gid: 1000, pid: 77 }
+  await test.agent.apply({ by: 'request', peer, executable: undefined })
   await until('it was tried twice', () => test.world.count('reload-keepalived r1') >= 2)
   test.world.host.failing.clear()
   await until('it is done', async () => (await test.agent.plan()).routers.length === 0)

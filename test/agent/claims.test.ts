@@ -259,6 +259,8 @@ test('audit() records a refusal under its router only if that is known', async (
     pid: 99,
     key: null,
     controlGroup: '/user.slice/\\u{7}',
+    executable: null,
+    executableBy: null,
     count: 3,
   })
 })

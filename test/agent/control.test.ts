@@ -95,7 +95,8 @@ test('GET /v1/plan and POST /v1/apply speak of the same config; an invalid one i
 test('POST /v1/apply writes down who asked, and the digest of a file that is refused where it is known', async () => {
   await using test = await running()
   const seq = test.journal.status.durableSeq
-  const self = { by: 'request', uid: process.geteuid?.(), gid: process.getegid?.(), pid: process.pid }
+  const notSeen = { executable: null, executableBy: null }
+  const self = { by: 'request', uid: process.geteuid?.(), gid: process.getegid?.(), pid: process.pid, ...notSeen }
   await ask(test.socket, 'POST', '/v1/apply')
   const invalid = new KeepwardError('config-invalid', 'agent.yaml:3:7: vrid is 300, must be 1 to 255', {
     hint: 'a hint',
@@ -133,7 +134,7 @@ test('POST /v1/apply writes down who asked, and the digest of a file that is ref
       text: 'agent.yaml:3:7: vrid is 300, must be 1 to 255 (a hint)',
     },
     { ...none, ...self },
-    { ...none, by: 'signal', uid: null, gid: null, pid: null },
+    { ...none, by: 'signal', uid: null, gid: null, pid: null, ...notSeen },
   ])
 })
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EventView } from '../../src/agent/api.ts'
@@ -10,7 +10,7 @@ import { routerNamespace } from '../../src/lab/topology.ts'
 import { commandLine } from '../../src/linux/process.ts'
 import { readPrivileges } from '../../src/linux/privileges.ts'
 import { labFor, program, type LabUnderTest } from '../support/lab.ts'
-import { exchange } from '../support/state-change.ts'
+import { exchange, request } from '../support/state-change.ts'
 import { until } from '../support/until.ts'
 
 const uid = 60_990
@@ -109,6 +109,9 @@ test('keepward-host started anew goes on with the config in force, whatever the 
   await until('nothing is to be said', async () => (await codes()).length === 0)
 })
 
+/** This process, as a record names it. */
+const us = { executable: realpathSync(process.execPath), executableBy: 'connection' }
+
 /** What code gets that runs as the agent does. */
 function asAgent(command: string): { readonly status: number; readonly said: string } {
   const words = ['--reuid', String(uid), '--regid', String(uid), '--clear-groups', 'sh', '-c', command]
@@ -162,10 +165,33 @@ test('what keepward-host refuses is in the journal: for whom, what, on which rou
     uid: 0,
     gid: 0,
     pid: process.pid,
+    ...us,
     count: 1,
   })
   await until('the link is whole', async () => (await it.status(primary)).conditions.length === 0)
   expect(renderEvent(record)).toContain(' refused by keepward-host: start-keepalived r1: a request is not of a form')
+})
+
+test('the journal has what those run who are refused, who speak for the first time and who apply a config', async () => {
+  const primary = await it.settled()
+  const after = await it.lastSeq(primary)
+  const path = `${it.lab.host(primary).directory}/state/keepalived-state-change`
+  const who = { uid: 0, gid: 0, pid: process.pid, ...us }
+  expect(await exchange(path, request({ 'X-Neutron-State': 'no state' }))).toContain('400')
+  for (let n = 0; n < 3; n++) expect(await exchange(path, request())).toContain('200')
+  await it.apply(primary)
+  const written = await until('all is written', async () => {
+    const events = await it.events(primary, undefined, after)
+    const found = events.filter(
+      ({ kind, body }) => kind === 'refusal' || kind === 'config' || body['change'] === 'sender-seen',
+    )
+    return found.length >= 3 && found
+  })
+  expect(written.map(({ kind, body }) => [kind, body])).toEqual([
+    ['refusal', expect.objectContaining({ reason: 'state-malformed', ...who })],
+    ['agent', { change: 'sender-seen', controlGroup: expect.any(String) as string, ...who }],
+    ['config', expect.objectContaining({ change: 'loaded', by: 'request', ...who })],
+  ])
 })
 
 describe('the journal is signed by root, and proven by keepward audit', () => {

@@ -1,5 +1,7 @@
-import { closeSync, mkdtempSync, rmSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readdirSync, realpathSync, rmSync } from 'node:fs'
 import { KeepwardError } from '../../src/base/error.ts'
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -9,6 +11,7 @@ import type { HostAnswers, HostOperation, RootHalf, Table } from '../../src/host
 import type { HostRefusal } from '../../src/host/refusal.ts'
 import { hostSocketName, serveHost } from '../../src/host/server.ts'
 import { SafeDir } from '../../src/linux/safe-dir.ts'
+import { descriptorOf } from '../../src/linux/unix-socket.ts'
 import { id, table } from '../support/router.ts'
 import { until } from '../support/until.ts'
 
@@ -131,7 +134,72 @@ test('an operation that the other half refuses fails here, and is told of to be 
   await expect(inspect()).rejects.toMatchObject({ code: 'router-unknown' })
   await until('it is told', () => refused.length === 1)
   const peer = { uid: process.geteuid?.(), gid: process.getegid?.(), pid: process.pid }
+  const executable = us
   expect(refused).toEqual([
-    { reason: 'router-unknown', text: 'Nobody knows it', verb: 'inspect', router: 'r1', peer, count: 1 },
+    { reason: 'router-unknown', text: 'Nobody knows it', verb: 'inspect', router: 'r1', peer, executable, count: 1 },
   ])
+})
+
+/** A connection to ourselves, by the descriptor of its far end. */
+async function ownConnection() {
+  const server = createServer().listen({ path: `\0kwt-link-${String(process.pid)}` })
+  await once(server, 'listening')
+  const client = connect(`\0kwt-link-${String(process.pid)}`)
+  const [accepted] = (await once(server, 'connection')) as [Socket]
+  return {
+    fd: descriptorOf(accepted) ?? -1,
+    [Symbol.dispose]: () => {
+      client.destroy()
+      accepted.destroy()
+      server.close()
+    },
+  }
+}
+
+const us = { path: realpathSync(process.execPath), by: 'connection' }
+
+test('what a peer runs is asked by handing its connection over, also after the other half came back', async () => {
+  await link.configure({ hash, routers: [] })
+  using connection = await ownConnection()
+  expect(await link.executableBehind(connection.fd)).toEqual(us)
+  const nothing = openSync('/dev/null', 'r')
+  const asked = [connection.fd, nothing, connection.fd, nothing].map((fd) => link.executableBehind(fd))
+  closeSync(nothing)
+  expect(await Promise.all(asked), 'each its own').toEqual([us, undefined, us, undefined])
+  await stop()
+  await until('it is gone', async () => (await link.executableBehind(connection.fd).catch(() => 'gone')) !== us)
+  await serve()
+  await until(
+    'it is back',
+    async () => (await link.executableBehind(connection.fd).catch(() => undefined))?.path === us.path,
+  )
+})
+
+test('more than 200 at once are refused, and those that were allowed are answered rightly', async () => {
+  await link.configure({ hash, routers: [] })
+  using connection = await ownConnection()
+  const answers = await Promise.allSettled(Array.from({ length: 230 }, () => link.executableBehind(connection.fd)))
+  const given = answers.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+  expect(given.length).toBeGreaterThanOrEqual(200)
+  expect(given.length).toBeLessThan(230)
+  expect(new Set(given.map((one) => one?.path))).toEqual(new Set([us.path]))
+  await until('it is told', () => refused.length > 0)
+  expect(refused[0]).toMatchObject({ reason: 'request-invalid', verb: 'peer-executable' })
+})
+
+test('no descriptor is left open, however often the other half comes and goes', async () => {
+  await link.configure({ hash, routers: [] })
+  using connection = await ownConnection()
+  const openNow = () => readdirSync('/proc/self/fd').length
+  await link.executableBehind(connection.fd)
+  const before = openNow()
+  for (let n = 0; n < 5; n++) {
+    await stop()
+    await serve()
+    await until(
+      'it is back',
+      async () => (await link.executableBehind(connection.fd).catch(() => undefined)) !== undefined,
+    )
+  }
+  await until('as many as before', () => openNow() <= before)
 })

@@ -180,7 +180,10 @@ test('the name of a sender’s control group is a field without control characte
     const { it, sender, say } = open
     writeFileSync(`${directory}/cgroup.procs`, String(sender.pid))
     expect(await say(request({ 'X-Neutron-State': 'backup' }), request())).toEqual(['200', '403 sender-refused'])
-    const bodies = [...it.listener.claims.map((claim) => claimBody(claim, 'accepted')), ...it.audited.map(refusalBody)]
+    const bodies = [
+      ...it.listener.claims.map((claim) => claimBody(claim, 'accepted')),
+      ...it.audited.map((entry) => refusalBody(entry, undefined)),
+    ]
     const escaped = expect.stringMatching(/kwt-\\u\{1b\}\[31m\\u\{9b\}\\u\{7f\}$/) as string
     expect(bodies).toMatchObject([{ controlGroup: escaped }, { controlGroup: escaped }])
   } finally {

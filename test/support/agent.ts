@@ -6,6 +6,7 @@ import type { RouterStatus } from '../../src/agent/api.ts'
 import { controlSocketName, startControl } from '../../src/agent/control/server.ts'
 import type { Policy } from '../../src/agent/control/permission.ts'
 import type { Chronicle } from '../../src/agent/events.ts'
+import { Executables } from '../../src/agent/executables.ts'
 import { makeLogger } from '../../src/agent/log.ts'
 import { makeMetrics } from '../../src/agent/metrics.ts'
 import type { AgentConfig } from '../../src/config/agent-config.ts'
@@ -99,7 +100,9 @@ export class TestAgent implements AsyncDisposable {
     const metrics = makeMetrics()
     // The callbacks come later than the object that they read.
     const self: { test?: TestAgent } = {}
+    const executables = new Executables(() => Promise.resolve(undefined))
     const agent = new Agent({
+      executables,
       config: trusted({ config, hash: 'first' }),
       readConfig: () => {
         const file = self.test?.file ?? { config, hash: 'first' }
@@ -116,6 +119,7 @@ export class TestAgent implements AsyncDisposable {
     })
     const stopControl = await startControl({
       agent,
+      executables,
       metrics,
       log: makeLogger('silent', 'host1'),
       version: '1.2.3',
@@ -170,6 +174,7 @@ export class TestAgent implements AsyncDisposable {
 
   /** All durable records, oldest first. */
   async records(query: { router?: string; after?: number } = {}): Promise<JournalRecord[]> {
+    await this.agent.claims.settled()
     await until('all records are durable', () => this.journal.status.pending === 0)
     const all: JournalRecord[] = []
     for (let after = query.after ?? 0; ; after = all.at(-1)?.seq ?? after) {

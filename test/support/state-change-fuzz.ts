@@ -111,7 +111,7 @@ const chronicle = makeChronicle(
 /** What the agent logs of a refusal. */
 function logLines(entry: AuditEntry): string[] {
   written.length = 0
-  chronicle.claimRefused(refusalBody(entry))
+  chronicle.claimRefused(refusalBody(entry, undefined))
   const lines = [...written]
   return lines.length === 1 ? lines : [`${lines.length} lines for ${inspect(entry)}`]
 }

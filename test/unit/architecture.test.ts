@@ -121,7 +121,7 @@ const rules: Record<string, Rule> = {
     reason:
       'a path is followed wherever others lead it; SafeDir goes by descriptor (types, and calls on a descriptor, are free)',
     forbidden:
-      /(?<!import\s+type\s*\{[^}]*\}\s*)(?<!import\s*\{(?:\s*(?:type\s+\w+|constants|closeSync|fstatSync|fsyncSync|ftruncateSync|readSync|writeSync)\s*,?)*\s*\}\s*)(?:from\s*|import\s*\(?\s*|require\(\s*)['"](?:node:)?fs(?:\/promises)?['"]/,
+      /(?<!import\s+type\s*\{[^}]*\}\s*)(?<!import\s*\{(?:\s*(?:type\s+\w+|constants|close|closeSync|fstatSync|fsyncSync|ftruncateSync|readSync|writeSync)\s*,?)*\s*\}\s*)(?:from\s*|import\s*\(?\s*|require\(\s*)['"](?:node:)?fs(?:\/promises)?['"]/,
     applies: () => true,
     except: {
       'src/linux/safe-*': 'the one module',

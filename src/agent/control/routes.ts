@@ -1,10 +1,11 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { Socket } from 'node:net'
 import { z } from 'zod'
 import { KeepwardError } from '../../base/error.ts'
 import type { Peer } from '../../linux/unix-socket.ts'
 import * as api from '../api.ts'
+import type { Applicant } from '../applicant.ts'
 import type { ControlParts } from './parts.ts'
 import { streamEvents } from './stream.ts'
 
@@ -28,7 +29,11 @@ const streamQuery = eventQuery.pick({ after: true, router: true })
 export type PeerBehind = (socket: Socket) => Peer | undefined
 
 /** The routes of the control API; the OpenAPI document is made from the same schemas. */
-export function addRoutes(plain: FastifyInstance, { agent, rotateKeys }: ControlParts, peerBehind: PeerBehind): void {
+export function addRoutes(
+  plain: FastifyInstance,
+  { agent, executables, rotateKeys }: ControlParts,
+  peerBehind: PeerBehind,
+): void {
   const app = plain.withTypeProvider<ZodTypeProvider>()
 
   app.get('/v1/status', { schema: { response: { 200: api.agentStatus, ...refusals } } }, () => agent.status())
@@ -41,19 +46,19 @@ export function addRoutes(plain: FastifyInstance, { agent, rotateKeys }: Control
 
   app.get('/v1/plan', { schema: { response: { 200: api.planAnswer, ...refusals } } }, () => agent.plan())
 
-  app.post('/v1/apply', { schema: { response: { 200: api.applyAnswer, ...refusals } } }, (request) => {
-    const peer = peerBehind(request.raw.socket)
-    return agent.apply(peer && { by: 'request', uid: peer.uid, gid: peer.gid, pid: peer.pid })
+  const applicantOf = async ({ raw }: Pick<FastifyRequest, 'raw'>): Promise<Applicant | undefined> => {
+    const peer = peerBehind(raw.socket)
+    return peer && { by: 'request', peer, executable: await executables.of(peer) }
+  }
+
+  app.post('/v1/apply', { schema: { response: { 200: api.applyAnswer, ...refusals } } }, async (request) => {
+    return agent.apply(await applicantOf(request))
   })
 
   app.post(
     '/v1/secrets/rotate-notifier-keys',
     { schema: { querystring: rotateQuery, response: { 200: api.rotateAnswer, ...refusals } } },
-    (request) => {
-      const peer = peerBehind(request.raw.socket)
-      const applicant = peer && { by: 'request' as const, uid: peer.uid, gid: peer.gid, pid: peer.pid }
-      return rotateKeys(request.query.graceS * 1000, applicant)
-    },
+    async (request) => rotateKeys(request.query.graceS * 1000, await applicantOf(request)),
   )
 
   app.get(
