@@ -83,6 +83,26 @@ test.concurrent.each([
   }
 })
 
+test.concurrent.each(['agent', 'host'] as const)(
+  'an exception that nobody catches ends the %s with words',
+  async (command) => {
+    const host = FaultHost.make(command === 'agent' ? 'one' : 'two', shim)
+    try {
+      const thrower = 'setTimeout(() => { Promise.reject(new TypeError("nobody foresaw it")) }, 1500)'
+      const { ended, said } = host.start(
+        command,
+        undefined,
+        `--import=data:text/javascript,${encodeURIComponent(thrower)}`,
+      )
+      expect(await ended).toBe(4)
+      expect(said()).toContain('keepward: nobody foresaw it (report it')
+      expect(lineOf.exec(said())?.[1]).toBe('internal')
+    } finally {
+      await host.end()
+    }
+  },
+)
+
 test.concurrent('a process that may hold few descriptors says so', async () => {
   const host = FaultHost.make('one', shim)
   try {

@@ -120,13 +120,18 @@ export class FaultHost {
     this.#rule(`clock ${String(bySeconds)} set\n`)
   }
 
-  /** Run it as its unit would; `wrap`: a program and its words before it. */
-  start(command: Command, wrap: readonly string[] = []): Started {
+  /** Run it as its unit would; `wrap`: a program and its words before it. `options`: for Node.js. */
+  start(command: Command, wrap: readonly string[] = [], options = ''): Started {
     const words = [...wrap, program, '-c', join(this.home, 'agent.yaml'), command]
     const [file = '', ...args] =
       command === 'host' && wrap.length === 0 ? [...bounded(hostCapabilities), ...words] : words
     const user = this.kind === 'two' && command === 'agent' ? { uid: agentUid, gid: agentUid } : {}
-    const env = { PATH: process.env['PATH'], LD_PRELOAD: this.#shim, KEEPWARD_FAULTS: join(this.home, 'faults') }
+    const env = {
+      PATH: process.env['PATH'],
+      LD_PRELOAD: this.#shim,
+      KEEPWARD_FAULTS: join(this.home, 'faults'),
+      NODE_OPTIONS: options,
+    }
     const launch = () => spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe'], env, cwd: '/', ...user })
     const child = this.#inside(launch)
     let text = ''
