@@ -7,6 +7,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readFileSync,
   rmSync,
   writeFileSync,
   writeSync,
@@ -132,14 +133,12 @@ export class FaultHost {
       KEEPWARD_FAULTS: join(this.home, 'faults'),
       NODE_OPTIONS: options,
     }
-    const launch = () => spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe'], env, cwd: '/', ...user })
-    const child = this.#inside(launch)
-    let text = ''
-    child.stderr.setEncoding('utf8').on('data', (more: string) => {
-      text += more
-    })
-    const ended = once(child, 'close').then(() => child.exitCode ?? undefined)
-    const started = { child, said: () => text, ended }
+    const log = join(this.home, `${command}.log`)
+    const stderr = openSync(log, 'a')
+    const child = this.#inside(() => spawn(file, args, { stdio: ['ignore', 'ignore', stderr], env, cwd: '/', ...user }))
+    closeSync(stderr)
+    const ended = once(child, 'exit').then(() => child.exitCode ?? undefined)
+    const started = { child, said: () => readFileSync(log, 'utf8'), ended }
     this.#running.set(command, started)
     return started
   }
