@@ -135,7 +135,7 @@ function fill(file: string): void {
 }
 
 /** A line of the log is written when a condition is raised. */
-const also = ({ on }: RunRow) => (on === 'pipe:' ? [{ call: 'write', errno: 'EIO', on: '.anchors' } as const] : [])
+const also = ({ on }: RunRow) => (on === '.log' ? [{ call: 'write', errno: 'EIO', on: '.anchors' } as const] : [])
 
 function hostOf(kind: Kind): FaultHost {
   const found = hosts.get(kind)

@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import pLimit from 'p-limit'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { hostCapabilities } from '../../src/lab/processes.ts'
-import { bounded, buildShim, FaultHost } from '../support/faults/host.ts'
+import { bounded, buildShim, FaultHost, type Started } from '../support/faults/host.ts'
 import { startRows, type Errno, type StartRow, type Who } from '../support/faults/rows.ts'
 import { until } from '../support/until.ts'
 
@@ -30,10 +30,14 @@ async function tryStart({ row, who, errno }: { row: StartRow; who: Who; errno: E
   try {
     if (who === 'agent') await rootHalf(host)
     host.fail({ call: row.call, errno, on: row.on })
-    const { ended, said } = host.start(who === 'host' ? 'host' : 'agent')
+    const started = host.start(who === 'host' ? 'host' : 'agent')
     if (row.shown !== 'nothing' && 'code' in row.shown) {
-      const status = await Promise.race([ended, pause(15_000, 'it runs on', { ref: false })])
-      expect([status, lineOf.exec(said())?.[1], said()]).toEqual([4, row.shown.code, expect.any(String)])
+      const status = await statusOf(started)
+      expect([status, lineOf.exec(started.said())?.[1], started.said()]).toEqual([
+        4,
+        row.shown.code,
+        expect.any(String),
+      ])
       return
     }
     await until('the agent answers', () => host.status())
@@ -49,6 +53,10 @@ async function tryStart({ row, who, errno }: { row: StartRow; who: Who; errno: E
   }
 }
 
+/** How it ended; one that does not is seen as that, so that the test can remove it. */
+const statusOf = ({ ended }: Started): Promise<number | string | undefined> =>
+  Promise.race([ended, pause(20_000, 'it runs on', { ref: false })])
+
 async function rootHalf(host: FaultHost): Promise<void> {
   const { said } = host.start('host')
   await until('the root half is ready', () => said().includes('root half ready'))
@@ -59,10 +67,10 @@ async function rootHalf(host: FaultHost): Promise<void> {
 test.concurrent('a root half without a capability that it needs says which', async () => {
   const host = FaultHost.make('two', shim)
   try {
-    const { ended, said } = host.start('host', bounded(hostCapabilities.filter((one) => one !== 'net_admin')))
-    expect(await ended).toBe(4)
-    expect(said()).toContain('keepward-host needs CAP_NET_ADMIN and has not')
-    expect(lineOf.exec(said())?.[1]).toBe('permission-denied')
+    const started = host.start('host', bounded(hostCapabilities.filter((one) => one !== 'net_admin')))
+    expect(await statusOf(started)).toBe(4)
+    expect(started.said()).toContain('keepward-host needs CAP_NET_ADMIN and has not')
+    expect(lineOf.exec(started.said())?.[1]).toBe('permission-denied')
   } finally {
     await host.end()
   }
@@ -75,19 +83,35 @@ test.concurrent.each([
   const host = FaultHost.make('one', shim)
   try {
     host.mount('state', '-t', 'tmpfs', '-o', `${options},mode=0700`, 'tmpfs')
-    const { ended, said } = host.start('agent')
-    expect([await ended, lineOf.exec(said())?.[1]]).toEqual([4, code])
-    expect(said()).toContain(hint)
+    const started = host.start('agent')
+    expect([await statusOf(started), lineOf.exec(started.said())?.[1]]).toEqual([4, code])
+    expect(started.said()).toContain(hint)
   } finally {
     await host.end()
   }
 })
 
+test.concurrent.each(['agent', 'host'] as const)(
+  'an exception that nobody catches ends the %s with words',
+  async (command) => {
+    const host = FaultHost.make(command === 'agent' ? 'one' : 'two', shim)
+    try {
+      const thrower = 'setTimeout(() => { Promise.reject(new TypeError("nobody foresaw it")) }, 1500)'
+      const started = host.start(command, undefined, `--import=data:text/javascript,${encodeURIComponent(thrower)}`)
+      expect(await statusOf(started)).toBe(4)
+      expect(started.said()).toContain('keepward: nobody foresaw it (report it')
+      expect(lineOf.exec(started.said())?.[1]).toBe('internal')
+    } finally {
+      await host.end()
+    }
+  },
+)
+
 test.concurrent('a process that may hold few descriptors says so', async () => {
   const host = FaultHost.make('one', shim)
   try {
-    const { ended, said } = host.start('agent', ['prlimit', '--nofile=24'])
-    expect([await ended, lineOf.exec(said())?.[1]]).toEqual([4, 'resources-exhausted'])
+    const started = host.start('agent', ['prlimit', '--nofile=24'])
+    expect([await statusOf(started), lineOf.exec(started.said())?.[1]]).toEqual([4, 'resources-exhausted'])
   } finally {
     await host.end()
   }

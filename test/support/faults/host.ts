@@ -7,6 +7,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readFileSync,
   rmSync,
   writeFileSync,
   writeSync,
@@ -120,21 +121,24 @@ export class FaultHost {
     this.#rule(`clock ${String(bySeconds)} set\n`)
   }
 
-  /** Run it as its unit would; `wrap`: a program and its words before it. */
-  start(command: Command, wrap: readonly string[] = []): Started {
+  /** Run it as its unit would; `wrap`: a program and its words before it. `options`: for Node.js. */
+  start(command: Command, wrap: readonly string[] = [], options = ''): Started {
     const words = [...wrap, program, '-c', join(this.home, 'agent.yaml'), command]
     const [file = '', ...args] =
       command === 'host' && wrap.length === 0 ? [...bounded(hostCapabilities), ...words] : words
     const user = this.kind === 'two' && command === 'agent' ? { uid: agentUid, gid: agentUid } : {}
-    const env = { PATH: process.env['PATH'], LD_PRELOAD: this.#shim, KEEPWARD_FAULTS: join(this.home, 'faults') }
-    const launch = () => spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe'], env, cwd: '/', ...user })
-    const child = this.#inside(launch)
-    let text = ''
-    child.stderr.setEncoding('utf8').on('data', (more: string) => {
-      text += more
-    })
-    const ended = once(child, 'close').then(() => child.exitCode ?? undefined)
-    const started = { child, said: () => text, ended }
+    const env = {
+      PATH: process.env['PATH'],
+      LD_PRELOAD: this.#shim,
+      KEEPWARD_FAULTS: join(this.home, 'faults'),
+      NODE_OPTIONS: options,
+    }
+    const log = join(this.home, `${command}.log`)
+    const stderr = openSync(log, 'a')
+    const child = this.#inside(() => spawn(file, args, { stdio: ['ignore', 'ignore', stderr], env, cwd: '/', ...user }))
+    closeSync(stderr)
+    const ended = once(child, 'exit').then(() => child.exitCode ?? undefined)
+    const started = { child, said: () => readFileSync(log, 'utf8'), ended }
     this.#running.set(command, started)
     return started
   }

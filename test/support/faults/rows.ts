@@ -103,7 +103,7 @@ export const runRows: readonly RunRow[] = [
   ),
   run(
     'anchors, and the log of each process',
-    'write pipe:',
+    'write .log',
     ['ENOSPC'],
     both,
     'message',
