@@ -48,15 +48,21 @@ async function askNow(
     // An answer to an earlier question is no answer.
     await directory.remove(dumpFile)
     let asked: Asked | undefined
+    let unsafe: KeepwardError | undefined
+    // keepalived may be writing it just now: what lasts is told.
+    const unlessUnsafe = (error: unknown): undefined => {
+      if (!(error instanceof KeepwardError) || error.code !== 'file-unsafe') throw error
+      unsafe = error
+    }
     // An answer takes keepalived some 2 ms, more when the processor is busy: few looks find it.
     for (let pauseMs = 3; performance.now() < deadline; pauseMs = Math.min(pauseMs + 3, 20)) {
       if (asked === undefined || performance.now() >= asked.lookAt) asked = repeatIfDue(process, dumpSignal, asked)
       await wait(pauseMs, undefined, options.signal === undefined ? {} : { signal: options.signal })
-      const view = asked === undefined ? undefined : await readAnswer(directory, instance)
+      const view = asked === undefined ? undefined : await readAnswer(directory, instance).catch(unlessUnsafe)
       if (view !== undefined) return view
       if (!process.alive()) throw silent(process, 'ended')
     }
-    throw silent(process, 'does not answer')
+    throw unsafe ?? silent(process, 'does not answer')
   } finally {
     directory.close()
   }

@@ -1,6 +1,8 @@
 import { statSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { Secret } from '../../src/base/secret.ts'
+import { KeepwardError } from '../../src/base/error.ts'
+import { askKeepalived } from '../../src/keepalived/ask.ts'
 import { testConfig } from '../../src/keepalived/config-file.ts'
 import { findKeepalived } from '../../src/keepalived/adopt.ts'
 import { reloadKeepalived, stopKeepalived, viewKeepalived } from '../../src/keepalived/process.ts'
@@ -52,6 +54,26 @@ test('askKeepalived() answers each of many at once', async () => {
   await pair.a.start()
   const answers = await Promise.all(Array.from({ length: 20 }, () => pair.a.ask()))
   expect(answers.filter(({ says }) => says === 'backup')).toHaveLength(20)
+})
+
+test('askKeepalived() reads again what keepalived is just writing, and tells what stays unsafe', async () => {
+  await using pair = await Pair.up()
+  const process = await pair.a.start()
+  const { home } = pair.a
+  const asking = (times: number) => {
+    const sub: typeof home.sub = (name, options) => {
+      const directory = home.sub(name, options)
+      const readText = directory.readText.bind(directory)
+      directory.readText = (...words) =>
+        times-- > 0 ? Promise.reject(new KeepwardError('file-unsafe', 'it grew')) : readText(...words)
+      return directory
+    }
+    const there = { path: home.path, pathOf: home.pathOf.bind(home), sub, read: home.read.bind(home) }
+    const rest = { readText: home.readText.bind(home), write: home.write.bind(home), remove: home.remove.bind(home) }
+    return askKeepalived({ ...there, ...rest }, process, pair.a.features, 'r1', { deadlineMs: 1000 })
+  }
+  expect(await asking(2)).toMatchObject({ says: 'backup' })
+  await expect(asking(Infinity)).rejects.toMatchObject({ code: 'file-unsafe' })
 })
 
 test('askKeepalived() asks again when the child died in between', async () => {
