@@ -5,7 +5,7 @@ import fs from 'node:fs/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { SafeDir } from './safe-dir.ts'
 
-const { open, rename, unlink } = fs
+const { lstat, open, rename, unlink } = fs
 let root: string
 let calls: string[]
 let after: (step: string) => void
@@ -22,9 +22,21 @@ beforeEach(() => {
       calls.push(`sync ${nameOf(readlinkSync(`/proc/self/fd/${file.fd}`))}`)
       await sync()
     }
+    const stat = file.stat.bind(file)
+    const looking = (async () => {
+      const stats = await stat()
+      after(`look at ${nameOf(parameters[0])}`)
+      return stats
+    }) as typeof file.stat
+    file.stat = looking
     after(`open ${nameOf(parameters[0])}`)
     return file
   }
+  fs.lstat = (async (path: string) => {
+    const stats = await lstat(path)
+    after(`look at ${nameOf(path)}`)
+    return stats
+  }) as typeof lstat
   fs.rename = async (from, to) => {
     calls.push(`rename ${nameOf(from)} ${nameOf(to)}`)
     await rename(from, to)
@@ -40,7 +52,7 @@ beforeEach(() => {
 })
 
 afterEach(() => {
-  Object.assign(fs, { open, rename, unlink })
+  Object.assign(fs, { lstat, open, rename, unlink })
   syncBuiltinESMExports()
   rmSync(root, { recursive: true })
 })
@@ -82,6 +94,17 @@ test.each([
     }
   }
   expect(await dir.readText('file')).toBe(newer)
+})
+
+test.each([1, 2, 3, 4])('read() of a file that goes after it was looked at %i times is no attack', async (times) => {
+  using dir = SafeDir.open(`${root}/state`, { create: true })
+  await dir.write('file', 'older')
+  let looks = 0
+  after = (step) => {
+    if (step === 'look at file' && ++looks === times) unlinkSync(`${root}/state/file`)
+  }
+  expect(['older', undefined]).toContain(await dir.readText('file'))
+  expect(looks).toBeGreaterThanOrEqual(times)
 })
 
 test('removeDirectory() enters no link that takes the place of a directory after it was looked at', async () => {

@@ -53,7 +53,8 @@ export const durableCalls: FileCalls = {
         if (named?.ino !== opened.ino && isGone(await file.stat(), tries)) continue
         const bytes = bufferFor(opened, named, says, maxBytes)
         const part = checkedPart(bytes, (await file.read(bytes, 0, bytes.length, 0)).bytesRead, says)
-        demandStill(await file.stat(), await lstat(path).catch(unlessAbsent), says)
+        const still = await lstat(path).catch(unlessAbsent)
+        demandStill(await file.stat(), still, says)
         return part
       } finally {
         await file.close()
@@ -98,7 +99,8 @@ export const volatileCalls: FileCalls = {
           if (named?.ino !== opened.ino && isGone(fstatSync(fd), tries)) continue
           const bytes = bufferFor(opened, named, says, maxBytes)
           const part = checkedPart(bytes, readSync(fd, bytes, 0, bytes.length, 0), says)
-          demandStill(fstatSync(fd), lstatSync(path, { throwIfNoEntry: false }), says)
+          const still = lstatSync(path, { throwIfNoEntry: false })
+          demandStill(fstatSync(fd), still, says)
           return part
         } finally {
           closeSync(fd)
@@ -172,7 +174,8 @@ function bufferFor(opened: Stats, named: Stats | undefined, path: string, maxByt
 
 /**
  * After it was read: for a moment within unlink(2) the name is still there and the count of names is one less already, so that what held
- * before must hold again. A file that has no name left is nobody else's.
+ * before must hold again. A file that has no name left is nobody else's: so the name is looked at first, and one that is removed in
+ * between, as keepalived does with its pid files, is seen to have none.
  */
 function demandStill(opened: Stats, named: Stats | undefined, path: string): void {
   if (opened.nlink > 0) demandOneName(opened, named, path)
