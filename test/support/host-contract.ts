@@ -76,6 +76,28 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
       )
     })
 
+    test('react brings a service to each stance, once, and inspect sees which; remove-router ends it', async () => {
+      const router = it.spec.id
+      await it.host.configure(table([{ ...it.spec, routerAdvertisements: [advertisement] }]))
+      await make()
+      const is = async () => {
+        const { settings } = await inspect()
+        return settings.kind === 'seen' ? settings.reactions : []
+      }
+      const react = (stance: 'primary' | 'backup') =>
+        it.host.perform({ verb: 'react', router, reaction: 'radvd', stance })
+      expect(await is()).toEqual([{ reaction: 'radvd', is: 'backup' }])
+      expect(await react('primary')).toBe('primary')
+      expect(await react('primary')).toBe('primary')
+      expect(await is()).toEqual([{ reaction: 'radvd', is: 'primary' }])
+      expect(await react('backup')).toBe('backup')
+      expect(await is()).toEqual([{ reaction: 'radvd', is: 'backup' }])
+      await react('primary')
+      await it.host.perform({ verb: 'remove-router', router })
+      expect(await is()).toEqual([{ reaction: 'radvd', is: 'backup' }])
+      expect(it.events.filter(({ type }) => type === 'service-ended')).toEqual([])
+    })
+
     test('a router that neither config nor kernel knows is router-unknown to all that changes', async () => {
       const router = id('nobody')
       for (const operation of [
@@ -279,4 +301,17 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
       expect((await inspect()).process).toMatchObject({ kind: 'running' })
     })
   })
+}
+
+const advertisement: RouterSpec['routerAdvertisements'][number] = {
+  interface: 'ext0',
+  source: 'fe80::1',
+  prefixes: [],
+  mtu: undefined,
+  lifetimeS: 1800,
+  intervalS: 30,
+  managed: false,
+  otherConfig: false,
+  dnsServers: [],
+  dnsSearch: [],
 }
