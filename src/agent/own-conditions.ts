@@ -8,6 +8,11 @@ export interface Troubles {
   readonly stateChange?: string | undefined
   readonly host?: string | undefined
   readonly anchors?: string | undefined
+  /** Of the agent's own login, and of the keys that it reads there. */
+  readonly vault?: string | undefined
+  readonly vaultKeys?: string | undefined
+  /** Of the login that reads secrets of routers, in an agent that is root. */
+  readonly hostVault?: string | undefined
 }
 
 /** What is so of the agent now, by condition code; the counts in a text are those of this moment. */
@@ -18,6 +23,8 @@ export function ownConditions(journal: Journal['status'], troubles: Troubles): R
   if (troubles.stateChange !== undefined) texts.set('state-change-unavailable', troubles.stateChange)
   if (troubles.host !== undefined) texts.set('host-unreachable', troubles.host)
   if (troubles.anchors !== undefined) texts.set('journal-unanchored', troubles.anchors)
+  const vault = [troubles.hostVault, troubles.vaultKeys ?? troubles.vault].filter((text) => text !== undefined)
+  if (vault.length > 0) texts.set('vault-unavailable', vault.join('; '))
   return texts
 }
 

@@ -14,6 +14,8 @@ import { SafeDir } from '../linux/safe-dir.ts'
 import { directoryMode } from '../statechange/server.ts'
 import { demandNone, ownPrivileges } from '../linux/privileges.ts'
 import { feedWatchdog, notifyServiceManager } from '../linux/sd-notify.ts'
+import { openVault } from '../vault/open.ts'
+import type { Vault } from '../vault/vault.ts'
 import { Agent } from './agent.ts'
 import { Anchoring } from './anchoring.ts'
 import type { Applicant } from './applicant.ts'
@@ -24,6 +26,7 @@ import { makeLogger, type Logger } from './log.ts'
 import { makeMetrics } from './metrics.ts'
 import { accessOf, startStateChanges, type StateChanges } from './state-change.ts'
 import { journalName, openStateDirectory } from './state-directory.ts'
+import { readVaultKeys, type VaultKeysParts } from './vault-keys.ts'
 
 /**
  * Run an agent in the foreground until SIGTERM or SIGINT; SIGHUP applies the config file again. Resolves with the exit
@@ -81,7 +84,7 @@ interface Opened {
 
 /** Open all that an agent needs, each put on the stack that closes it, last opened first. */
 async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves }: Opening): Promise<Opened> {
-  const { agent: identity, paths, control, journal: retention, audit, stateChange } = loaded.config
+  const { agent: identity, paths, control, journal: retention, audit, stateChange, vault } = loaded.config
   const access = await accessOf(stateChange)
   const state = open.use(openStateDirectory(paths.state, directoryMode(access)))
   open.use(lockDirectory(state))
@@ -94,12 +97,22 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
   const clock = systemClock
   const boot = bootId()
   let onHostTrouble: (text: string | undefined) => void = () => undefined
+  const vaultOf = (who: 'host' | 'agent', where: 'hostVault' | 'vault') =>
+    openVault(vault, who, {
+      clock,
+      onTrouble: (text) => {
+        agent.noteTrouble(where, text)
+      },
+    })
+  const hostVault = process.geteuid?.() === 0 ? vaultOf('host', 'hostVault') : undefined
+  open.defer(() => hostVault?.close())
   const host = open.use(
     await openHost({
       agent: identity.id,
       clock,
       hostPath: paths.host,
       runDir,
+      vault: hostVault,
       anchors: {
         path: paths.anchors,
         syslog: syslogTargetOf(audit),
@@ -163,6 +176,9 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
     })
     open.defer(() => changes.close())
     secrets = changes.secrets
+    const ownVault = vaultOf('agent', 'vault')
+    open.defer(() => ownVault?.close())
+    if (ownVault !== undefined) open.defer(readVaultKeys(keysFrom(ownVault, changes, agent)))
     const rotateKeys = async (graceMs: number, applicant: Applicant | undefined) => {
       const rotated = await changes.master.rotate(clock().wallMs, graceMs)
       agent.recorder.keysRotated(applicant, rotated.untilMs)
@@ -175,6 +191,18 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
   }
   return { agent, secrets }
 }
+
+const keysFrom = (vault: Vault, changes: StateChanges, agent: Agent): VaultKeysParts => ({
+  read: vault.read.bind(vault),
+  keys: changes.later,
+  onKey: (id, key, source) => {
+    changes.addKey(id, key)
+    agent.recorder.secretRead(source, id)
+  },
+  onTrouble: (text) => {
+    agent.noteTrouble('vaultKeys', text)
+  },
+})
 
 const closeJournalMs = 5000
 

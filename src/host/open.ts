@@ -4,6 +4,7 @@ import type { Clock } from '../base/instant.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import { openWatchSocket } from '../linux/watch.ts'
 import { lockIdentity } from './identity.ts'
+import type { VaultReader } from './known-secrets.ts'
 import { HostLink } from './link.ts'
 import type { Host, HostEvent, RootEvent } from './operation.ts'
 import { openRealHost } from './real-host.ts'
@@ -17,6 +18,8 @@ export interface HostPlace {
   readonly hostPath: string
   /** The agent's own, for one that is root and does root's work itself. */
   readonly runDir: SafeDir
+  /** Of an agent that is root, for the secrets of routers. */
+  readonly vault: VaultReader | undefined
   /** Where an agent that is root keeps its anchors. */
   readonly anchors: Pick<KeeperOptions, 'path' | 'syslog' | 'onCopyTrouble'>
   /** The root half cannot be asked, and why; undefined: it can again. */
@@ -38,9 +41,9 @@ export function openHost(place: HostPlace): Promise<OpenedHost> {
   return process.geteuid?.() === 0 ? openOwn(place) : openLink(place)
 }
 
-async function openOwn({ agent, clock, runDir, anchors }: HostPlace): Promise<OpenedHost> {
+async function openOwn({ agent, clock, runDir, anchors, vault }: HostPlace): Promise<OpenedHost> {
   const lock = lockIdentity(agent)
-  const openRoot = await openRealHost({ agent, runDir, clock })
+  const openRoot = await openRealHost({ agent, runDir, clock, vault })
   const watchFd = openWatchSocket()
   const keeper = new AnchorKeeper({ ...anchors, agent, clock })
   return {

@@ -10,13 +10,13 @@ import { namespaceInode, openNamespace, openNamespaceOf } from '../linux/netns.t
 import type { ProcessHandle } from '../linux/process.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
 import { takeSnapshot } from '../linux/snapshot.ts'
-import type { ProcessEvidence, Says, SettingsEvidence } from '../router/evidence.ts'
+import type { ProcessEvidence, Says } from '../router/evidence.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
 import { DigestSeal } from './digest-seal.ts'
 import { FilterKeeper } from './filter-keeper.ts'
 import { Hints } from './hints.ts'
 import { ensureInterface, misattached, removeInterface } from './interface.ts'
-import { KnownSecrets } from './known-secrets.ts'
+import { KnownSecrets, type VaultReader } from './known-secrets.ts'
 import { compareConfig, writeConfig, type RenderPlace } from './keepalived-config.ts'
 import { Lanes } from './lanes.ts'
 import { clearVirtualAddresses } from './leftover.ts'
@@ -24,6 +24,7 @@ import { namespaceBatch } from './namespace-batch.ts'
 import { ensureNamespace, namespaceReady } from './namespace.ts'
 import type { HostAnswers, HostOperation, Inspection, NamespaceLook, RootEvent, RootHalf, Table } from './operation.ts'
 import { listOwned } from './owned.ts'
+import { nothingLeft } from './nothing-left.ts'
 import { endKeepalived, removeRouter } from './removal.ts'
 import { RouterTable, unknownRouter } from './router-table.ts'
 import { Supervised } from './supervised.ts'
@@ -34,6 +35,8 @@ export interface RealHostOptions {
   /** Sockets, FIFO and rendered files; root's. */
   readonly runDir: SafeDir
   readonly clock: Clock
+  /** Where the config names one, and a login of the root half. */
+  readonly vault?: VaultReader | undefined
 }
 
 type SealedOptions = RealHostOptions & { readonly seal: DigestSeal }
@@ -60,7 +63,7 @@ class RealHost implements RootHalf {
   readonly #lanes = new Lanes()
   readonly #createNamespace = namespaceBatch()
   readonly #filters: FilterKeeper
-  readonly #secrets = new KnownSecrets()
+  readonly #secrets: KnownSecrets
   #closed = false
 
   constructor(options: SealedOptions, features: RenderPlace['features'], emit: (event: RootEvent) => void) {
@@ -70,6 +73,7 @@ class RealHost implements RootHalf {
     this.#homes = options.runDir.sub(homesName, { create: true, volatile: true })
     this.#hints = new Hints(options.runDir, emit)
     this.#filters = new FilterKeeper(options.clock)
+    this.#secrets = new KnownSecrets(options.vault)
     this.#place = { features, fifoPath: this.#hints.fifoPath, secrets: this.#secrets }
   }
 
@@ -285,16 +289,4 @@ class RealHost implements RootHalf {
   #home(router: RouterId): SafeDir {
     return this.#homes.sub(router, { create: true })
   }
-}
-
-function nothingLeft(asOf: Instant): Extract<SettingsEvidence, { kind: 'seen' }> {
-  const none = {
-    namespaceReady: false,
-    wantedDigest: '',
-    writtenDigest: undefined,
-    change: 'none',
-    misattached: [],
-    filter: { kind: 'missing', failure: undefined },
-  } as const
-  return { kind: 'seen', ...none, asOf }
 }
