@@ -11,7 +11,7 @@ export interface Troubles {
   /** Of the agent's own login, and of the keys that it reads there. */
   readonly vault?: string | undefined
   readonly vaultKeys?: string | undefined
-  /** Of the login that reads secrets of routers, in an agent that is root. */
+  /** Of the login of the root half, which reads secrets of routers. */
   readonly hostVault?: string | undefined
 }
 

@@ -97,14 +97,11 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
   const clock = systemClock
   const boot = bootId()
   let onHostTrouble: (text: string | undefined) => void = () => undefined
-  const vaultOf = (who: 'host' | 'agent', where: 'hostVault' | 'vault') =>
-    openVault(vault, who, {
-      clock,
-      onTrouble: (text) => {
-        agent.noteTrouble(where, text)
-      },
-    })
-  const hostVault = process.geteuid?.() === 0 ? vaultOf('host', 'hostVault') : undefined
+  let vaultTrouble: string | undefined
+  let onVaultTrouble = (text: string | undefined) => {
+    vaultTrouble = text
+  }
+  const hostVault = process.geteuid?.() === 0 ? openVault(vault, 'host', clock) : undefined
   open.defer(() => hostVault?.close())
   const host = open.use(
     await openHost({
@@ -122,6 +119,9 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
       },
       onTrouble: (text) => {
         onHostTrouble(text)
+      },
+      onVaultTrouble: (text) => {
+        onVaultTrouble(text)
       },
     }),
   )
@@ -159,7 +159,13 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
   anchoring.start()
   onHostTrouble = (text) => {
     agent.noteTrouble('host', text)
+    // It says so again, if it is so, once it is back.
+    if (text !== undefined) agent.noteTrouble('hostVault', undefined)
   }
+  onVaultTrouble = (text) => {
+    agent.noteTrouble('hostVault', text)
+  }
+  if (vaultTrouble !== undefined) onVaultTrouble(vaultTrouble)
   let secrets: StateChanges['secrets'] = []
   if (serves) {
     const changes = await startStateChanges({
@@ -176,7 +182,10 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
     })
     open.defer(() => changes.close())
     secrets = changes.secrets
-    const ownVault = vaultOf('agent', 'vault')
+    const ownVault = openVault(vault, 'agent', clock)
+    ownVault?.onTrouble((text) => {
+      agent.noteTrouble('vault', text)
+    })
     open.defer(() => ownVault?.close())
     if (ownVault !== undefined) open.defer(readVaultKeys(keysFrom(ownVault, changes, agent)))
     const rotateKeys = async (graceMs: number, applicant: Applicant | undefined) => {

@@ -7,6 +7,8 @@ import { readSecret } from '../linux/read-secret.ts'
 export interface VaultReader {
   read(source: VaultSource): Promise<Secret>
   forget(): void
+  /** What is wanted of it cannot be had, and why; undefined: it can again. */
+  onTrouble(listener: (text: string | undefined) => void): void
 }
 
 /**

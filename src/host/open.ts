@@ -24,6 +24,8 @@ export interface HostPlace {
   readonly anchors: Pick<KeeperOptions, 'path' | 'syslog' | 'onCopyTrouble'>
   /** The root half cannot be asked, and why; undefined: it can again. */
   readonly onTrouble: (text: string | undefined) => void
+  /** What routers want of Vault cannot be had, and why; undefined: it can again. */
+  readonly onVaultTrouble: (text: string | undefined) => void
 }
 
 /** What an agent makes its host with; `using` it ends what only this process holds. */
@@ -41,13 +43,13 @@ export function openHost(place: HostPlace): Promise<OpenedHost> {
   return process.geteuid?.() === 0 ? openOwn(place) : openLink(place)
 }
 
-async function openOwn({ agent, clock, runDir, anchors, vault }: HostPlace): Promise<OpenedHost> {
+async function openOwn({ agent, clock, runDir, anchors, vault, onVaultTrouble }: HostPlace): Promise<OpenedHost> {
   const lock = lockIdentity(agent)
   const openRoot = await openRealHost({ agent, runDir, clock, vault })
   const watchFd = openWatchSocket()
   const keeper = new AnchorKeeper({ ...anchors, agent, clock })
   return {
-    make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot }, emit),
+    make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot, onVaultTrouble }, emit),
     sign: keeper.sign.bind(keeper),
     [Symbol.dispose]: () => {
       keeper.close()
@@ -56,8 +58,11 @@ async function openOwn({ agent, clock, runDir, anchors, vault }: HostPlace): Pro
   }
 }
 
-async function openLink({ agent, clock, hostPath, onTrouble }: HostPlace): Promise<OpenedHost> {
-  let tell: (event: RootEvent) => void = () => undefined
+async function openLink({ agent, clock, hostPath, onTrouble, onVaultTrouble }: HostPlace): Promise<OpenedHost> {
+  // What it says before anybody listens are hints, but for this one.
+  let tell = (event: RootEvent) => {
+    if (event.type === 'vault') onVaultTrouble(event.trouble ?? undefined)
+  }
   const { link, watchFd } = await HostLink.open({
     path: `${hostPath}/${hostSocketName}`,
     ownerUid: 0,
@@ -71,7 +76,7 @@ async function openLink({ agent, clock, hostPath, onTrouble }: HostPlace): Promi
     return link
   }
   return {
-    make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot }, emit),
+    make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot, onVaultTrouble }, emit),
     sign: link.sign.bind(link),
     [Symbol.dispose]: () => undefined,
   }

@@ -74,6 +74,9 @@ class RealHost implements RootHalf {
     this.#hints = new Hints(options.runDir, emit)
     this.#filters = new FilterKeeper(options.clock)
     this.#secrets = new KnownSecrets(options.vault)
+    options.vault?.onTrouble((text) => {
+      emit({ type: 'vault', trouble: text ?? null })
+    })
     this.#place = { features, fifoPath: this.#hints.fifoPath, secrets: this.#secrets }
   }
 

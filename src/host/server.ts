@@ -41,10 +41,13 @@ class HostServer {
   readonly #root: RootHalf
   /** Whoever connected last: an agent that was started anew does not wait for what is left of the one before. */
   #agent: Session | undefined
+  /** For an agent that comes later. */
+  #vault: RootEvent | undefined
 
   constructor(parts: HostServerParts) {
     this.#parts = parts
     this.#root = parts.openRoot((event) => {
+      if (event.type === 'vault') this.#vault = event
       this.#agent?.send({ event })
     })
   }
@@ -70,6 +73,7 @@ class HostServer {
         onRefused(from, why)
       },
     )
+    if (this.#vault !== undefined) this.#agent.send({ event: this.#vault })
   }
 
   async close(server: Server): Promise<void> {

@@ -2,7 +2,7 @@ import type { Clock } from '../base/instant.ts'
 import type { VaultLogin, VaultPlace } from '../base/vault-login.ts'
 import { readSecret } from '../linux/read-secret.ts'
 import { readRootText } from '../linux/root-file.ts'
-import { Vault, type VaultParts } from './vault.ts'
+import { Vault } from './vault.ts'
 
 /** All of a system's CA certificates are shorter. */
 const maxCaBytes = 1024 * 1024
@@ -11,13 +11,13 @@ const maxCaBytes = 1024 * 1024
 export function openVault(
   settings: (VaultPlace & { readonly [W in Who]?: VaultLogin | undefined }) | undefined,
   who: Who,
-  { clock, onTrouble }: { readonly clock: Clock; readonly onTrouble: VaultParts['onTrouble'] },
+  clock: Clock,
 ): Vault | undefined {
   const login = settings?.[who]
   if (settings === undefined || login === undefined) return undefined
   const { address, namespace, caFile } = settings
   const readCa = () => readRootText(caFile, maxCaBytes)
-  return new Vault({ place: { address, namespace }, readCa, login, readLocal: readSecret, clock, onTrouble })
+  return new Vault({ place: { address, namespace }, readCa, login, readLocal: readSecret, clock })
 }
 
 type Who = 'host' | 'agent'

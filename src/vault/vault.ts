@@ -16,8 +16,6 @@ export interface VaultParts {
   readonly login: VaultLogin
   readonly readLocal: (source: LocalSource) => Promise<Secret>
   readonly clock: Clock
-  /** What is wanted of Vault cannot be had, and why; undefined: it can again. Told when it changes. */
-  readonly onTrouble: (text: string | undefined) => void
 }
 
 /** One secret of Vault, as it was the last time. */
@@ -49,6 +47,7 @@ export class Vault {
   #failure: KeepwardError | undefined
   #notBeforeMonoMs = 0
   #told: string | undefined
+  readonly #listeners: ((text: string | undefined) => void)[] = []
 
   constructor(parts: VaultParts) {
     this.#parts = parts
@@ -87,6 +86,11 @@ export class Vault {
       known.failure = undefined
     }
     this.#tell()
+  }
+
+  /** Told when it changes: what is wanted of Vault cannot be had, and why; undefined: it can again. */
+  onTrouble(listener: (text: string | undefined) => void): void {
+    this.#listeners.push(listener)
   }
 
   close(): void {
@@ -180,7 +184,7 @@ export class Vault {
     const text = first === undefined ? this.#token.trouble : `${describeError(first[1])}${kept}`
     if (text === this.#told) return
     this.#told = text
-    this.#parts.onTrouble(text)
+    for (const listener of this.#listeners) listener(text)
   }
 }
 

@@ -59,9 +59,9 @@ function vaultWith(login: VaultLogin, change: Partial<VaultParts> = {}): Vault {
     login,
     readLocal: (local) => Promise.resolve(new Secret(held.get(local.kind === 'credential' ? local.name : '') ?? '')),
     clock: () => ({ wallMs: Date.now(), monoMs: performance.now() + ahead }),
-    onTrouble: (text) => troubles.push(text),
     ...change,
   })
+  vault.onTrouble((text) => troubles.push(text))
   open.push(vault)
   return vault
 }
