@@ -63,4 +63,6 @@ test('secretFinder() derives the keys of a router from each secret in force, and
   inForce = [b, a]
   expect(hex(find('r1'))).toEqual(hex([routerKey(b, 'r1'), routerKey(a, 'r1')]))
   expect(hex(find('fleet'))).toEqual(hex([named]))
+  // Not the key of a router of that name, whose holder would speak as this sender.
+  expect(find('late')).toEqual([])
 })

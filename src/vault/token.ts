@@ -59,10 +59,7 @@ export class VaultToken {
   current(): Promise<Secret> {
     const lease = this.#lease
     if (lease !== undefined && this.#parts.clock().monoMs < this.#endsMonoMs) return Promise.resolve(lease.token)
-    this.#getting ??= this.#begin().finally(() => {
-      this.#getting = undefined
-    })
-    return this.#getting
+    return this.#begin()
   }
 
   /** Vault does not take this one any more. */
@@ -75,9 +72,17 @@ export class VaultToken {
     clearTimeout(this.#timer)
   }
 
-  async #begin(): Promise<Secret> {
+  /** One login at a time, whoever wants it. */
+  #begin(): Promise<Secret> {
+    this.#getting ??= this.#logIn().finally(() => {
+      this.#getting = undefined
+    })
+    return this.#getting
+  }
+
+  async #logIn(): Promise<Secret> {
     try {
-      const lease = await this.#login()
+      const lease = await this.#askForLease()
       this.#wholeMs = lease.ttlMs
       this.#hold(lease)
       return lease.token
@@ -139,7 +144,7 @@ export class VaultToken {
     return { token, renewable: auth.renewable, ttlMs: auth.lease_duration * 1000 }
   }
 
-  async #login(): Promise<Lease> {
+  async #askForLease(): Promise<Lease> {
     const { login, readLocal, ask } = this.#parts
     if (login.kind === 'token') {
       const token = await withoutNewline(readLocal, login.token)

@@ -75,7 +75,8 @@ export class Vault {
     known.pending ??= this.#renew(source, known).finally(() => {
       known.pending = undefined
     })
-    return known.pending
+    // Once it has failed, nobody waits for it who has the last value: the look at a router must not be late.
+    return known.value !== undefined && known.failure !== undefined ? known.value : known.pending
   }
 
   /** What was read is asked for anew, at the next read. */
@@ -121,10 +122,13 @@ export class Vault {
       known.backoff.reset()
       return value
     } catch (error) {
-      if (!(error instanceof KeepwardError)) throw error
-      known.failure = error
+      const failure =
+        error instanceof KeepwardError
+          ? error
+          : new KeepwardError('internal', 'Vault cannot be asked', { cause: error })
+      known.failure = failure
       known.notBeforeMonoMs = this.#parts.clock().monoMs + known.backoff.next()
-      return lastOf(known, error)
+      return lastOf(known, failure)
     } finally {
       this.#tell()
     }
