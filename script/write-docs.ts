@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
-import { errorMeanings } from '../src/base/error.ts'
+import { errorHints } from '../src/base/error-hint.ts'
+import { errorCodes, errorMeanings } from '../src/base/error.ts'
 import { conditions } from '../src/router/condition.ts'
 import { refusals } from '../src/statechange/refusal.ts'
 
@@ -8,9 +9,9 @@ export const generated: Readonly<Record<string, () => string>> = {
   'docs/errors.md': () =>
     page(
       'Errors',
-      'Every failure has one of these codes, a sentence that names what is and what is wanted, and often a hint.',
-      ['Code', 'Meaning'],
-      Object.entries(errorMeanings).map(([code, meaning]) => [`\`${code}\``, meaning]),
+      'Every failure has one of these codes, a sentence that names what is and what is wanted, and a hint: that of the place where it happened, or what stands here. What ran out or cannot be written (no space, read-only, I/O error, too many open files) is said before any other hint.',
+      ['Code', 'Meaning', 'What to do'],
+      errorCodes.map((code) => [`\`${code}\``, errorMeanings[code], sentence(errorHints[code])]),
     ),
   'docs/conditions.md': () =>
     page(
@@ -27,6 +28,8 @@ export const generated: Readonly<Record<string, () => string>> = {
       Object.entries(refusals).map(([code, { status, title }]) => [`\`${code}\``, String(status), title]),
     ),
 }
+
+const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`
 
 function page(title: string, intro: string, columns: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`

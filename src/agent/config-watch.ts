@@ -1,6 +1,7 @@
 import { watch, type FSWatcher, type Stats } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
+import { KeepwardError } from '../base/error.ts'
 import { signatureFileOf } from '../config/signature.ts'
 import { keysFileOf, type ConfigFile } from '../config/trusted.ts'
 import type { Agent } from './agent.ts'
@@ -30,7 +31,8 @@ export function watchConfigFile({ agent, file, read, everyMs = 5000 }: ConfigWat
   const look = async (): Promise<void> => {
     await directory.renew()
     const seen = await lookAtFile(read)
-    if (closed) return
+    // With no descriptor left nothing is known of the file; the next look comes soon.
+    if (closed || (seen.kind === 'unreadable' && isExhausted(seen.error))) return
     const news = agent.noteConfigFile(seen)
     if (!agent.configDiffers) clearTimeout(quiet)
     if (!news || !agent.config.config.applyChanges) return
@@ -54,6 +56,8 @@ export function watchConfigFile({ agent, file, read, everyMs = 5000 }: ConfigWat
 /** An editor's steps (write, rename, remove) are seen as one. */
 const settleMs = 100
 const quietMs = 1000
+
+const isExhausted = (error: unknown): boolean => error instanceof KeepwardError && error.code === 'resources-exhausted'
 
 /** Events of the directory that now has the name. */
 class WatchedDirectory {

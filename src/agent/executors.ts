@@ -37,10 +37,14 @@ export function makeExecutors(place: Workplace): Executors {
   const limitWork = slots(maxWorking)
   const limitAsks = slots(maxLooking)
   const limitLooks = slots(maxLooking)
-  const ask = singleFlight(askDelayMs, (queue: RouterQueue) => limitAsks(() => askKeepalived(place, queue)))
-  const inspect = singleFlight(0, (queue: RouterQueue) => limitLooks(() => look(place, queue)))
+  const ask = singleFlight(askDelayMs, (queue: RouterQueue) =>
+    queue.attempt(() => limitAsks(() => askKeepalived(place, queue))),
+  )
+  const inspect = singleFlight(0, (queue: RouterQueue) => queue.attempt(() => limitLooks(() => look(place, queue))))
   const askKernel = recheckKernel(place)
-  const glance = singleFlight(0, (queue: RouterQueue) => limitLooks(() => lookAtProcesses(place, queue)))
+  const glance = singleFlight(0, (queue: RouterQueue) =>
+    queue.attempt(() => limitLooks(() => lookAtProcesses(place, queue))),
+  )
   return {
     'record-transition': (effect, queue) => {
       place.recorder.roleChanged(queue.id, effect.transition)
@@ -61,6 +65,9 @@ export function makeExecutors(place: Workplace): Executors {
     perform: (effect, queue) => {
       limitWork(() => performSteps(place, queue, effect.steps)).catch((error: unknown) => {
         queue.defect(error)
+        // Else it would be under way for ever, and nothing more be done for the router.
+        const outcome = { ok: false, code: 'internal', text: describeError(error) } as const
+        for (const { operation } of effect.steps.slice(-1)) queue.enqueue({ type: 'performed', operation, outcome })
       })
     },
     wake: (effect, queue) => {

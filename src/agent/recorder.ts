@@ -99,7 +99,7 @@ export class Recorder {
       digest: digest ?? null,
       ...applicantBody(applicant),
       code: error.code,
-      text: describeError(error).slice(0, 4000),
+      text: describeError(error).slice(0, maxTextLength),
     })
     this.#place.chronicle.configRefused(error, digest)
   }
@@ -113,7 +113,7 @@ export class Recorder {
   /** `router`: undefined for a condition of the agent itself. */
   conditionChanged(router: RouterId | undefined, change: ConditionChange): void {
     const { code, text } = change.condition
-    void this.#append('condition', router, { change: change.change, code, text })
+    void this.#append('condition', router, { change: change.change, code, text: text.slice(0, maxTextLength) })
     this.#place.chronicle.conditionChanged(router, change)
   }
 
@@ -152,9 +152,23 @@ export class Recorder {
     return (this.#lastSeq.get(router) ?? 0) <= this.#place.journal.status.durableSeq
   }
 
-  /** Most need not be waited for: a failure to write shows as `journal-unavailable`. */
+  /**
+   * Most need not be waited for: a failure to write shows as `journal-unavailable`. Never throws: who has something to record does not
+   * fail for it.
+   */
   #append(kind: RecordKind, router: RouterId | undefined, body: JsonObject): Promise<JournalRecord> {
     const { journal, clock } = this.#place
-    return journal.append({ kind, router, at: clock(), body }).durable
+    try {
+      return journal.append({ kind, router, at: clock(), body }).durable
+    } catch (error) {
+      const { promise, reject } = Promise.withResolvers<JournalRecord>()
+      // May be left alone, as the journal's own.
+      promise.catch(() => undefined)
+      reject(error)
+      return promise
+    }
   }
 }
+
+/** A config may have a thousand problems; a record holds 16,384 characters. */
+const maxTextLength = 4000

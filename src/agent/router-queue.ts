@@ -1,3 +1,4 @@
+import { describeError } from '../base/error.ts'
 import type { Clock } from '../base/instant.ts'
 import type { RouterEffect } from '../router/effect.ts'
 import type { RouterEvent } from '../router/event.ts'
@@ -26,6 +27,8 @@ export class RouterQueue {
   readonly #onDefect: (error: unknown) => void
   readonly #events: RouterEvent[] = []
   #draining = false
+  /** What fails while a defect is noted is noted no more: it would go on for ever. */
+  #noting = false
   #wake: NodeJS.Timeout | undefined
   #closed = false
 
@@ -75,9 +78,12 @@ export class RouterQueue {
     }
   }
 
+  /** Counted, told, and shown as a condition of the router. */
   defect(error: unknown): void {
     this.defects += 1
     this.#onDefect(error)
+    if (this.#noting || this.#closed || this.#events.length >= maxQueued) return
+    this.enqueue({ type: 'defect', text: describeError(error).slice(0, 500) })
   }
 
   close(): void {
@@ -95,6 +101,7 @@ export class RouterQueue {
   }
 
   #handle(event: RouterEvent): void {
+    this.#noting = event.type === 'defect'
     void this.attempt(() => {
       const { router, effects } = step(this.router, event, this.#clock())
       this.router = router
@@ -105,6 +112,7 @@ export class RouterQueue {
         })
       }
     })
+    this.#noting = false
   }
 
   #execute(effect: RouterEffect): void {

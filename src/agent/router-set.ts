@@ -80,17 +80,19 @@ export class RouterSet {
   tell(event: HostEvent): void {
     const queue = this.#queues.get(event.router)
     if (queue === undefined) return
-    switch (event.type) {
-      case 'kernel':
-        queue.enqueue({ type: 'kernel', evidence: event.evidence, from: event.from })
-        break
-      case 'notified':
-        queue.enqueue({ type: 'notified', says: event.says })
-        break
-      case 'ended':
-        this.#place.onEnded(queue)
-        break
-    }
+    void queue.attempt(() => {
+      switch (event.type) {
+        case 'kernel':
+          queue.enqueue({ type: 'kernel', evidence: event.evidence, from: event.from })
+          break
+        case 'notified':
+          queue.enqueue({ type: 'notified', says: event.says })
+          break
+        case 'ended':
+          this.#place.onEnded(queue)
+          break
+      }
+    })
   }
 
   /** Let go of routers of which nothing is left, and make their successors. */
@@ -111,13 +113,29 @@ export class RouterSet {
 
   #add(id: RouterId): RouterQueue {
     const place = this.#place
-    const router = newRouter(id, place.recorded(id), place.clock())
-    const queue = new RouterQueue(router, this.#executors, place.clock, (error) => {
-      place.onDefect(id, error)
-    })
+    const queue = new RouterQueue(
+      newRouter(id, this.#recorded(id), place.clock()),
+      this.#executors,
+      place.clock,
+      (error) => {
+        place.onDefect(id, error)
+      },
+    )
     this.#queues.set(id, queue)
-    place.onAdded(queue)
+    void queue.attempt(() => {
+      place.onAdded(queue)
+    })
     return queue
+  }
+
+  /** What cannot be read of one router's past must not keep all from starting. */
+  #recorded(id: RouterId): Recorded | undefined {
+    try {
+      return this.#place.recorded(id)
+    } catch (error) {
+      this.#place.onDefect(id, error)
+      return undefined
+    }
   }
 
   /** A router cannot move between namespaces: its old self is removed, then the new one is made. */

@@ -6,7 +6,11 @@ export function singleFlight<K extends object>(delayMs: number, work: (key: K) =
   const states = new WeakMap<K, 'waiting' | 'running' | 'again'>()
   const run = async (key: K): Promise<void> => {
     states.set(key, 'running')
-    await work(key)
+    try {
+      await work(key)
+    } catch {
+      // Reported by itself; whatever it was, the next call must find the way free.
+    }
     const again = states.get(key) === 'again'
     states.delete(key)
     if (again) start(key)

@@ -1,16 +1,19 @@
+import { errorHints, hintFor } from './error-hint.ts'
+
 /**
  * The one error shape of the project: a stable code, a sentence that names what is and what is wanted, and a hint the
- * operator can act on. `cause` keeps the error below.
+ * operator can act on: the one given, unless a resource ran out, or what the cause or the code has. `cause` keeps the
+ * error below.
  */
 export class KeepwardError extends Error {
   override readonly name = 'KeepwardError'
   readonly code: ErrorCode
-  readonly hint: string | undefined
+  readonly hint: string
 
   constructor(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
-    this.hint = options.hint
+    this.hint = hintFor(code, options.hint, options.cause)
   }
 }
 
@@ -58,6 +61,8 @@ export const errorMeanings = {
   'privileges-excess': 'The agent is not root and yet has capabilities, which it does not need.',
   'records-removed': 'Retention removed records that the subscriber has not seen; the message names where to resume.',
   'request-invalid': 'A request or an option is not of the form wanted.',
+  'resources-exhausted':
+    'No descriptor, process or memory is left to this process or the machine; it says nothing of what was asked for.',
   'role-change-not-accepted': 'What was asked for makes routers change their role, and nobody said that they may.',
   'router-unknown': 'Neither the config nor the kernel knows a router of that id.',
   'secret-unavailable':
@@ -70,17 +75,27 @@ export const errorMeanings = {
 
 export type ErrorCode = keyof typeof errorMeanings
 
-/** The sentence for a person: message, causes, hint. */
+export const errorCodes = Object.keys(errorMeanings) as ErrorCode[]
+
+/** What the system says when nothing is left to do a call with. */
+const exhaustion: readonly string[] = ['EMFILE', 'ENFILE', 'ENOMEM']
+
+/** `otherwise`, unless the system had nothing left to do what was asked. */
+export const codeOf = (cause: unknown, otherwise: ErrorCode): ErrorCode =>
+  exhaustion.includes(errnoOf(cause) ?? '') ? 'resources-exhausted' : otherwise
+
+/** The sentence for a person: message, causes, and the hint where it says more than that of the code. */
 export function describeError(error: unknown): string {
+  const knowsMore = error instanceof KeepwardError && error.hint !== errorHints[error.code]
+  return sentenceOf(error) + (knowsMore ? ` (${error.hint})` : '')
+}
+
+/** Message and causes, without the hint. */
+export function sentenceOf(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error === 'string' ? error : JSON.stringify(error)
   const parts: string[] = []
-  let at: unknown = error
-  while (at instanceof Error && parts.length < 5) {
-    parts.push(at.message)
-    at = at.cause
-  }
-  if (!(error instanceof Error)) parts.push(typeof error === 'string' ? error : JSON.stringify(error))
-  const hint = error instanceof KeepwardError && error.hint !== undefined ? ` (${error.hint})` : ''
-  return parts.join(': ') + hint
+  for (let at: unknown = error; at instanceof Error && parts.length < 5; at = at.cause) parts.push(at.message)
+  return parts.join(': ')
 }
 
 /** The `code` of a Node.js system error (`ENOENT`, ...), or undefined. */

@@ -1,8 +1,20 @@
-import { describeError, KeepwardError } from '../base/error.ts'
+import { KeepwardError, sentenceOf } from '../base/error.ts'
 import { ExitStatus } from './exit-status.ts'
 
-/** Says on standard error why a command failed; answers with the exit status. */
+/**
+ * From now on what nobody caught ends the process with words and a status like any failure: one that stayed up might be deaf. The
+ * service manager starts it anew, and routers run on meanwhile.
+ */
+export function endOnDefect(): void {
+  process.on('uncaughtException', (error) => {
+    process.stderr.write(`${error.stack ?? ''}\n`)
+    process.exit(failedWith(error))
+  })
+}
+
+/** Says on standard error why a command failed, with the code of docs/errors.md; answers with the exit status. */
 export function failedWith(error: unknown): number {
-  process.stderr.write(`keepward: ${describeError(error)}\n`)
-  return error instanceof KeepwardError && error.code === 'request-invalid' ? ExitStatus.usage : ExitStatus.failed
+  const { code, hint } = error instanceof KeepwardError ? error : new KeepwardError('internal', '', { cause: error })
+  process.stderr.write(`keepward: ${sentenceOf(error)} (${hint}) [${code}]\n`)
+  return code === 'request-invalid' ? ExitStatus.usage : ExitStatus.failed
 }

@@ -1,10 +1,12 @@
 import { resolve } from 'node:path'
 import { makeLogger } from '../agent/log.ts'
 import { runHost } from '../host/run.ts'
+import { endOnDefect } from './failure.ts'
 import type { Globals } from './globals.ts'
 
 /** `keepward host`: do for the agent what needs root, until SIGTERM; keepalived runs on. */
 export function host({ config }: Globals): Promise<number> {
+  endOnDefect()
   const log = makeLogger('info', 'keepward-host')
   return runHost({
     file: resolve(config),

@@ -2,7 +2,7 @@ import { close, constants, fstatSync, read } from 'node:fs'
 import { lstat, open, type FileHandle } from 'node:fs/promises'
 import { isAbsolute } from 'node:path'
 import { promisify } from 'node:util'
-import { errnoOf, KeepwardError } from '../base/error.ts'
+import { codeOf, errnoOf, KeepwardError } from '../base/error.ts'
 import { openRootFile } from '../linux/root-file.ts'
 import { missingAccounts, type FindAccount } from './account-rules.ts'
 import type { AgentConfig } from './agent-config.ts'
@@ -95,11 +95,12 @@ async function readAs(path: string, body: () => Promise<Buffer>): Promise<Buffer
     return await body()
   } catch (error) {
     if (!(error instanceof KeepwardError)) throw unreadable(path, wordsFor(error), error)
-    if (error.code === 'file-failed') throw unreadable(path, wordsFor(error.cause), error.cause)
+    if (error.code === 'file-failed' || error.code === 'resources-exhausted')
+      throw unreadable(path, wordsFor(error.cause), error.cause)
     if (error.code !== 'file-unsafe' && error.code !== 'directory-unsafe') throw error
     const hint = error.code === 'file-unsafe' ? fileHint : error.hint
     const why = `The configuration is not root’s alone: ${error.message}`
-    throw new KeepwardError('config-unsafe', why, hint === undefined ? {} : { hint })
+    throw new KeepwardError('config-unsafe', why, { hint })
   }
 }
 
@@ -153,5 +154,7 @@ const reasons: Readonly<Record<string, string>> = {
 }
 
 function unreadable(path: string, why: string, cause?: unknown): KeepwardError {
-  return new KeepwardError('config-unreadable', `Cannot read the configuration: ${path} ${why}`, { cause })
+  return new KeepwardError(codeOf(cause, 'config-unreadable'), `Cannot read the configuration: ${path} ${why}`, {
+    cause,
+  })
 }

@@ -1,4 +1,4 @@
-import { describeError, errnoOf, KeepwardError } from '../base/error.ts'
+import { errnoOf, KeepwardError, sentenceOf } from '../base/error.ts'
 import type { Subject } from './subject.ts'
 
 export type Status = 'ok' | 'warning' | 'failed' | 'unknown'
@@ -67,21 +67,15 @@ async function attempt({ look }: Pick<Check, 'look'>, subject: Subject): Promise
   try {
     return await look(subject)
   } catch (error) {
-    if (!subject.root && isDenied(error)) return unknown(`skipped: ${withoutHint(error)}`, asRoot)
-    return failed(withoutHint(error), fixFor(error))
+    if (!subject.root && isDenied(error)) return unknown(`skipped: ${sentenceOf(error)}`, asRoot)
+    return failed(sentenceOf(error), fixFor(error))
   }
 }
 
 const isDenied = (error: unknown): boolean => ['EPERM', 'EACCES'].includes(errnoOf(error) ?? '')
 
-/** The hint is shown as the fix. */
-function withoutHint(error: unknown): string {
-  if (!(error instanceof KeepwardError)) return describeError(error)
-  return describeError(new KeepwardError(error.code, error.message, { cause: error.cause }))
-}
-
 function fixFor(error: unknown): string {
-  if (error instanceof KeepwardError && error.hint !== undefined) return error.hint
+  if (error instanceof KeepwardError) return error.hint
   return isDenied(error) ? 'see what the check "capabilities" finds' : 'mend what the kernel or the program says'
 }
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../base/instant.ts'
-import { describeError, KeepwardError } from '../base/error.ts'
+import { describeError, KeepwardError, type ErrorCode } from '../base/error.ts'
 import { keepwardProtocol } from '../linux/address.ts'
 import type { NamespaceView } from '../linux/namespace-view.ts'
 import { watchKernel, type KernelWatch, type Snapshot } from '../linux/watch.ts'
@@ -148,8 +148,13 @@ export class Tracking {
     if (tracked.nsid !== but) this.#watch.untrack(tracked.nsid)
   }
 
+  /** Called while the kernel's messages are read: what cannot be understood of one router must not end the reading for all. */
   #show(router: RouterId, view: NamespaceView, from: 'watch' | 'recheck'): void {
-    this.#parts.emit({ type: 'kernel', router, evidence: this.#read(router, view), from })
+    try {
+      this.#parts.emit({ type: 'kernel', router, evidence: this.#read(router, view), from })
+    } catch (error) {
+      this.#showAbsent(router, `what the namespace holds is not understood: ${describeError(error)}`, from)
+    }
   }
 
   #read(router: RouterId, view: NamespaceView): KernelEvidence {
@@ -172,7 +177,8 @@ export class Tracking {
   }
 }
 
-const isUnanswered = (error: unknown): boolean => error instanceof KeepwardError && error.code === 'host-unreachable'
+const isUnanswered = (error: unknown): boolean => error instanceof KeepwardError && unanswered.includes(error.code)
+const unanswered: readonly ErrorCode[] = ['host-unreachable', 'resources-exhausted']
 
 /** What a namespace holds, as evidence. */
 export function readView(view: NamespaceView, agent: string, router: RouterId): ReadonlyMap<string, ObservedInterface> {

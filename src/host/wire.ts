@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { errorMeanings, KeepwardError, type ErrorCode } from '../base/error.ts'
+import { errorMeanings, KeepwardError, sentenceOf, type ErrorCode } from '../base/error.ts'
 import type { AnchorPoint } from '../anchor/anchor.ts'
 import { parseRouterId, type RouterId } from '../router/spec.ts'
 import type { HostOperation, RootEvent } from './operation.ts'
@@ -77,10 +77,11 @@ export function readRequest(line: string): Request | undefined {
   return parsed.success ? parsed.data : undefined
 }
 
+/** Causes do not travel: their words do. */
 export const replyError = (error: unknown): Extract<Reply, { error: unknown }>['error'] =>
   error instanceof KeepwardError
-    ? { code: error.code, message: withCauses(error), ...(error.hint === undefined ? {} : { hint: error.hint }) }
-    : { code: 'internal', message: error instanceof Error ? error.message : String(error) }
+    ? { code: error.code, message: sentenceOf(error), hint: error.hint }
+    : { code: 'internal', message: sentenceOf(error) }
 
 /** What the other half says; it is root's, so only its form can be wrong. Undefined for a line that is no reply. */
 export function readReply(line: string): Reply | undefined {
@@ -92,13 +93,6 @@ export function readReply(line: string): Reply | undefined {
 
 export function errorOf({ code, message, hint }: Extract<Reply, { error: unknown }>['error']): KeepwardError {
   return new KeepwardError(code in errorMeanings ? code : 'internal', message, hint === undefined ? {} : { hint })
-}
-
-/** Causes do not travel: their words do. */
-function withCauses(error: KeepwardError): string {
-  const words: string[] = []
-  for (let at: unknown = error; at instanceof Error && words.length < 5; at = at.cause) words.push(at.message)
-  return words.join(': ')
 }
 
 function parseJson(line: string): unknown {

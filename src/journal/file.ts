@@ -151,7 +151,7 @@ const hints: Readonly<Record<number, string>> = {
   [ioError]: 'the disk reports errors; see dmesg',
   11: `the file is damaged: ${moveAside}`,
   [diskFull]: 'free space on its file system',
-  14: 'check the directory and its permissions',
+  14: 'check the directory, its permissions, and the limit on open files',
   26: `the file is no journal or is damaged: ${moveAside}`,
 }
 

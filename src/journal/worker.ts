@@ -1,5 +1,5 @@
 import { parentPort } from 'node:worker_threads'
-import { KeepwardError } from '../base/error.ts'
+import { KeepwardError, sentenceOf } from '../base/error.ts'
 import type { Calls, Reply, Request, WireError } from './protocol.ts'
 import { Store } from './store.ts'
 
@@ -41,6 +41,6 @@ function run(request: Request): Calls[keyof Calls]['answer'] {
 }
 
 function wireError(error: unknown): WireError {
-  if (error instanceof KeepwardError) return { code: error.code, message: error.message, hint: error.hint }
-  return { code: 'internal', message: error instanceof Error ? error.message : String(error), hint: undefined }
+  if (error instanceof KeepwardError) return { code: error.code, message: sentenceOf(error), hint: error.hint }
+  return { code: 'internal', message: sentenceOf(error), hint: undefined }
 }

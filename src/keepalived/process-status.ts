@@ -1,8 +1,8 @@
-import { native } from '../linux/native.ts'
+import { readProc } from '../linux/proc.ts'
 
 /** The words of some lines of proc_pid_status(5), without their labels; of each none when the process ended. */
 export function statusWords(pid: number, ...labels: readonly string[]): (readonly string[])[] {
-  const lines = native().readProc(`/proc/${pid}/status`)?.split('\n') ?? []
+  const lines = readProc(`/proc/${pid}/status`)?.split('\n') ?? []
   return labels.map((label) => {
     const line = lines.find((candidate) => candidate.startsWith(`${label}:`)) ?? ''
     return line.slice(label.length + 1).match(/\S+/g) ?? []

@@ -1,4 +1,4 @@
-import { errnoOf, KeepwardError } from '../base/error.ts'
+import { codeOf, errnoOf, KeepwardError } from '../base/error.ts'
 import { inNamespace } from './in-namespace.ts'
 import { native } from './native.ts'
 
@@ -23,7 +23,7 @@ export interface Child {
 
 /**
  * Starts a program in a session of its own, with nothing of ours but `stdio`: `argv` as it is, no shell, signals at their
- * defaults. Throws `command-missing` or `command-failed`; then there is no child.
+ * defaults. Throws `command-missing`, `resources-exhausted` or `command-failed`; then there is no child.
  */
 export function startChild(argv: readonly string[], options: ChildOptions = {}): Child {
   const [program] = argv
@@ -53,5 +53,10 @@ function startError(program: string, cause: unknown): KeepwardError {
   if (errnoOf(cause) === 'ENOENT' && call === 'execve') {
     return new KeepwardError('command-missing', `The program ${program} is not installed`, { cause })
   }
-  return new KeepwardError('command-failed', `Cannot start ${program}`, { cause })
+  // clone(2)'s word for no more processes.
+  if (errnoOf(cause) === 'EAGAIN') {
+    const hint = 'no more processes are allowed: raise TasksMax= in the unit, or find out who has so many'
+    return new KeepwardError('resources-exhausted', `Cannot start ${program}`, { cause, hint })
+  }
+  return new KeepwardError(codeOf(cause, 'command-failed'), `Cannot start ${program}`, { cause })
 }

@@ -1,17 +1,16 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { errnoOf, KeepwardError } from '../base/error.ts'
+import { procCodeOf, readProc } from './proc.ts'
 import { childrenOf } from './process.ts'
 import { unifiedGroup } from './process-group.ts'
 
 /**
  * Moves a process, and children it has already, out of our control group, which the service manager empties when it
- * stops us. Returns false when we are in none (no cgroup v2, or its root). Throws `permission-denied`.
+ * stops us. Returns false when we are in none (no cgroup v2, or its root). Throws `permission-denied`, and as {@link readProc}.
  */
 export function leaveControlGroup(pid: number, group = 'keepward-routers'): boolean {
-  // A line for each named namespace stands in it: read once, since cgroup2 is not moved under a running system.
-  knownMount ??= unifiedMount(readFileSync('/proc/self/mountinfo', 'utf8'))
-  const mount = knownMount
-  const own = unifiedGroup(readFileSync('/proc/self/cgroup', 'utf8'))
+  const mount = ownMount()
+  const own = unifiedGroup(readProc('/proc/self/cgroup') ?? '')
   if (mount === undefined || own === undefined || own === '/' || own === `/${group}`) return false
   const directory = `${mount}/${group}`
   try {
@@ -29,11 +28,20 @@ export function leaveControlGroup(pid: number, group = 'keepward-routers'): bool
   }
 }
 
+/** A line for each named namespace stands in mountinfo: read once, since cgroup2 is not moved under a running system. */
+function ownMount(): string | undefined {
+  try {
+    return (knownMount ??= unifiedMount(readFileSync('/proc/self/mountinfo', 'utf8')))
+  } catch (cause) {
+    throw new KeepwardError(procCodeOf(cause), 'Cannot read /proc/self/mountinfo', { cause })
+  }
+}
+
 let knownMount: string | undefined
 
 /** Whether a process is in our control group, with which the service manager would end it; the root is nobody's. */
 export function sharesControlGroup(pid: number): boolean {
-  const own = unifiedGroup(readFileSync('/proc/self/cgroup', 'utf8'))
+  const own = unifiedGroup(readProc('/proc/self/cgroup') ?? '')
   if (own === undefined || own === '/') return false
   try {
     return unifiedGroup(readFileSync(`/proc/${pid}/cgroup`, 'utf8')) === own

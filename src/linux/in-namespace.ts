@@ -1,5 +1,5 @@
 import { openSync } from 'node:fs'
-import { KeepwardError } from '../base/error.ts'
+import { codeOf, KeepwardError } from '../base/error.ts'
 import { native } from './native.ts'
 
 /**
@@ -9,12 +9,12 @@ import { native } from './native.ts'
  */
 export function inNamespace<T>(namespaceFd: number, body: () => T extends PromiseLike<unknown> ? never : T): T {
   if (away) throw new KeepwardError('internal', 'inNamespace is not re-entrant')
-  // Node.js opens with O_CLOEXEC. Of the thread, not of the process: a worker has its own namespace.
-  home ??= openSync('/proc/thread-self/ns/net', 'r')
   try {
+    // Node.js opens with O_CLOEXEC. Of the thread, not of the process: a worker has its own namespace.
+    home ??= openSync('/proc/thread-self/ns/net', 'r')
     native().setns(namespaceFd)
   } catch (cause) {
-    throw new KeepwardError('namespace-failed', 'Cannot enter a network namespace', {
+    throw new KeepwardError(codeOf(cause, 'namespace-failed'), 'Cannot enter a network namespace', {
       cause,
       hint: 'CAP_SYS_ADMIN is needed',
     })

@@ -24,14 +24,23 @@ export function lockDirectory(dir: SafeDir, name = 'lock'): Lock {
     throw unsafe(`${dir.pathOf(name)} holds something else than a pid; it is left alone`)
   }
   // The file stays when the lock goes: a name that is removed and made anew would have two locks.
-  ftruncateSync(fd, 0)
-  writeSync(fd, `${process.pid}\n`, 0)
+  writePid(fd)
   let held = true
   const release = () => {
     if (held) closeSync(fd)
     held = false
   }
   return { release, [Symbol.dispose]: release }
+}
+
+/** For the message of whoever comes too late: on a full disk the lock holds without it. */
+function writePid(fd: number): void {
+  try {
+    ftruncateSync(fd, 0)
+    writeSync(fd, `${process.pid}\n`, 0)
+  } catch {
+    // The file is empty then.
+  }
 }
 
 function readPid(fd: number): string {

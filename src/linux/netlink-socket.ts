@@ -1,5 +1,5 @@
 import { closeSync } from 'node:fs'
-import { errnoOf, KeepwardError } from '../base/error.ts'
+import { codeOf, errnoOf, KeepwardError } from '../base/error.ts'
 import { native } from './native.ts'
 import {
   decodeMessages,
@@ -97,7 +97,7 @@ export function openDescriptor(
   try {
     return native().netlinkOpen(protocol, groups, allNamespaces, bufferBytes)
   } catch (cause) {
-    const code = errnoOf(cause) === 'EPERM' ? 'permission-denied' : 'netlink-failed'
+    const code = codeOf(cause, errnoOf(cause) === 'EPERM' ? 'permission-denied' : 'netlink-failed')
     throw new KeepwardError(code, 'Cannot open a netlink socket', {
       cause,
       hint: 'CAP_NET_BROADCAST is needed to watch',

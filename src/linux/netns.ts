@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync, statSync } from 'node:fs'
-import { errnoOf, KeepwardError } from '../base/error.ts'
+import { codeOf, errnoOf, KeepwardError } from '../base/error.ts'
 import type { NetlinkSocket } from './netlink-socket.ts'
 import { namespaceIdPayload, readNamespaceId, RTM_GETNSID, RTM_NEWNSID } from './rtnetlink.ts'
 import { run } from './run.ts'
@@ -88,7 +88,9 @@ export function namespaceInode(name: string): number | undefined {
     const found = statSync(`${namespaceDirectory}/${checkedName(name)}`, { throwIfNoEntry: false })
     return found?.dev === nsfsDevice() ? found.ino : undefined
   } catch (error) {
-    throw new KeepwardError('namespace-failed', `Cannot look at network namespace ${name}`, { cause: error })
+    throw new KeepwardError(codeOf(error, 'namespace-failed'), `Cannot look at network namespace ${name}`, {
+      cause: error,
+    })
   }
 }
 
@@ -123,7 +125,7 @@ function openFile(path: string, name: string, flags: number): number {
   } catch (cause) {
     if (errnoOf(cause) === 'ENOENT')
       throw new KeepwardError('namespace-missing', `There is no network namespace ${name}`)
-    throw new KeepwardError('namespace-failed', `Cannot open network namespace ${name}`, { cause })
+    throw new KeepwardError(codeOf(cause, 'namespace-failed'), `Cannot open network namespace ${name}`, { cause })
   }
 }
 

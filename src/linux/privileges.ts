@@ -1,5 +1,5 @@
 import { KeepwardError } from '../base/error.ts'
-import { native } from './native.ts'
+import { readProc } from './proc.ts'
 
 /** In the order of their numbers (linux/capability.h). */
 const names = [
@@ -22,7 +22,7 @@ export interface Privileges {
 
 /** Of this process. Throws `internal` where /proc does not say. */
 export function ownPrivileges(): Privileges {
-  return readPrivileges(native().readProc('/proc/self/status') ?? '')
+  return readPrivileges(readProc('/proc/self/status') ?? '')
 }
 
 /** From /proc/<pid>/status (proc_pid_status(5)). */

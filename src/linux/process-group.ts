@@ -1,17 +1,26 @@
-import { native } from './native.ts'
+import { readProc } from './proc.ts'
 
 /**
- * The control group of a process, "" when it has ended or is in none. What a process that starts many others asks for each of
+ * The control group of a process, "" when it has ended, is in none or cannot be asked for. What a process that starts many others asks for each of
  * them, it asks within the same second: the answer is kept so long.
  */
 export function controlGroupOf(pid: number): string {
   const nowMs = performance.now()
   const known = recent.get(pid)
   if (known !== undefined && nowMs - known.asOfMs < 1000) return known.group
-  const group = unifiedGroup(native().readProc(`/proc/${pid}/cgroup`) ?? '') ?? ''
+  const group = unifiedGroup(textOf(pid)) ?? ''
   if (recent.size >= 1024) recent.clear()
   recent.set(pid, { group, asOfMs: nowMs })
   return group
+}
+
+/** It is told beside what a process does, and decides nothing: without it that is heard all the same. */
+function textOf(pid: number): string {
+  try {
+    return readProc(`/proc/${pid}/cgroup`) ?? ''
+  } catch {
+    return ''
+  }
 }
 
 const recent = new Map<number, { readonly group: string; readonly asOfMs: number }>()

@@ -2,6 +2,7 @@ import { closeSync, readdirSync, statSync } from 'node:fs'
 import { constants } from 'node:os'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { native, type WatchHandle } from './native.ts'
+import { procCodeOf, readProc } from './proc.ts'
 
 /** From /proc/<pid>/stat (proc_pid_stat(5)). */
 export interface ProcessStat {
@@ -71,7 +72,7 @@ export function sameProcess(one: ProcessIdentity, other: ProcessIdentity): boole
 
 /** Random, new at each boot of the kernel. */
 export function bootId(): string {
-  return (knownBootId ??= (native().readProc('/proc/sys/kernel/random/boot_id') ?? '').trim())
+  return (knownBootId ??= (readProc('/proc/sys/kernel/random/boot_id') ?? '').trim())
 }
 
 /**
@@ -80,25 +81,27 @@ export function bootId(): string {
  * disk, and reading its name does not.
  */
 export function findByArgument(word: string, name?: string): number[] {
-  const candidates = name === undefined ? allPids() : allPids().filter((pid) => readProc(pid, 'comm') === `${name}\n`)
+  const candidates = name === undefined ? allPids() : allPids().filter((pid) => readOf(pid, 'comm') === `${name}\n`)
   return candidates.filter((pid) => commandLine(pid)?.includes(word))
 }
 
 /** The pids of a process's living children. */
 export function childrenOf(pid: number): number[] {
   try {
-    const lists = readdirSync(`/proc/${pid}/task`).map((task) => readProc(pid, `task/${task}/children`))
+    const lists = readdirSync(`/proc/${pid}/task`).map((task) => readOf(pid, `task/${task}/children`))
     // Kernels without CONFIG_PROC_CHILDREN have no such file.
     if (lists.includes(undefined)) return allPids().filter((candidate) => processStat(candidate)?.parentPid === pid)
     return lists.flatMap((list) => numbers(list?.split(' ') ?? []))
   } catch (error) {
     if (isGone(error)) return []
-    throw error
+    throw error instanceof KeepwardError
+      ? error
+      : new KeepwardError(procCodeOf(error), `Cannot see the children of process ${pid}`, { cause: error })
   }
 }
 
 export function processStat(pid: number): ProcessStat | undefined {
-  const text = readProc(pid, 'stat')
+  const text = readOf(pid, 'stat')
   return text === undefined ? undefined : parseStat(text)
 }
 
@@ -115,7 +118,7 @@ export function parseStat(text: string): ProcessStat | undefined {
 
 /** Its arguments; empty for a kernel thread and a process that ended; undefined when there is none. */
 export function commandLine(pid: number): string[] | undefined {
-  const text = readProc(pid, 'cmdline')
+  const text = readOf(pid, 'cmdline')
   if (text === undefined) return undefined
   return text === '' ? [] : text.replace(/\0$/, '').split('\0')
 }
@@ -126,7 +129,7 @@ export function networkNamespaceOf(pid: number): number | undefined {
     return statSync(`/proc/${pid}/ns/net`).ino
   } catch (error) {
     if (isGone(error)) return undefined
-    throw new KeepwardError('permission-denied', `Cannot see the network namespace of process ${pid}`, { cause: error })
+    throw new KeepwardError(procCodeOf(error), `Cannot see the network namespace of process ${pid}`, { cause: error })
   }
 }
 
@@ -137,7 +140,7 @@ function openPidfd(pid: number): number | undefined {
     return native().pidfdOpen(pid)
   } catch (error) {
     if (errnoOf(error) === 'ESRCH') return undefined
-    throw new KeepwardError('internal', `Cannot hold process ${pid}`, { cause: error })
+    throw new KeepwardError(procCodeOf(error), `Cannot hold process ${pid}`, { cause: error })
   }
 }
 
@@ -220,16 +223,16 @@ function identityOf(pid: number): ProcessIdentity | undefined {
   return { bootId: bootId(), pid, startTicks: stat.startTicks, argv, networkNamespace }
 }
 
-const allPids = (): number[] => numbers(readdirSync('/proc')).sort((one, other) => one - other)
+function allPids(): number[] {
+  try {
+    return numbers(readdirSync('/proc')).sort((one, other) => one - other)
+  } catch (cause) {
+    throw new KeepwardError(procCodeOf(cause), 'Cannot list /proc', { cause })
+  }
+}
 
 const numbers = (words: readonly string[]): number[] => words.filter((word) => /^[0-9]+$/.test(word)).map(Number)
 
-function readProc(pid: number, file: string): string | undefined {
-  try {
-    return native().readProc(`/proc/${pid}/${file}`) ?? undefined
-  } catch (error) {
-    throw new KeepwardError('permission-denied', `Cannot read /proc/${pid}/${file}`, { cause: error })
-  }
-}
+const readOf = (pid: number, file: string): string | undefined => readProc(`/proc/${pid}/${file}`)
 
 const isGone = (error: unknown): boolean => ['ENOENT', 'ESRCH'].includes(errnoOf(error) ?? '')

@@ -1,12 +1,12 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { errnoOf, KeepwardError } from '../base/error.ts'
-import { native } from './native.ts'
+import { procCodeOf, readProc } from './proc.ts'
 
 /** Whether the process holds a raw socket of that IP protocol, over IPv4 or IPv6; false when it ended. */
 export function holdsRawSocket(pid: number, protocol: number): boolean {
   const inNamespace = ['raw', 'raw6'].flatMap((file) => {
-    const text = native().readProc(`/proc/${pid}/net/${file}`)
-    return text === null ? [] : rawSocketInodes(text, protocol)
+    const text = readProc(`/proc/${pid}/net/${file}`)
+    return text === undefined ? [] : rawSocketInodes(text, protocol)
   })
   // Others in the namespace may hold one too.
   return inNamespace.length > 0 && holdsOneOf(pid, new Set(inNamespace.map((inode) => `socket:[${inode}]`)))
@@ -32,7 +32,7 @@ function holdsOneOf(pid: number, links: ReadonlySet<string>): boolean {
       .some((fd) => links.has(linkOf(`/proc/${pid}/fd/${fd}`)))
   } catch (cause) {
     if (isGone(cause)) return false
-    throw new KeepwardError('permission-denied', `Cannot see the open files of process ${pid}`, { cause })
+    throw new KeepwardError(procCodeOf(cause), `Cannot see the open files of process ${pid}`, { cause })
   }
 }
 

@@ -1,6 +1,6 @@
 import { closeSync, readSync, writeSync } from 'node:fs'
 import { constants } from 'node:os'
-import { errnoOf, KeepwardError } from '../base/error.ts'
+import { codeOf, errnoOf, KeepwardError } from '../base/error.ts'
 import { type Child, startChild, waitForChild } from './child.ts'
 import { native } from './native.ts'
 
@@ -110,7 +110,7 @@ function openFiles(argv: readonly string[], stdin: string, maxBytes: number): Fi
     }
   } catch (cause) {
     close()
-    throw new KeepwardError('command-failed', `Cannot start ${argv[0] ?? ''}`, { cause })
+    throw new KeepwardError(codeOf(cause, 'command-failed'), `Cannot start ${argv[0] ?? ''}`, { cause })
   }
 }
 
@@ -132,21 +132,34 @@ function readText(fd: number, maxBytes: number): string {
 
 /** A process that SIGKILL does not end, since the kernel holds it, is waited for behind our back. */
 function ending(child: Child, timeoutMs: number): Promise<Ending> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     let timedOut = false
     let timer = setTimeout(() => {
       timedOut = true
-      killGroup(child.pid)
       timer = setTimeout(resolve, killMs, { timedOut, exitCode: undefined, signal: undefined })
+      // An exception in a timer or a callback of ours would end the process.
+      attempt(reject, () => {
+        killGroup(child.pid)
+      })
     }, timeoutMs)
     native().pidfdWatch(child.pidfd, () => {
       clearTimeout(timer)
-      const end = waitForChild(child)
-      closeSync(child.pidfd)
-      const signal = end === undefined || end.signal === 0 ? undefined : signalName(end.signal)
-      resolve({ timedOut, exitCode: signal === undefined ? end?.exitCode : undefined, signal })
+      attempt(reject, () => {
+        const end = waitForChild(child)
+        closeSync(child.pidfd)
+        const signal = end === undefined || end.signal === 0 ? undefined : signalName(end.signal)
+        resolve({ timedOut, exitCode: signal === undefined ? end?.exitCode : undefined, signal })
+      })
     })
   })
+}
+
+function attempt(reject: (error: unknown) => void, body: () => void): void {
+  try {
+    body()
+  } catch (cause) {
+    reject(new KeepwardError('command-failed', 'Cannot wait for the end of a command', { cause }))
+  }
 }
 
 const killMs = 1000

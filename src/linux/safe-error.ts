@@ -1,5 +1,5 @@
 import type { Stats } from 'node:fs'
-import { errnoOf, KeepwardError } from '../base/error.ts'
+import { codeOf, errnoOf, KeepwardError } from '../base/error.ts'
 
 const moveAside = 'find out who put it there, and move it aside'
 
@@ -13,7 +13,7 @@ export const unsafe = (message: string, hint = moveAside, cause?: unknown): Keep
 export function failed(says: string, cause: unknown): KeepwardError {
   // O_NOFOLLOW's word for a symlink.
   if (errnoOf(cause) === 'ELOOP') return unsafe(`Cannot ${says}: it is a symlink`, moveAside, cause)
-  return new KeepwardError('file-failed', `Cannot ${says}`, { cause })
+  return new KeepwardError(codeOf(cause, 'file-failed'), `Cannot ${says}`, { cause })
 }
 
 export const octal = (stats: Stats): string => modeOf(stats).toString(8).padStart(4, '0')

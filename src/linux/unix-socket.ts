@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Stats } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { once } from 'node:events'
-import { errnoOf, KeepwardError } from '../base/error.ts'
+import { codeOf, errnoOf, KeepwardError } from '../base/error.ts'
 import { native } from './native.ts'
 import type { SafeDir } from './safe-dir.ts'
 import type { Access, Entry } from './safe-entry.ts'
@@ -52,8 +52,12 @@ export function hasUnread(socket: Socket): boolean {
 export async function proveWhoConnects(): Promise<void> {
   const path = `\0keepward-${process.pid}-${randomBytes(8).toString('hex')}`
   const server = createServer()
-  server.listen({ path })
-  await once(server, 'listening')
+  try {
+    server.listen({ path })
+    await once(server, 'listening')
+  } catch (cause) {
+    throw new KeepwardError(codeOf(cause, 'file-failed'), 'Cannot make a socket to prove who connects', { cause })
+  }
   const client = connect(path)
   try {
     const [accepted] = (await once(server, 'connection')) as [Socket]
@@ -117,7 +121,7 @@ async function bind(
     server.once('close', release)
   } catch (cause) {
     release()
-    throw new KeepwardError('file-failed', `Cannot listen at ${dir.pathOf(name)}`, { cause })
+    throw new KeepwardError(codeOf(cause, 'file-failed'), `Cannot listen at ${dir.pathOf(name)}`, { cause })
   }
 }
 

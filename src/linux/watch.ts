@@ -34,7 +34,7 @@ export interface KernelWatchOptions {
   /** A tracked namespace ended and is not tracked any more; its id may be given to another. */
   readonly onGone: (nsid: number) => void
   /**
-   * The receive buffer overflowed. The end of a namespace may be among what was missed, and its id may be another's now: nothing is
+   * The receive buffer overflowed, or `onChange` threw. The end of a namespace may be among what was missed, and its id may be another's now: nothing is
    * tracked any more until it is looked at again.
    */
   readonly onOverrun?: () => void
@@ -103,11 +103,15 @@ export function watchKernel({ fd, ...options }: KernelWatchOptions): KernelWatch
   }
 
   const handle = native().watch(fd, (_errno, messages, frames) => {
-    if (messages !== null && frames !== null) {
-      eachDatagram(messages, frames, hear)
+    if (
+      messages !== null &&
+      frames !== null &&
+      understood(() => {
+        eachDatagram(messages, frames, hear)
+      })
+    )
       return
-    }
-    // ENOBUFS, or a message that did not fit: whatever it was, something was missed.
+    // ENOBUFS, a message that did not fit or was not understood: whatever it was, something was missed.
     overruns++
     for (const recording of recordings) recording.torn = true
     if (!overrunPending) setImmediate(recover)
@@ -202,6 +206,16 @@ const defaultBufferBytes = 64 * 1024 * 1024
 function record(recording: Recording, nsid: number, event: KernelEvent): void {
   if (recording.events.length < maxRecorded) recording.events.push({ nsid, event })
   else recording.torn = true
+}
+
+/** An exception in the callback of a watch would end the process. */
+function understood(hear: () => void): boolean {
+  try {
+    hear()
+    return true
+  } catch {
+    return false
+  }
 }
 
 function eachDatagram(messages: Buffer, frames: Int32Array, hear: (nsid: number, message: Message) => void): void {

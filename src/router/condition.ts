@@ -46,6 +46,11 @@ export const conditions = {
     title: 'What is needed to know the role cannot be seen',
     hint: 'The namespace, its HA interface or keepalived cannot be read; `keepward explain` shows which, and since when',
   },
+  'router-defect': {
+    severity: 'warning',
+    title: 'Work for this router failed by a defect of Keepward; other routers are not touched',
+    hint: 'Report it with the line of the log that says "defect"; it is shown until nothing failed for a minute, and a restart of the agent moves no address',
+  },
   'waiting-for-carrier': {
     severity: 'warning',
     title: 'The HA interface has no carrier, so keepalived is not started yet',

@@ -32,6 +32,8 @@ export function diagnose(router: Router, now: Instant): Diagnosis {
   say('keepalived-stalled', stalled(router, now))
   say('keepalived-tied', tied(router))
   say('evidence-missing', evidenceMissing(router, now))
+  const defect = judgeDefect(router, now)
+  say('router-defect', defect?.text)
   say('waiting-for-carrier', waitingForCarrier(router, wanted))
   say('interface-missing', interfaceMissing(router, wanted))
   const notifier = judgeNotifier(router, now)
@@ -51,7 +53,10 @@ export function diagnose(router: Router, now: Instant): Diagnosis {
   const pending = settledInMs > 0 && differences.some(([, text]) => text !== undefined)
   // An answer given before things settled proves nothing; the core asks again at that moment.
   if (answeredTooEarly(router)) texts.delete('kernel-disagrees')
-  return { texts, lookAgainInMs: soonest(pending ? settledInMs : undefined, notifier.lookAgainInMs) }
+  return {
+    texts,
+    lookAgainInMs: soonest(soonest(pending ? settledInMs : undefined, defect?.endsInMs), notifier.lookAgainInMs),
+  }
 }
 
 function soonest(a: number | undefined, b: number | undefined): number | undefined {
@@ -104,6 +109,18 @@ function evidenceMissing({ kernel, process, settings, work, lookFailure }: Route
     return `keepalived was last looked at ${ageText(now.monoMs - process.asOf.monoMs)} ago`
   }
   return undefined
+}
+
+/** Whether it happens again shows within some passes. */
+const defectShownMs = 60_000
+
+function judgeDefect(
+  { defect }: Router,
+  now: Instant,
+): { readonly text: string; readonly endsInMs: number } | undefined {
+  if (defect === undefined) return undefined
+  const endsInMs = defect.at.monoMs + defectShownMs - now.monoMs
+  return endsInMs > 0 ? { text: defect.text, endsInMs } : undefined
 }
 
 function waitingForCarrier({ kernel, process }: Router, wanted: RouterSpec): string | undefined {

@@ -18,6 +18,8 @@ export type RouterEvent =
   /** A notifier outside says what the router is. */
   | { readonly type: 'claimed'; readonly claim: NotifierClaim }
   | { readonly type: 'performed'; readonly operation: RouterOperation; readonly outcome: Outcome }
+  /** Our own work for this router failed in a way that nobody foresaw. */
+  | { readonly type: 'defect'; readonly text: string }
   /** The slow pass: ages are looked at, keepalived is asked again. */
   | { readonly type: 'recheck' }
   /** A moment that the core asked for with the effect `wake`. */

@@ -21,7 +21,10 @@ export function hints(before: Router, after: Router, event: RouterEvent, now: In
       return [inspect]
     case 'recheck':
       return [
-        settingsAreOld(after, now) ? inspect : { type: 'inspect', depth: 'processes' },
+        // What failed is tried again at once: a failure is over when a look at all has succeeded.
+        after.lookFailure !== undefined || settingsAreOld(after, now)
+          ? inspect
+          : { type: 'inspect', depth: 'processes' },
         ...askIf(answerIsOld(after, now) || (runs(after) && mustCheckNotifier(after, now))),
       ]
     case 'notified':
@@ -50,6 +53,7 @@ export function hints(before: Router, after: Router, event: RouterEvent, now: In
           : []),
       ]
     case 'answer':
+    case 'defect':
     case 'settings':
     case 'look-failed':
     case 'performed':

@@ -20,6 +20,8 @@ export interface Router {
   readonly settings: SettingsEvidence
   /** Why processes and settings could not be looked at the last time. */
   readonly lookFailure: string | undefined
+  /** The last failure of our own work for it that nobody foresaw. */
+  readonly defect: { readonly text: string; readonly at: Instant } | undefined
   /** Undefined: none has spoken. */
   readonly notifier: Notifier | undefined
   readonly role: RoleState
@@ -81,6 +83,7 @@ export function newRouter(id: RouterId, recorded: Recorded | undefined, now: Ins
     answer: { kind: 'none' },
     settings: { kind: 'unseen' },
     lookFailure: undefined,
+    defect: undefined,
     notifier: undefined,
     role: { kind: 'undecided', since: now, recorded },
     raised: new Map(),

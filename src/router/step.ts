@@ -65,6 +65,8 @@ function absorb(router: Router, event: RouterEvent, now: Instant): Router {
       return absorbClaim(router, event.claim, now)
     case 'performed':
       return absorbOutcome(router, event.operation, event.outcome, now)
+    case 'defect':
+      return { ...router, defect: { text: event.text, at: now } }
     case 'notified':
     case 'recheck':
     case 'woken':
@@ -188,6 +190,7 @@ function witness(event: RouterEvent): Cause['kind'] {
     case 'settings':
     case 'look-failed':
     case 'claimed':
+    case 'defect':
     case 'recheck':
     case 'woken':
       return 'recheck'

@@ -8,7 +8,6 @@ export function keyOfFile(where: string, content: Secret): Secret {
     return readKey(content)
   } catch (cause) {
     if (!(cause instanceof KeepwardError)) throw cause
-    const hint = cause.hint === undefined ? {} : { hint: cause.hint }
-    throw new KeepwardError(cause.code, `Cannot use ${where}`, { cause, ...hint })
+    throw new KeepwardError(cause.code, `Cannot use ${where}`, { cause })
   }
 }

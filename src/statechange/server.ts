@@ -1,6 +1,7 @@
-import { readFileSync, type Stats } from 'node:fs'
+import type { Stats } from 'node:fs'
 import { describeError, KeepwardError } from '../base/error.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
+import { readProc } from '../linux/proc.ts'
 import { listenAt, proveWhoConnects } from '../linux/unix-socket.ts'
 import { makeHttpServer, requestDeadlineMs, type HttpParts, type HttpServer } from './http.ts'
 
@@ -29,7 +30,7 @@ export const directoryMode = (access: Access): number => (access.kind === 'own' 
  * trusted here, `state-in-use` or `file-unsafe` when the socket cannot be made.
  */
 export async function serveStateChanges(parts: ServerParts): Promise<StateChangeServer> {
-  proveUidMap(readFileSync('/proc/self/uid_map', 'utf8'))
+  proveUidMap(readProc('/proc/self/uid_map') ?? '')
   await proveWhoConnects()
   const server = new StateChangeServer(parts)
   await server.open()

@@ -87,7 +87,7 @@ test('an agent does not start with a config that others can write, and `validate
   const [code, said] = await ended('agent')
   expect([code, said]).toEqual([
     4,
-    `keepward: The configuration is not root’s alone: Others can write ${file}: mode 0666 (it must be a file with one name that belongs to root and is writable by no one else)\n`,
+    `keepward: The configuration is not root’s alone: Others can write ${file}: mode 0666 (it must be a file with one name that belongs to root and is writable by no one else) [config-unsafe]\n`,
   ])
   expect(await ended('validate')).toEqual([0, ''])
 })

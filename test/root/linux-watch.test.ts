@@ -188,6 +188,28 @@ describe('watchKernel()', () => {
     expect(watch.view(nsid)).toBe(undefined)
   })
 
+  test('an exception of whoever hears a change counts as a change that was missed, and ends nothing', async () => {
+    let throws = true
+    let overruns = 0
+    const watch = start({
+      onChange: (nsid, view) => {
+        if (throws) throw new Error('not understood')
+        told.push(`${nsid} ${texts(view).join(' ')}`)
+      },
+      onOverrun: () => {
+        overruns += 1
+      },
+    })
+    const { namespace, socket, ifindex } = await router()
+    watch.take(namespace)
+    socket.apply([addAddress(ifindex, v4('10.0.0.1'))])
+    await expect.poll(() => overruns).toBe(1)
+    throws = false
+    const { nsid } = watch.take(namespace)
+    socket.apply([addAddress(ifindex, v4('10.0.0.2'))])
+    await expect.poll(() => told).toContain(`${nsid} 10.0.0.1/32 10.0.0.2/32`)
+  })
+
   test('after an overrun, does not take a namespace that was given the id for the one that had it', async () => {
     const { namespace, socket } = await router()
     const flooded = await router()

@@ -15,12 +15,13 @@ export class World {
   hears: (event: HostEvent) => boolean = () => true
   #emit: (event: HostEvent) => void = () => undefined
   #aheadMs = 0
+  #wallMs = 0
   #generation = 0
 
   constructor() {
     this.clock = () => {
       const { wallMs, monoMs } = systemClock()
-      return { wallMs: wallMs + this.#aheadMs, monoMs: monoMs + this.#aheadMs }
+      return { wallMs: wallMs + this.#aheadMs + this.#wallMs, monoMs: monoMs + this.#aheadMs }
     }
     this.host = new FakeHost(this.clock, (event) => {
       if (this.hears(event)) this.#emit(event)
@@ -47,6 +48,11 @@ export class World {
     }
   }
 
+  /** The agent hears this, whatever is so. */
+  inject(event: HostEvent): void {
+    this.#emit(event)
+  }
+
   /** Nobody hears or acts. */
   detach(): void {
     this.#generation += 1
@@ -56,6 +62,11 @@ export class World {
   /** Both clocks go on by so much. */
   passTime(ms: number): void {
     this.#aheadMs += ms
+  }
+
+  /** Somebody sets the wall clock: it alone jumps by so much. */
+  setWall(ms: number): void {
+    this.#wallMs += ms
   }
 
   /** How often the operation was asked for, e.g. `start-keepalived r1`. */

@@ -132,7 +132,6 @@ const rules: Record<string, Rule> = {
       'src/linux/raw-socket.ts': 'the kernel’s files: /proc',
       'src/linux/sysctl.ts': 'the kernel’s files: /proc/sys',
       'src/linux/owner.ts': 'asks whose a directory is, to do no more in it than that user may; opens nothing',
-      'src/statechange/server.ts': 'the kernel’s files: reads /proc/self/uid_map',
       'src/agent/state-directory.ts': 'looks whose a refused directory is, for the hint alone',
       'src/agent/config-watch.ts': 'watches the config’s directory to know when to look; opens nothing',
       'src/config/read.ts':

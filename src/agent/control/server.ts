@@ -117,10 +117,7 @@ function newServer(): FastifyInstance {
 function problemOf(error: FastifyError | KeepwardError): [status: number, problem: Problem] {
   if (error instanceof KeepwardError) {
     const status = statuses[error.code] ?? 500
-    return [
-      status,
-      { code: error.code, message: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) },
-    ]
+    return [status, { code: error.code, message: error.message, hint: error.hint }]
   }
   const status = error.statusCode ?? 500
   return status < 500
