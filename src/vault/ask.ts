@@ -2,7 +2,7 @@ import { lookup as resolveName, type LookupAddress, type LookupOptions } from 'n
 import type { IncomingMessage } from 'node:http'
 import { request } from 'node:https'
 import type { LookupFunction } from 'node:net'
-import { errnoOf, KeepwardError } from '../base/error.ts'
+import { codeOf, errnoOf, KeepwardError } from '../base/error.ts'
 import type { Secret } from '../base/secret.ts'
 
 /** A Vault, and whom it is believed by. */
@@ -45,7 +45,7 @@ export async function ask(server: Server, question: Question): Promise<Answer> {
   } catch (error) {
     const { says, hint } = error instanceof NoAnswer ? error : failure(error, timeout.aborted)
     throw new KeepwardError(
-      'vault-unavailable',
+      codeOf(error, 'vault-unavailable'),
       `Vault at ${server.address} ${says}`,
       hint === undefined ? {} : { hint },
     )
