@@ -47,6 +47,8 @@ export class Vault {
   #failure: KeepwardError | undefined
   #notBeforeMonoMs = 0
   #told: string | undefined
+  /** How often it was told to forget. */
+  #round = 0
   readonly #listeners: ((text: string | undefined) => void)[] = []
 
   constructor(parts: VaultParts) {
@@ -72,17 +74,17 @@ export class Vault {
     if (known.value !== undefined && known.fresh) return known.value
     if (known.failure !== undefined && this.#parts.clock().monoMs < known.notBeforeMonoMs)
       return lastOf(known, known.failure)
-    known.pending ??= this.#renew(source, known).finally(() => {
-      known.pending = undefined
-    })
+    const pending = known.pending ?? this.#start(source, known)
     // Once it has failed, nobody waits for it who has the last value: the look at a router must not be late.
-    return known.value !== undefined && known.failure !== undefined ? known.value : known.pending
+    return known.value !== undefined && known.failure !== undefined ? known.value : pending
   }
 
   /** What was read is asked for anew, at the next read. */
   forget(): void {
     this.#notBeforeMonoMs = 0
+    this.#round += 1
     for (const known of this.#known.values()) {
+      known.pending = undefined
       known.fresh = false
       known.failure = undefined
     }
@@ -115,10 +117,20 @@ export class Vault {
     return made
   }
 
+  #start(source: VaultSource, known: Known): Promise<Secret> {
+    const pending = this.#renew(source, known).finally(() => {
+      if (known.pending === pending) known.pending = undefined
+    })
+    known.pending = pending
+    return pending
+  }
+
   async #renew(source: VaultSource, known: Known): Promise<Secret> {
+    const round = this.#round
     try {
       const value = await this.#fetch(source)
-      Object.assign(known, { value, fresh: true, failure: undefined })
+      // What was asked for before it was to be forgotten may be older than that.
+      if (round === this.#round) Object.assign(known, { value, fresh: true, failure: undefined })
       known.backoff.reset()
       return value
     } catch (error) {

@@ -85,6 +85,22 @@ describe('read()', () => {
     expect(troubles).toEqual([])
   })
 
+  test('gives nothing that was asked for before it was told to forget', async () => {
+    const vault = vaultWith(withToken(server.issue()))
+    await text(vault)
+    vault.forget()
+    const release = Promise.withResolvers<undefined>()
+    server.held = release.promise
+    const before = text(vault)
+    await until('it is asked', () => server.times('secret/data/keepward/r1') === 2)
+    server.secrets.set('secret/keepward/r1', { password: 'another' })
+    vault.forget()
+    const after = text(vault)
+    release.resolve(undefined)
+    expect(await Promise.all([before, after])).toEqual(['pl4nted\n', 'another\n'])
+    expect(await text(vault)).toBe('another\n')
+  })
+
   test('logs in anew when Vault takes the token no more', async () => {
     const vault = vaultWith(withRole(server.addRole()))
     await text(vault)

@@ -53,6 +53,8 @@ export class VaultServer {
   /** By engine and path, such as `secret/keepward/r1`; null: the newest version was deleted. */
   readonly secrets = new Map<string, Readonly<Record<string, unknown>> | null>()
   fault: Fault | undefined
+  /** Answers are made up at once, and sent when this is over. */
+  held: Promise<undefined> | undefined
   sealed = false
 
   private constructor(directory: string) {
@@ -124,6 +126,7 @@ export class VaultServer {
     const [status, body] = this.sealed
       ? ([503, errors('Vault is sealed')] as const)
       : this.#answer(`${method} ${url.slice(4)}`, token, Buffer.concat(chunks).toString('utf8'))
+    await this.held
     response.writeHead(status, { 'content-type': 'application/json' })
     response.end(body === undefined ? undefined : JSON.stringify(body))
   }
