@@ -101,7 +101,7 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
   let onVaultTrouble = (text: string | undefined) => {
     vaultTrouble = text
   }
-  const hostVault = process.geteuid?.() === 0 ? openVault(vault, 'host', clock) : undefined
+  const hostVault = process.geteuid?.() === 0 ? await openVault(vault, 'host', clock) : undefined
   open.defer(() => hostVault?.close())
   const host = open.use(
     await openHost({
@@ -182,7 +182,7 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
     })
     open.defer(() => changes.close())
     secrets = changes.secrets
-    const ownVault = openVault(vault, 'agent', clock)
+    const ownVault = await openVault(vault, 'agent', clock)
     ownVault?.onTrouble((text) => {
       agent.noteTrouble('vault', text)
     })

@@ -47,7 +47,7 @@ export async function runHost(options: HostRunOptions): Promise<number> {
   // The agent must pass through it to the socket; everything else in it is closed to all but root.
   const dir = open.use(SafeDir.open(paths.host, { create: true, mode: 0o711, volatile: true }))
   await dir.removeUnfinished()
-  const vault = openVault(settings, 'host', systemClock)
+  const vault = await openVault(settings, 'host', systemClock)
   vault?.onTrouble(onVaultTrouble)
   open.defer(() => vault?.close())
   const openRoot = await openRealHost({ agent: agent.id, runDir: dir, clock: systemClock, vault })
