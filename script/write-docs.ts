@@ -3,6 +3,7 @@ import { errorHints } from '../src/base/error-hint.ts'
 import { errorCodes, errorMeanings } from '../src/base/error.ts'
 import { conditions } from '../src/router/condition.ts'
 import { refusals } from '../src/statechange/refusal.ts'
+import { runRows, startRows, type StartRow } from '../test/support/faults/rows.ts'
 
 /** Write the documents that are made from code. */
 export const generated: Readonly<Record<string, () => string>> = {
@@ -27,21 +28,51 @@ export const generated: Readonly<Record<string, () => string>> = {
       ['Code', 'Status', 'Meaning'],
       Object.entries(refusals).map(([code, { status, title }]) => [`\`${code}\``, String(status), title]),
     ),
+  'docs/faults.md': () =>
+    [
+      page(
+        'Faults',
+        'What is shown when a system call fails, and what works on: tried with each error by `test/root/faults-start.test.ts` and `test/root/faults-run.test.ts`, which read the same rows. A root agent does all in one process; the others are an agent of its own user, and its root half. The first table is of the start, where the codes are those of errors.md.',
+        ['Where', 'Fails', 'With', 'Process', 'Shown'],
+        startRows.map((row) => [...faultCells(row), startShown(row.shown)]),
+      ),
+      'While it runs, with a router that is primary. All of it ends by itself once the calls succeed again, but for a config that was to be applied: that is applied again by hand.',
+      '',
+      table(
+        ['Where', 'Fails', 'With', 'Process', 'Shown', 'What works'],
+        runRows.map((row) => [
+          ...faultCells(row),
+          row.shown === 'nothing' ? 'nothing' : `condition \`${row.shown}\``,
+          row.works,
+        ]),
+      ),
+      '',
+      'Real faults beside those: a state directory on a full or read-only file system, a limit of a few descriptors at the start and of 8 while it runs (nobody is answered, no role changes, and all goes on once there are more), a missing capability. A wall clock that is set forward by years and back is shown as `clock-stepped` for ten minutes; roles, ages, deadlines and retention go by the monotonic clock.',
+      '',
+    ].join('\n'),
+}
+
+function faultCells({ where, call, on, errnos, who }: Omit<StartRow, 'shown'>): string[] {
+  // Where there is no path, the call says it.
+  const fails = on.includes('/') || on.includes('.') || on.includes('-') ? `${call} \`${on}\`` : call
+  return [where, fails, errnos.join(', '), who.join(', ')]
+}
+
+function startShown(shown: StartRow['shown']): string {
+  if (shown === 'nothing') return 'nothing, it starts'
+  return 'code' in shown ? `exit status 4, \`${shown.code}\`` : `it starts; condition \`${shown.condition}\``
 }
 
 const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`
 
 function page(title: string, intro: string, columns: readonly string[], rows: readonly (readonly string[])[]): string {
+  const made = `${intro} Made from the code by \`script/node script/write-docs.ts\`.`
+  return [`# ${title}`, '', made, '', table(columns, rows), ''].join('\n')
+}
+
+function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
-  const table = [line(columns), line(columns.map(() => '---')), ...rows.map(line)]
-  return [
-    `# ${title}`,
-    '',
-    `${intro} Made from the code by \`script/node script/write-docs.ts\`.`,
-    '',
-    ...table,
-    '',
-  ].join('\n')
+  return [line(columns), line(columns.map(() => '---')), ...rows.map(line)].join('\n')
 }
 
 if (import.meta.main) {

@@ -210,7 +210,7 @@ export class Agent {
     return this.#config.differs
   }
 
-  /** The state-change socket cannot be made now, keepward-host or Vault not be asked, the journal not signed; undefined: it can again. */
+  /** The state-change socket cannot be made, keepward-host or Vault not be asked, the journal not signed, the clock was set; undefined: no more. */
   noteTrouble(where: Outside, text: string | undefined): void {
     this.#outside[where] = text
     if (!this.#stopped) this.#reviewConditions()

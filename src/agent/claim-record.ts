@@ -1,3 +1,4 @@
+import type { HostRefusal } from '../host/refusal.ts'
 import type { JournalRecord, JsonObject } from '../journal/record.ts'
 import type { NotifierClaim } from '../router/notifier.ts'
 import { parseRouterId, type RouterId } from '../router/spec.ts'
@@ -39,6 +40,21 @@ export function refusalBody({ decision, reason, sender, controlGroup, router, st
     pid: sender?.pid ?? null,
     key: textOrNull(key),
     controlGroup: textOrNull(controlGroup),
+    count,
+  } satisfies JsonObject
+}
+
+/** What keepward-host refused, as the journal keeps it. */
+export function hostRefusalBody({ reason, text, verb, router, peer, count }: HostRefusal) {
+  return {
+    decision: 'host-refused',
+    reason,
+    text: text.slice(0, 1000),
+    operation: verb ?? null,
+    router: router ?? null,
+    uid: peer?.uid ?? null,
+    gid: peer?.gid ?? null,
+    pid: peer?.pid ?? null,
     count,
   } satisfies JsonObject
 }

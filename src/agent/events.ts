@@ -1,16 +1,20 @@
 import { describeError, type KeepwardError } from '../base/error.ts'
+import type { Instant } from '../base/instant.ts'
+import type { Run, RunOutcome } from '../router/reaction.ts'
 import type { ConditionChange } from '../router/condition.ts'
 import { conditions } from '../router/condition.ts'
 import type { Transition } from '../router/effect.ts'
+import { parseRouterId } from '../router/spec.ts'
 import type { ClaimDecision, refusalBody } from './claim-record.ts'
 import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'
-import { transitionBody } from './record.ts'
+import { roles, transitionBody } from './record.ts'
 
 /** Each business event once: its log line, its fields and its counter. */
 export interface Chronicle {
   roleChanged(router: string, transition: Transition, seq: number, late: boolean): void
   conditionChanged(router: string | undefined, change: ConditionChange): void
+  reacted(router: string, run: Run, outcome: RunOutcome, now: Instant): void
   configLoaded(digest: string, routers: number): void
   configRefused(error: KeepwardError, digest: string | undefined): void
   claimTaken(decision: ClaimDecision, count: number): void
@@ -38,6 +42,12 @@ export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
         `condition ${change}`,
       )
     },
+    reacted(router, { reaction, stance, since }, outcome, now) {
+      const tookMs = Math.round(now.monoMs - since.monoMs)
+      metrics.reactionSeconds.observe({ reaction, stance, result: outcome.ok ? 'done' : 'failed' }, tookMs / 1000)
+      if (outcome.ok) log.info({ router, reaction, stance, tookMs }, 'reaction done')
+      else log.warn({ router, reaction, stance, tookMs, code: outcome.code, text: outcome.text }, 'reaction failed')
+    },
     configLoaded(digest, routers) {
       log.info({ digest, routers }, 'config loaded')
     },
@@ -49,9 +59,11 @@ export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
       metrics.claims.inc({ decision }, count)
     },
     claimRefused(refusal) {
-      const { decision, reason, count } = refusal
+      const { decision, reason, count, router, state } = refusal
       metrics.claimRefusals.inc({ reason: decision === 'socket-made-anew' ? decision : reason }, count)
-      log.warn(refusal, refusalMessages[decision])
+      // The journal has what was written there; a log gets no text of a sender's, only words of a form.
+      const said = { router: parseRouterId(router ?? '') ?? null, state: roles.find((one) => one === state) ?? null }
+      log.warn({ ...refusal, ...said }, refusalMessages[decision])
     },
     claimsNotRestored(error) {
       log.warn(

@@ -4,6 +4,7 @@ import { notToBeHad } from '../host/keepalived-config.ts'
 import type { Host } from '../host/operation.ts'
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import type { Outcome, Step } from '../router/operation.ts'
+import type { Run, RunOutcome } from '../router/reaction.ts'
 import type { Recorder } from './recorder.ts'
 import type { Executors, RouterQueue } from './router-queue.ts'
 import { singleFlight } from './single-flight.ts'
@@ -23,6 +24,9 @@ const maxWorking = 32
 /** Looks and questions are short and many; more at once would only take the processor from the rest. */
 const maxLooking = 8
 
+/** All routers of a host may fail over at once, each with a process to start. */
+const maxReacting = 64
+
 /** One router's kernel is asked on hints from outside no more often than this. */
 const kernelPauseMs = 100
 /** Of all routers so few at once: a storm of messages is no reason to be late with other work. */
@@ -31,6 +35,7 @@ const maxAskingKernel = 1
 /** Every operation has shorter deadlines of its own; these are for what escapes them. */
 const lookDeadlineMs = 10_000
 const workDeadlineMs = 60_000
+const reactionDeadlineMs = 15_000
 
 /** Make the table that carries out what the core asks for. */
 export function makeExecutors(place: Workplace): Executors {
@@ -41,6 +46,7 @@ export function makeExecutors(place: Workplace): Executors {
     queue.attempt(() => limitAsks(() => askKeepalived(place, queue))),
   )
   const inspect = singleFlight(0, (queue: RouterQueue) => queue.attempt(() => limitLooks(() => look(place, queue))))
+  const limitReactions = slots(maxReacting)
   const askKernel = recheckKernel(place)
   const glance = singleFlight(0, (queue: RouterQueue) =>
     queue.attempt(() => limitLooks(() => lookAtProcesses(place, queue))),
@@ -68,6 +74,13 @@ export function makeExecutors(place: Workplace): Executors {
         // Else it would be under way for ever, and nothing more be done for the router.
         const outcome = { ok: false, code: 'internal', text: describeError(error) } as const
         for (const { operation } of effect.steps.slice(-1)) queue.enqueue({ type: 'performed', operation, outcome })
+      })
+    },
+    react: (effect, queue) => {
+      limitReactions(() => react(place, queue, effect.run)).catch((error: unknown) => {
+        queue.defect(error)
+        const outcome = { ok: false, code: 'internal', text: describeError(error) } as const
+        queue.enqueue({ type: 'reacted', number: effect.run.number, outcome })
       })
     },
     wake: (effect, queue) => {
@@ -125,9 +138,10 @@ async function lookAtProcesses({ host }: Workplace, queue: RouterQueue): Promise
 
 /** Run the steps in order until one fails; then look, so that the core plans on from what is really there. */
 async function performSteps(place: Workplace, queue: RouterQueue, steps: readonly Step[]): Promise<void> {
-  for (const step of steps) {
+  for (const [index, step] of steps.entries()) {
     const outcome = await performStep(place.host, queue, step)
-    const last = step === steps.at(-1)
+    const last = index === steps.length - 1
+    if (!outcome.ok || last) place.recorder.worked(queue.id, steps.slice(0, index + 1), outcome)
     if (!outcome.ok || last) {
       await queue.attempt(() => place.host.recheck(queue.id))
       await look(place, queue)
@@ -147,6 +161,26 @@ async function performStep(host: Host, queue: RouterQueue, step: Step): Promise<
     const text = `Cannot ${step.text}: ${describeError(error)}`
     return { ok: false, code, text: code === 'keepalived-refused-config' ? describeError(error) : text }
   }
+}
+
+/** Once the role is on record, or late. */
+async function react({ host, recorder }: Workplace, queue: RouterQueue, run: Run): Promise<void> {
+  await recorder.roleSettled(queue.id)
+  if (queue.closed) return
+  const { reaction, stance, number } = run
+  const outcome = await within(
+    reactionDeadlineMs,
+    host.perform({ verb: 'react', router: queue.id, reaction, stance }),
+  ).then(
+    (is): RunOutcome => ({ ok: true, is }),
+    (error: unknown): RunOutcome => {
+      const code = error instanceof KeepwardError ? error.code : 'internal'
+      return { ok: false, code, text: describeError(error) }
+    },
+  )
+  // The core asked for another run meanwhile, which is the one that counts.
+  if (queue.router.reactions.underWay?.number === number) recorder.reacted(queue.id, run, outcome)
+  queue.enqueue({ type: 'reacted', number, outcome })
 }
 
 async function within<T>(deadlineMs: number, work: Promise<T>): Promise<T> {

@@ -1,18 +1,28 @@
 import { pino, type DestinationStream, type Logger } from 'pino'
+import type { Pseudonyms } from './pseudonym.ts'
 
 export type { Logger }
 
+export interface LogOptions {
+  /** Puts pseudonyms in the place of router ids; undefined: ids are told as they are. */
+  readonly names?: Pseudonyms | undefined
+  /** In place of standard error. */
+  readonly to?: DestinationStream
+}
+
 /**
  * Structured lines on standard error (systemd's journal takes them from there). Text from outside is a field, never part
- * of the message; whole configs and headers are not logged at all. `to`: in place of it.
+ * of the message; whole configs, headers and bodies are not logged at all.
  */
-export function makeLogger(level: string, agent: string, to: DestinationStream = standardError()): Logger {
+export function makeLogger(level: string, agent: string, { names, to = standardError() }: LogOptions = {}): Logger {
   return pino(
     {
       level,
       base: { agent },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      // The line as it is about to be written: nothing that is logged goes past it.
+      hooks: names === undefined ? {} : { streamWrite: (line) => names.line(line) },
     },
     to,
   )

@@ -19,8 +19,10 @@ export interface Metrics {
   readonly conditionChanges: Counter<'code' | 'change'>
   readonly claims: Counter<'decision'>
   readonly claimRefusals: Counter<'reason'>
+  readonly hostRefusals: Counter<'reason'>
   readonly defects: Counter
   readonly durableSeconds: Histogram
+  readonly reactionSeconds: Histogram<'reaction' | 'stance' | 'result'>
   /** Prometheus text exposition format 0.0.4. */
   render(source: MetricsSource): Promise<string>
   readonly contentType: string
@@ -79,11 +81,24 @@ export function makeMetrics(): Metrics {
       labelNames: ['reason'],
       registers,
     }),
+    hostRefusals: new Counter({
+      name: 'keepward_host_refusals_total',
+      help: 'What keepward-host refused, by reason',
+      labelNames: ['reason'],
+      registers,
+    }),
     defects: new Counter({ name: 'keepward_defects_total', help: 'Failures inside Keepward itself', registers }),
     durableSeconds: new Histogram({
       name: 'keepward_transition_durable_seconds',
       help: 'From the evidence of a change to its record on disk',
       buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 1, 10],
+      registers,
+    }),
+    reactionSeconds: new Histogram({
+      name: 'keepward_reaction_seconds',
+      help: 'From the moment that a reaction was asked for to its end',
+      labelNames: ['reaction', 'stance', 'result'],
+      buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15],
       registers,
     }),
     contentType: registry.contentType,

@@ -13,6 +13,7 @@ export interface Troubles {
   readonly vaultKeys?: string | undefined
   /** Of the login of the root half, which reads secrets of routers. */
   readonly hostVault?: string | undefined
+  readonly clock?: string | undefined
 }
 
 /** What is so of the agent now, by condition code; the counts in a text are those of this moment. */
@@ -25,6 +26,7 @@ export function ownConditions(journal: Journal['status'], troubles: Troubles): R
   if (troubles.anchors !== undefined) texts.set('journal-unanchored', troubles.anchors)
   const vault = [troubles.hostVault, troubles.vaultKeys ?? troubles.vault].filter((text) => text !== undefined)
   if (vault.length > 0) texts.set('vault-unavailable', vault.join('; '))
+  if (troubles.clock !== undefined) texts.set('clock-stepped', troubles.clock)
   return texts
 }
 

@@ -2,17 +2,20 @@ import { describeError, type KeepwardError } from '../base/error.ts'
 import type { Clock } from '../base/instant.ts'
 import { describeSource, type SecretSource } from '../base/secret-source.ts'
 import type { TrustedConfig } from '../config/trusted.ts'
+import type { HostRefusal } from '../host/refusal.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { JournalRecord, JsonObject, RecordKind } from '../journal/record.ts'
 import type { ConditionChange } from '../router/condition.ts'
 import type { Transition } from '../router/effect.ts'
 import type { Privileges } from '../linux/privileges.ts'
+import type { Run, RunOutcome } from '../router/reaction.ts'
 import { secretsOf } from '../router/authentication.ts'
+import type { Outcome, Step } from '../router/operation.ts'
 import type { Authentication, RouterId } from '../router/spec.ts'
 import type { AuditEntry } from '../statechange/audit.ts'
 import type { Claim } from '../statechange/receiver.ts'
 import { applicantBody, type Applicant } from './applicant.ts'
-import { claimBody, refusalBody, type ClaimDecision } from './claim-record.ts'
+import { claimBody, hostRefusalBody, refusalBody, type ClaimDecision } from './claim-record.ts'
 import type { Chronicle } from './events.ts'
 import { durableOrLate, maxGateMs } from './gate.ts'
 import type { Metrics } from './metrics.ts'
@@ -33,6 +36,11 @@ export class Recorder {
   readonly #place: RecordingPlace
   /** The journal sequence of each router's newest transition. */
   readonly #lastSeq = new Map<RouterId, number>()
+  /** How each router's work failed last, until it does not. */
+  readonly #failures = new Map<RouterId, string>()
+  #configDigest: string | null = null
+  /** Each router's newest transition is on disk, or late. */
+  readonly #settled = new Map<RouterId, Promise<unknown>>()
   /** Parts of configs whose secrets were written down as read. */
   readonly #told = new WeakSet<Authentication>()
 
@@ -50,11 +58,31 @@ export class Recorder {
       ...privileges,
       capabilities: privileges.capabilities.join(' '),
     })
+    this.#configDigest = hash
     this.#place.chronicle.configLoaded(hash, config.routers.length)
   }
 
   agentStopped(): void {
     void this.#append('agent', undefined, { change: 'stopped' })
+  }
+
+  /** Root's work on a router: the steps that were taken; the last one failed where the outcome says so. By whom is said of the config that wanted it. */
+  worked(router: RouterId, steps: readonly Step[], outcome: Outcome): void {
+    const done = steps.map(({ operation }) =>
+      'interface' in operation ? `${operation.verb} ${operation.interface}` : operation.verb,
+    )
+    const failure = outcome.ok ? undefined : `${outcome.code} ${done.join()}`
+    // Tried again and again, it is the same: the condition says that it goes on.
+    if (failure !== undefined && failure === this.#failures.get(router)) return
+    if (failure === undefined) this.#failures.delete(router)
+    else this.#failures.set(router, failure)
+    void this.#append('operation', router, {
+      change: outcome.ok ? 'performed' : 'failed',
+      steps: done,
+      code: outcome.ok ? null : outcome.code,
+      text: outcome.ok ? null : outcome.text.slice(0, 1000),
+      configDigest: this.#configDigest,
+    })
   }
 
   /** Somebody has the agent remove all that it made. */
@@ -89,6 +117,7 @@ export class Recorder {
       ...applicantBody(applicant),
       ...change,
     })
+    this.#configDigest = hash
     this.#place.chronicle.configLoaded(hash, config.routers.length)
   }
 
@@ -128,9 +157,21 @@ export class Recorder {
       },
       () => undefined,
     )
-    void durableOrLate(durable, at.monoMs + maxGateMs - clock().monoMs).then((outcome) => {
+    const settled = durableOrLate(durable, at.monoMs + maxGateMs - clock().monoMs)
+    this.#settled.set(router, settled)
+    void settled.then((outcome) => {
       chronicle.roleChanged(router, transition, seq, outcome === 'late')
     })
+  }
+
+  /** Resolves once what follows the router's role may begin. */
+  async roleSettled(router: RouterId): Promise<void> {
+    await this.#settled.get(router)
+  }
+
+  /** A reaction took its stance, or could not. */
+  reacted(router: RouterId, run: Run, outcome: RunOutcome): void {
+    this.#place.chronicle.reacted(router, run, outcome, this.#place.clock())
   }
 
   /** Resolves once it is durable. */
@@ -145,6 +186,13 @@ export class Recorder {
     const body = refusalBody(entry)
     void this.#append('refusal', router, body)
     this.#place.chronicle.claimRefused(body)
+  }
+
+  /** keepward-host did not do something; it has logged that itself. */
+  hostRefused(refusal: HostRefusal): void {
+    const body = hostRefusalBody(refusal)
+    void this.#append('refusal', undefined, body)
+    this.#place.metrics.hostRefusals.inc({ reason: body.reason }, body.count)
   }
 
   /** The router's newest transition is on disk, or there was none. */

@@ -91,6 +91,9 @@ export class RouterSet {
         case 'ended':
           this.#place.onEnded(queue)
           break
+        case 'service-ended':
+          queue.enqueue({ type: 'service-ended', reaction: event.reaction })
+          break
       }
     })
   }

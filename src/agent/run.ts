@@ -11,6 +11,7 @@ import { accountNumber } from '../linux/account.ts'
 import { lockDirectory } from '../linux/lock.ts'
 import { bootId } from '../linux/process.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
+import { openOwnKey } from '../statechange/keys.ts'
 import { directoryMode } from '../statechange/server.ts'
 import { demandNone, ownPrivileges } from '../linux/privileges.ts'
 import { feedWatchdog, notifyServiceManager } from '../linux/sd-notify.ts'
@@ -19,11 +20,13 @@ import type { Vault } from '../vault/vault.ts'
 import { Agent } from './agent.ts'
 import { Anchoring } from './anchoring.ts'
 import type { Applicant } from './applicant.ts'
+import { watchClock } from './clock-watch.ts'
 import { watchConfigFile } from './config-watch.ts'
 import { startControl } from './control/server.ts'
 import { makeChronicle } from './events.ts'
 import { makeLogger, type Logger } from './log.ts'
 import { makeMetrics } from './metrics.ts'
+import { Pseudonyms, pseudonymKeyName } from './pseudonym.ts'
 import { accessOf, startStateChanges, type StateChanges } from './state-change.ts'
 import { journalName, openStateDirectory } from './state-directory.ts'
 import { readVaultKeys, type VaultKeysParts } from './vault-keys.ts'
@@ -34,16 +37,41 @@ import { readVaultKeys, type VaultKeysParts } from './vault-keys.ts'
  */
 export async function runAgent(file: string, options: { readonly teardown: boolean }): Promise<number> {
   const told = listenForSignals()
-  const read = () => readTrustedConfig(file, hostname(), accountNumber)
+  const learned = new Pseudonyms()
+  const read = async () => learning(await readTrustedConfig(file, hostname(), accountNumber), learned)
   const loaded = await (await read()).load()
-  const log = makeLogger(loaded.config.logging.level, loaded.config.agent.id)
+  const { level, routerIds } = loaded.config.logging
+  const names = routerIds === 'pseudonym' ? learned : undefined
+  const log = makeLogger(level, loaded.config.agent.id, { names })
+  try {
+    return await runLoaded({ loaded, read, names, log, file, told, ...options })
+  } catch (error) {
+    throw names?.error(error) ?? error
+  }
+}
+
+interface Opening {
+  readonly loaded: TrustedConfig
+  readonly read: () => Promise<ConfigFile>
+  readonly names: Pseudonyms | undefined
+  readonly log: Logger
+}
+
+interface Running extends Opening {
+  readonly file: string
+  readonly told: ReturnType<typeof listenForSignals>
+  readonly teardown: boolean
+}
+
+async function runLoaded({ file, told, teardown, ...opening }: Running): Promise<number> {
+  const { loaded, read, log } = opening
   const privileges = ownPrivileges()
   demandNone(privileges)
   await using open = new AsyncDisposableStack()
-  const { agent, secrets } = await openAgent(open, { loaded, read, log, serves: !options.teardown })
+  const { agent, secrets } = await openAgent(open, { ...opening, serves: !teardown })
   await agent.start()
   for (const { source, of } of secrets) agent.recorder.secretRead(source, of)
-  if (options.teardown) {
+  if (teardown) {
     await agent.teardown()
     log.info('everything that was made is removed')
     return 0
@@ -60,7 +88,7 @@ export async function runAgent(file: string, options: { readonly teardown: boole
   open.defer(watchConfigFile({ agent, file, read }))
   told.onHangUp(() => {
     agent.apply({ by: 'signal' }).catch((error: unknown) => {
-      log.error({ text: describeError(error) }, 'SIGHUP: config not applied')
+      log.error({ change: 'refused', text: describeError(error) }, 'SIGHUP: config not applied')
     })
   })
   await told.toEnd
@@ -69,26 +97,21 @@ export async function runAgent(file: string, options: { readonly teardown: boole
   return 0
 }
 
-interface Opening {
-  readonly loaded: TrustedConfig
-  readonly read: () => Promise<ConfigFile>
-  readonly log: Logger
-  /** Answer on the control socket. */
-  readonly serves: boolean
-}
-
 interface Opened {
   readonly agent: Agent
-  readonly secrets: StateChanges['secrets']
+  readonly secrets: readonly SecretRead[]
 }
 
 /** Open all that an agent needs, each put on the stack that closes it, last opened first. */
-async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves }: Opening): Promise<Opened> {
+async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves: boolean }): Promise<Opened> {
+  const { loaded, read, names, log, serves } = opening
   const { agent: identity, paths, control, journal: retention, audit, stateChange, vault } = loaded.config
   const access = await accessOf(stateChange)
   const state = open.use(openStateDirectory(paths.state, directoryMode(access)))
   open.use(lockDirectory(state))
   await state.removeUnfinished()
+  const pseudonymKey = names && (await openOwnKey(state, pseudonymKeyName))
+  if (pseudonymKey !== undefined) names?.useKey(pseudonymKey)
   const readerGid = await accountNumber('group', control.group)
   // Readers of the control socket must be able to pass; everything below is closed to them.
   const runDir = open.use(SafeDir.open(paths.run, { create: true, mode: readerGid === undefined ? 0o700 : 0o711 }))
@@ -123,6 +146,10 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
       onVaultTrouble: (text) => {
         onVaultTrouble(text)
       },
+      pseudonymKey,
+      onRefused: (refusal) => {
+        agent.recorder.hostRefused(refusal)
+      },
     }),
   )
   const journal = await openJournal({
@@ -134,6 +161,7 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
     retain: { days: retention.retainDays, sizeBytes: retention.maxSizeMb * 1024 * 1024 },
   })
   open.defer(() => journal.close(closeJournalMs))
+  names?.learn(journal.heads.keys())
   const anchoring = new Anchoring({
     journal,
     sign: host.sign,
@@ -156,6 +184,14 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
     metrics,
   })
   open.defer(() => agent.stop())
+  open.defer(
+    watchClock({
+      clock,
+      onStep: (text) => {
+        agent.noteTrouble('clock', text)
+      },
+    }),
+  )
   anchoring.start()
   onHostTrouble = (text) => {
     agent.noteTrouble('host', text)
@@ -166,7 +202,9 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
     agent.noteTrouble('hostVault', text)
   }
   if (vaultTrouble !== undefined) onVaultTrouble(vaultTrouble)
-  let secrets: StateChanges['secrets'] = []
+  const secrets: SecretRead[] = []
+  if (names !== undefined)
+    secrets.push({ source: { kind: 'file', path: state.pathOf(pseudonymKeyName) }, of: 'pseudonyms' })
   if (serves) {
     const changes = await startStateChanges({
       settings: stateChange,
@@ -181,7 +219,7 @@ async function openAgent(open: AsyncDisposableStack, { loaded, read, log, serves
       },
     })
     open.defer(() => changes.close())
-    secrets = changes.secrets
+    secrets.push(...changes.secrets)
     const ownVault = await openVault(vault, 'agent', clock)
     ownVault?.onTrouble((text) => {
       agent.noteTrouble('vault', text)
@@ -213,7 +251,20 @@ const keysFrom = (vault: Vault, changes: StateChanges, agent: Agent): VaultKeysP
   },
 })
 
+type SecretRead = StateChanges['secrets'][number]
+
 const closeJournalMs = 5000
+
+/** Whatever is loaded, its routers are known by name from then on. */
+const learning = (file: ConfigFile, names: Pseudonyms): ConfigFile => ({
+  hash: file.hash,
+  stamp: file.stamp,
+  async load(running) {
+    const loaded = await file.load(running)
+    names.learn(loaded.config.routers.map(({ id }) => id))
+    return loaded
+  },
+})
 
 /** From the first moment on, so that no signal finds its default action. */
 function listenForSignals(): { readonly toEnd: Promise<unknown>; onHangUp(apply: () => void): void } {

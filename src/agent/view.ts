@@ -4,6 +4,7 @@ import { conditions, type Raised, type RaisedCondition } from '../router/conditi
 import { evidenceMaxAgeMs } from '../router/diagnose.ts'
 import { isStale } from '../router/notifier.ts'
 import { plan } from '../router/plan.ts'
+import { wantedReactions } from '../router/reaction.ts'
 import { shownRole, type Router } from '../router/router.ts'
 import type { AgentStatus, ClaimView, ConditionView, Explanation, RouterStatus } from './api.ts'
 
@@ -88,6 +89,7 @@ export function explainRouter(
       ...keepalivedEvidence(router, now),
       ...notifierEvidence(router, intervalMs, now),
       ...configEvidence(router, now),
+      ...reactionEvidence(router, now),
     ],
     waiting: plan(router, now.monoMs).waiting.map(({ step, reason }) => ({ step: step.text, reason })),
   }
@@ -152,4 +154,19 @@ function configEvidence({ settings, process }: Router, now: Instant): Found[] {
   const loaded = process.kind === 'running' ? `, loaded ${short(process.loadedDigest)}` : ''
   const text = `wanted ${short(settings.wantedDigest)}, written ${short(settings.writtenDigest)}${loaded}`
   return [found('config', text, settings.asOf, now)]
+}
+
+/** What follows the role, and how far it has come. */
+function reactionEvidence({ wanted, reactions: { all, underWay } }: Router, now: Instant): Found[] {
+  const names = wanted === undefined ? [] : wantedReactions(wanted)
+  // One that was let go for good is no news.
+  const shown = [...all].filter(([reaction, { is }]) => names.includes(reaction) || is !== 'both')
+  return shown.map(([reaction, { is, last }]) => {
+    if (underWay?.reaction === reaction)
+      return found(`follows: ${reaction}`, `on its way to ${underWay.stance}`, underWay.since, now)
+    const stance = is === 'both' ? 'right for every role' : is === 'neither' ? 'as no role wants it' : is
+    const took = last?.failure === undefined ? '' : `; ${last.failure.text}`
+    const done = last === undefined || last.failure !== undefined ? '' : `, took ${String(Math.round(last.tookMs))} ms`
+    return found(`follows: ${reaction}`, `${stance}${done}${took}`, last?.endedAt, now)
+  })
 }

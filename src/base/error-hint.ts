@@ -20,6 +20,7 @@ export const errorHints = {
   'host-failed': '`keepward explain ROUTER` shows what holds up each router',
   'host-unreachable': 'is keepward-host running?',
   'interface-missing': 'make the interface, or correct its name in the config',
+  'interface-undeclared': 'correct its name, or declare it in the config of the router',
   internal: 'report it with the lines of the log around it',
   'journal-failed': 'see `keepward events --verify --file`, and the disk below it',
   'journal-full': 'free space, or mend the disk under paths.state; the newest state of each router is kept',
@@ -38,6 +39,9 @@ export const errorHints = {
   'netlink-failed': 'the cause is the kernel’s word; compare with `ip link` and `ip address` in the namespace',
   'permission-denied': 'run it as root, or as the user and with the capabilities of the shipped unit',
   'privileges-excess': 'start it without capabilities, as the shipped unit does',
+  'reaction-cancelled': 'nothing is to be done: the newer role is followed',
+  'reaction-failed': 'its last words are in the system log; it is tried again by itself',
+  'reaction-refused': 'correct the router in the config by what the service says, and apply it',
   'records-removed': 'resume at the record that the message names, and take the present state as new',
   'request-invalid': 'correct what the sentence names; `keepward help` lists commands and options',
   'resources-exhausted': 'raise the limit that the cause names (LimitNOFILE=, TasksMax=, MemoryMax= in the unit)',
@@ -46,7 +50,8 @@ export const errorHints = {
   'secret-unavailable': 'look at the source that the message names: is it there, for the process that reads it?',
   'state-in-use': 'stop the other process, or give this one a directory of its own',
   'subscriber-too-slow': 'resume at the record that the message names, and read faster',
-  'vault-unavailable': 'look whether Vault runs, is unsealed and can be reached from this host; it is tried again by itself',
+  'vault-unavailable':
+    'look whether Vault runs, is unsealed and can be reached from this host; it is tried again by itself',
 } as const satisfies Record<ErrorCode, string>
 
 /** What ran out, or refuses to be written, is the same wherever it shows: it goes before whatever else could be said. */

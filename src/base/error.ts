@@ -41,7 +41,8 @@ export const errorMeanings = {
   'file-unsafe': 'A file is a link, has other names, belongs to another user, or is of another type than wanted.',
   'host-failed': 'Several routers could not be brought where they were wanted within the time allowed.',
   'host-unreachable': 'The process that works with root rights is not there, or gave no answer in time.',
-  'interface-missing': 'An interface is not there, or the router declares none of that name.',
+  'interface-missing': 'An interface is not there.',
+  'interface-undeclared': 'The config of the router declares no interface of that name.',
   internal: 'A defect of Keepward itself; please report it with the log line.',
   'journal-failed': 'The journal file cannot be opened, read or written, or is no whole journal.',
   'journal-full': 'Too many records waited for the disk; this one was replaced by a newer one of its router.',
@@ -59,6 +60,9 @@ export const errorMeanings = {
   'netlink-failed': 'The kernel refused a change of links, addresses or routes; the message names which.',
   'permission-denied': 'The kernel or the policy does not allow it to this user.',
   'privileges-excess': 'The agent is not root and yet has capabilities, which it does not need.',
+  'reaction-cancelled': 'The role changed before a service had followed it; the newer role is followed instead.',
+  'reaction-failed': 'A service that follows the role could not be started or ended.',
+  'reaction-refused': 'A service that follows the role refuses the config that was rendered for it.',
   'records-removed': 'Retention removed records that the subscriber has not seen; the message names where to resume.',
   'request-invalid': 'A request or an option is not of the form wanted.',
   'resources-exhausted':
@@ -81,8 +85,10 @@ export const errorCodes = Object.keys(errorMeanings) as ErrorCode[]
 const exhaustion: readonly string[] = ['EMFILE', 'ENFILE', 'ENOMEM']
 
 /** `otherwise`, unless the system had nothing left to do what was asked. */
-export const codeOf = (cause: unknown, otherwise: ErrorCode): ErrorCode =>
-  exhaustion.includes(errnoOf(cause) ?? '') ? 'resources-exhausted' : otherwise
+export function codeOf(cause: unknown, otherwise: ErrorCode): ErrorCode {
+  const known = cause instanceof KeepwardError && cause.code === 'resources-exhausted'
+  return known || exhaustion.includes(errnoOf(cause) ?? '') ? 'resources-exhausted' : otherwise
+}
 
 /** The sentence for a person: message, causes, and the hint where it says more than that of the code. */
 export function describeError(error: unknown): string {

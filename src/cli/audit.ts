@@ -1,18 +1,20 @@
 import { join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { AgentStatus, EventView } from '../agent/api.ts'
+import type { AgentStatus } from '../agent/api.ts'
 import { anchorsFileOf, type Anchor } from '../anchor/anchor.ts'
 import { readAnchors } from '../anchor/read.ts'
 import { countText } from '../base/count.ts'
 import { KeepwardError } from '../base/error.ts'
 import { readAnchorsPath } from '../config/read.ts'
 import { Prover, type Proof } from '../journal/proof.ts'
-import { journalIdOf, proveFile, recordsOf } from '../journal/prove-file.ts'
+import { journalIdOf, proveFile } from '../journal/prove-file.ts'
 import { canonicalJson, type JsonObject } from '../journal/record.ts'
 import { timeText } from '../text/table.ts'
+import { exportRecords } from './audit-export.ts'
 import { call } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
+import { recordsOfAgent } from './records.ts'
 
 /** What of a proof a person is told: the journal, held against root's signatures. */
 export interface AuditView extends Proof {
@@ -24,7 +26,6 @@ export interface AuditView extends Proof {
 
 /** A new anchor, and a retention that goes on meanwhile, have come by then. */
 const secondLookMs = 6000
-const pageSize = 1000
 
 /** `keepward audit`: hold the journal against the anchors that root signed, or print all of it as JSON lines. */
 export async function audit(globals: Globals, options: Record<string, unknown>): Promise<number> {
@@ -32,15 +33,7 @@ export async function audit(globals: Globals, options: Record<string, unknown>):
   if (isExport === (options['verify'] === true))
     throw new KeepwardError('request-invalid', 'audit needs one of --verify and --export')
   const file = typeof options['file'] === 'string' ? resolve(options['file']) : undefined
-  return isExport ? exportRecords(globals, file) : verify(globals, file, options['anchors'])
-}
-
-async function exportRecords(globals: Globals, file: string | undefined): Promise<number> {
-  for await (const record of file === undefined ? recordsOfAgent(globals) : recordsOf(file)) {
-    if (!process.stdout.write(`${JSON.stringify(record)}\n`))
-      await new Promise((drained) => process.stdout.once('drain', drained))
-  }
-  return ExitStatus.ok
+  return isExport ? exportRecords(globals, options, file) : verify(globals, file, options['anchors'])
 }
 
 async function verify(globals: Globals, file: string | undefined, anchors: unknown): Promise<number> {
@@ -87,16 +80,6 @@ async function proveAgent(globals: Globals, journal: string, anchors: readonly A
     if (!prover.add({ seq, router: rest.router ?? null, kind, wallMs: at.wallMs, hash, record })) break
   }
   return prover.end()
-}
-
-async function* recordsOfAgent(globals: Globals): AsyncGenerator<EventView, void, undefined> {
-  for (let after = 0; ;) {
-    const page = await call<EventView[]>(globals, 'GET', `/v1/events?after=${after}&limit=${pageSize}`)
-    yield* page
-    const last = page.at(-1)
-    if (last === undefined || page.length < pageSize) return
-    after = last.seq
-  }
 }
 
 /** What was found, and how far it is proven. */

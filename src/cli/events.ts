@@ -77,14 +77,29 @@ function describe(kind: string, router: string | undefined, body: Record<string,
     case 'claim':
       return `${sender(body)} said ${text('state')}${times(body)}${text('decision') === 'unmatched' ? `, of ${text('router')}, which is not known here` : ''}`
     case 'refusal':
-      if (text('decision') === 'socket-made-anew') return `state-change socket made anew: ${text('reason')}`
-      return `${sender(body)}${attempt(router, body)} ${text('decision')}: ${text('reason')}${times(body)}`
+      return refusal(router, body)
     default:
       return `${kind} ${Object.entries(body)
         .map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
         .join(' ')}`
   }
 }
+
+function refusal(router: string | undefined, body: Record<string, unknown>): string {
+  const text = (key: string) => (typeof body[key] === 'string' ? body[key] : '')
+  switch (text('decision')) {
+    case 'socket-made-anew':
+      return `state-change socket made anew: ${text('reason')}`
+    case 'host-refused': {
+      const what = [text('operation'), text('router')].filter((word) => word !== '').join(' ')
+      return `${sender(body)} refused by keepward-host${after(what)}: ${text('text')}${times(body)}`
+    }
+    default:
+      return `${sender(body)}${attempt(router, body)} ${text('decision')}: ${text('reason')}${times(body)}`
+  }
+}
+
+const after = (text: string): string => (text === '' ? '' : `: ${text}`)
 
 /** Who spoke, of a claim or refusal. */
 function sender(body: Record<string, unknown>): string {

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { makeLogger } from '../agent/log.ts'
+import { Pseudonyms } from '../agent/pseudonym.ts'
 import { runHost } from '../host/run.ts'
 import { endOnDefect } from './failure.ts'
 import type { Globals } from './globals.ts'
@@ -7,9 +8,15 @@ import type { Globals } from './globals.ts'
 /** `keepward host`: do for the agent what needs root, until SIGTERM; keepalived runs on. */
 export function host({ config }: Globals): Promise<number> {
   endOnDefect()
-  const log = makeLogger('info', 'keepward-host')
+  const agent = 'keepward-host'
+  const names = new Pseudonyms()
+  let log = makeLogger('info', agent)
   return runHost({
     file: resolve(config),
+    onLoaded: ({ logging, routers }) => {
+      names.learn(routers.map(({ id }) => id))
+      if (logging.routerIds === 'pseudonym') log = makeLogger('info', agent, { names })
+    },
     onReady: ({ directory, uid, capabilities }) => {
       log.info({ directory, uid, capabilities }, 'root half ready')
     },
@@ -21,8 +28,11 @@ export function host({ config }: Globals): Promise<number> {
       if (text === undefined) log.info('Vault gives what is wanted of it again')
       else log.warn({ text }, 'Vault does not give what is wanted of it')
     },
-    onRefused: (peer, why) => {
-      log.warn({ uid: peer?.uid, gid: peer?.gid, pid: peer?.pid, why }, 'connection to the root half ended')
+    onPseudonymKey: (key) => {
+      names.useKey(key)
+    },
+    onRefused: ({ peer, ...refusal }) => {
+      log.warn({ ...refusal, ...peer }, 'root half refused')
     },
   })
 }

@@ -46,9 +46,12 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
       .command(name)
       .description(what)
       .action(async (...given: unknown[]) => {
-        // commander hands over the words, then the options, then the command.
-        const options = given.at(-2) as Record<string, unknown>
-        const positional = given.slice(0, -2).filter((word) => typeof word === 'string')
+        // commander hands over the words, several for one argument as a list, then the options, then the command.
+        const options = (given.at(-1) as Command).optsWithGlobals()
+        const positional = given
+          .slice(0, -2)
+          .flat()
+          .filter((word) => typeof word === 'string')
         const run = await load()
         ended(await run(program.opts<Globals>(), options, ...positional))
       })
@@ -89,7 +92,7 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
     .option('--limit <n>', 'at most so many', '100')
     .option('--verify', 'walk the hash chain and say whether it is whole', false)
     .option('--file <path>', 'with --verify: a journal file, without an agent')
-  command(
+  const audit = command(
     'audit',
     'prove the journal by the anchors that root signed, or export it',
     async () => (await import('./audit.ts')).audit,
@@ -98,6 +101,14 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
     .option('--export', 'print all records as JSON lines', false)
     .option('--file <path>', 'a journal file, without an agent')
     .option('--anchors <file>', 'with --verify: the anchors (default: those of the journal in paths.anchors)')
+    .option('--router-ids <form>', 'with --export: plain or pseudonym (default: as logging.routerIds says)')
+    .option('--key-file <file>', 'the key of the pseudonyms (default: the one in the state directory)')
+  command(
+    'resolve <pseudonym...>',
+    'tell which routers the pseudonyms of logs and exports stand for',
+    async () => (await import('./audit-resolve.ts')).resolve,
+    audit,
+  )
   command(
     'explain <router>',
     'show the evidence behind a router’s role',

@@ -1,17 +1,16 @@
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { errnoOf, KeepwardError } from '../base/error.ts'
-import { Secret } from '../base/secret.ts'
+import { KeepwardError } from '../base/error.ts'
+import type { Secret } from '../base/secret.ts'
 import type { Role } from '../router/role.ts'
 import { parseRouterId } from '../router/spec.ts'
-import { keyOfFile } from '../statechange/key-file.ts'
 import { masterKeyName, routerKey } from '../statechange/keys.ts'
 import { wireStates } from '../statechange/message.ts'
 import { maxDeadlineMs, notify as send, type Notice, type Outcome } from '../statechange/notify.ts'
 import { ExitStatus } from './exit-status.ts'
 import { failedWith } from './failure.ts'
 import type { Globals } from './globals.ts'
+import { keyIn } from './key-file.ts'
 
 /** As commander hands them over. */
 interface NotifyOptions {
@@ -112,22 +111,9 @@ export function notifyKey(_globals: Globals, options: Pick<NotifyOptions, 'state
   return Promise.resolve(ExitStatus.ok)
 }
 
-/** The key that follows from the agent's own secret, which root can read. */
+/** The key that follows from the agent's own secret, which root can read. Who could have put one there does not matter: the agent refuses what another has signed. */
 function ownKey(directory: string, id: string): Secret {
   return routerKey(keyIn(join(directory, masterKeyName)), id)
-}
-
-/** Who could have put it there does not matter: the agent refuses what another key has signed. */
-function keyIn(path: string): Secret {
-  let content: Secret
-  try {
-    content = new Secret(readFileSync(path))
-  } catch (cause) {
-    if (errnoOf(cause) !== 'ENOENT')
-      throw new KeepwardError('file-failed', `Cannot read the key file ${path}`, { cause })
-    throw new KeepwardError('file-failed', `There is no key file ${path}`, { hint: 'name one with --key-file' })
-  }
-  return keyOfFile(`the key file ${path}`, content)
 }
 
 /** Undefined for what only the general program can answer. */

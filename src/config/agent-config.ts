@@ -1,5 +1,8 @@
-import type { RouterSpec } from '../router/spec.ts'
+import type { MetadataProxy, RouterAdvertisement, RouterSpec } from '../router/spec.ts'
+import { advertisementSource } from './advertisement-rules.ts'
+import type { AdvertisementEntry } from './advertisement-schema.ts'
 import { defaultAnchors, defaultMarker, defaultNamespace, vrrpFamily } from './derived.ts'
+import type { MetadataEntry } from './metadata-schema.ts'
 import type { RouteEntry, RouterEntry } from './router-schema.ts'
 import type { ConfigEntry } from './schema.ts'
 import { familyOf } from './subnet.ts'
@@ -54,7 +57,40 @@ function completeRouter(entry: RouterEntry): RouterSpec {
     virtualRoutes: entry.virtualRoutes.map(completeRoute),
     advertise,
     authentication: entry.authentication,
+    routerAdvertisements: entry.routerAdvertisements.map((one) => completeAdvertisement(one, entry)),
+    metadata: entry.metadata && completeMetadata(entry.metadata, entry),
     trackedInterfaces: entry.track ?? [entry.ha.interface],
+  }
+}
+
+function completeAdvertisement(
+  { lifetime, interval, prefixes, ...entry }: AdvertisementEntry,
+  { virtualAddresses }: RouterEntry,
+): RouterAdvertisement {
+  return {
+    ...entry,
+    mtu: entry.mtu,
+    // The rules have seen that there is one.
+    source: advertisementSource(entry.interface, virtualAddresses) ?? '',
+    lifetimeS: Math.round(lifetime / 1000),
+    intervalS: Math.round(interval / 1000),
+    prefixes: prefixes.map(({ validLifetime, preferredLifetime, ...one }) => ({
+      ...one,
+      validS: Math.round(validLifetime / 1000),
+      preferredS: Math.round(preferredLifetime / 1000),
+    })),
+  }
+}
+
+function completeMetadata(
+  { addresses, ...entry }: MetadataEntry,
+  { virtualAddresses }: Pick<RouterEntry, 'virtualAddresses'>,
+): MetadataProxy {
+  const listen = virtualAddresses.filter(({ address }) => addresses.includes(address))
+  return {
+    ...entry,
+    networkId: entry.networkId,
+    listen: listen.map(({ address, interface: name }) => ({ address, interface: name })),
   }
 }
 

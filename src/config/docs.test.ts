@@ -39,6 +39,8 @@ test('loadConfig() loads docs/agent.example.yaml when each key that is commented
     '# mtu: 1500',
     '# macAddress: 02:00:00:00:00:01',
     '# metric: 100',
+    '# mtu: 1400',
+    '# networkId: 0b7f3c1e-3f0a-4c43-9d7e-5b5f4b1f9f10',
   ])
   for (const key of keys.filter((at) => !lines[at]?.includes('multicast'))) {
     const text = lines.map((line, index) => (index === key ? line.replace('# ', '') : line)).join('\n')
@@ -53,7 +55,7 @@ test('loadConfig() loads docs/agent.example.yaml with each other way to write a 
     all.findIndex((line) => line.startsWith('  - id: ')),
   )
   const others = lines.flatMap((line, index) => (line.includes('#   or  ') ? [index] : []))
-  expect(others).toHaveLength(10)
+  expect(others).toHaveLength(13)
   for (const at of others) {
     const other = lines[at]?.replace('#   or  ', '') ?? ''
     const key = other.slice(0, other.indexOf(':') + 1)

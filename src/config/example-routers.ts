@@ -13,11 +13,15 @@ export const exampleRouters = [
       { address: '203.0.113.10/24', interface: 'ext0' },
       { address: '2001:db8:1::10/64', interface: 'ext0' },
       { address: '10.0.0.1/24', interface: 'int0' },
+      { address: 'fe80::1/64', interface: 'int0' },
+      { address: '169.254.169.254/32', interface: 'int0' },
     ],
     virtualRoutes: [
       { to: 'default', via: '203.0.113.1', interface: 'ext0' },
       { to: 'default', via: '2001:db8:1::1', interface: 'ext0' },
     ],
+    routerAdvertisements: [{ interface: 'int0', prefixes: [{ prefix: '2001:db8:a::/64' }] }],
+    metadata: { socket: '/var/lib/neutron/metadata_proxy' },
   },
   {
     id: 'e2b5c5a4-6a1f-4d0c-9d0f-6f6a3f1c2b7d',

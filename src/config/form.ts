@@ -136,6 +136,22 @@ export const networkPrefix = judged(
   },
 )
 
+const ipv6NetworkWanted = 'must be an IPv6 network with its prefix length, such as 2001:db8:1::/64'
+
+export const ipv6Network = judged(text(prefixForm, ipv6NetworkWanted), (value): Judged<Prefix> => {
+  const prefix = parsePrefix(value)
+  if (prefix?.family !== 6 || prefix.prefixLength === 0) return { wanted: ipv6NetworkWanted }
+  if (!hostBitsAre(0, prefix)) return { wanted: `${ipv6NetworkWanted}; this one has bits set after its prefix` }
+  const kind = unusableKind(prefix.address)
+  return kind === undefined ? { value: prefix } : { wanted: `${ipv6NetworkWanted}; this is ${kind}` }
+})
+
+/** RFC 1035, 2.3.1, without a dot at the end. */
+export const domainName = text(
+  /^(?=.{1,253}$)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/,
+  'must be a domain name, such as example.net',
+)
+
 function accountName(kind: 'user' | 'group') {
   return word(
     /^[A-Za-z_][A-Za-z0-9._-]{0,31}$/,

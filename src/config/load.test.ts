@@ -34,7 +34,7 @@ test('loadConfig() gives every default when the file has as little as it can', (
       others: { connections: 64, perSecond: 200 },
       perRouter: { perSecond: 50, burst: 200 },
     },
-    logging: { level: 'info' },
+    logging: { level: 'info', routerIds: 'plain' },
     routers: [
       routerSpec({
         namespace: 'keepward-r1',
@@ -80,7 +80,7 @@ stateChange:
   trusted: { connections: 9, perSecond: 8 }
   others: { connections: 7, perSecond: 6 }
   perRouter: { perSecond: 5, burst: 4 }
-logging: { level: debug }
+logging: { level: debug, routerIds: pseudonym }
 routers:
   - id: e2b5c5a4-6a1f-4d0c-9d0f-6f6a3f1c2b7d
     vrid: 255
@@ -99,8 +99,28 @@ routers:
       - { name: int0, attach: { macvlan: eth1.100 }, mtu: 9000, macAddress: '02:00:00:00:00:0A' }
     virtualAddresses:
       - { address: '2001:DB8:0:0::10/64', interface: int0 }
+      - { address: 'fe80::1/64', interface: int0 }
+    metadata:
+      on: always
+      addresses: ['2001:db8::10']
+      port: 8775
+      socket: /run/metadata
+      user: nobody
+      group: nogroup
+      networkId: n1
+    routerAdvertisements:
+      - interface: int0
+        prefixes:
+          - { prefix: '2001:DB8::/64', autonomous: false, onLink: false, validLifetime: 100s, preferredLifetime: 50s }
+        mtu: 1400
+        lifetime: 0s
+        interval: 4s
+        managed: true
+        otherConfig: true
+        dnsServers: ['2001:db8::53']
+        dnsSearch: [example.net]
     virtualRoutes:
-      - { to: default, via: 'fe80::1', interface: int0, metric: 5 }
+      - { to: default, via: 'fe80::2', interface: int0, metric: 5 }
       - { to: 198.51.100.0/24, interface: ext0 }
 `
   expect(loadConfig(text, 'agent.yaml', 'host-a')).toEqual({
@@ -123,7 +143,7 @@ routers:
       others: { connections: 7, perSecond: 6 },
       perRouter: { perSecond: 5, burst: 4 },
     },
-    logging: { level: 'debug' },
+    logging: { level: 'debug', routerIds: 'pseudonym' },
     routers: [
       {
         id: 'e2b5c5a4-6a1f-4d0c-9d0f-6f6a3f1c2b7d',
@@ -152,11 +172,45 @@ routers:
           },
         ],
         marker: { family: 4, address: '169.254.3.254', prefixLength: 22 },
-        virtualAddresses: [{ family: 6, address: '2001:db8::10', prefixLength: 64, interface: 'int0' }],
+        virtualAddresses: [
+          { family: 6, address: '2001:db8::10', prefixLength: 64, interface: 'int0' },
+          { family: 6, address: 'fe80::1', prefixLength: 64, interface: 'int0' },
+        ],
+        metadata: {
+          on: 'always',
+          listen: [{ address: '2001:db8::10', interface: 'int0' }],
+          port: 8775,
+          socket: '/run/metadata',
+          user: 'nobody',
+          group: 'nogroup',
+          networkId: 'n1',
+        },
+        routerAdvertisements: [
+          {
+            interface: 'int0',
+            source: 'fe80::1',
+            prefixes: [
+              {
+                prefix: { family: 6, address: '2001:db8::', prefixLength: 64 },
+                autonomous: false,
+                onLink: false,
+                validS: 100,
+                preferredS: 50,
+              },
+            ],
+            mtu: 1400,
+            lifetimeS: 0,
+            intervalS: 4,
+            managed: true,
+            otherConfig: true,
+            dnsServers: ['2001:db8::53'],
+            dnsSearch: ['example.net'],
+          },
+        ],
         virtualRoutes: [
           {
             destination: { family: 6, address: '::', prefixLength: 0 },
-            via: 'fe80::1',
+            via: 'fe80::2',
             interface: 'int0',
             metric: 5,
           },

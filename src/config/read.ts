@@ -10,6 +10,7 @@ import { defaultAnchors } from './derived.ts'
 import { configHash, loadConfig } from './load.ts'
 import { valueAt } from './schema-findings.ts'
 import { pathsSchema, type ConfigEntry } from './schema.ts'
+import type { Path } from './problem.ts'
 import { maxConfigBytes, readSource } from './source.ts'
 
 type Paths = ConfigEntry['paths']
@@ -55,10 +56,32 @@ export async function readAnchorsPath(path: string): Promise<string> {
   return (await readPathSetting(path, 'anchors')) ?? defaultAnchors(await readStatePath(path))
 }
 
+/** As {@link readRunPath}, of how routers are named in logs and exports: a word that is wrong does not open anything. */
+export async function readRouterIds(path: string): Promise<'plain' | 'pseudonym'> {
+  const given = valueAt(await readValue(path), ['logging', 'routerIds'])
+  return given === undefined || given === 'plain' ? 'plain' : 'pseudonym'
+}
+
+/** As {@link readRunPath}, of the ids of routers and of senders' keys. */
+export async function readIds(path: string): Promise<string[]> {
+  const value = await readValue(path)
+  const routers = listAt(value, ['routers']).map((router) => valueAt(router, ['id']))
+  const keys = listAt(value, ['stateChange', 'senders']).map((sender) => valueAt(sender, ['key', 'id']))
+  return [...routers, ...keys].filter((id) => typeof id === 'string')
+}
+
+function listAt(value: unknown, path: Path): readonly unknown[] {
+  const found = valueAt(value, path)
+  return Array.isArray(found) ? found : []
+}
+
 async function readPathSetting<N extends keyof Paths>(path: string, name: N): Promise<Paths[N]> {
-  const { value } = readSource(decode(path, await readPlain(path, maxConfigBytes)))
-  const given = pathsSchema.safeParse({ [name]: valueAt(value, ['paths', name]) })
+  const given = pathsSchema.safeParse({ [name]: valueAt(await readValue(path), ['paths', name]) })
   return (given.success ? given.data : pathsSchema.parse({}))[name]
+}
+
+async function readValue(path: string): Promise<unknown> {
+  return readSource(decode(path, await readPlain(path, maxConfigBytes))).value
 }
 
 /** A file that root alone can have written. Throws `config-unsafe` or `config-unreadable`, with ENOENT as its cause when it is absent. */

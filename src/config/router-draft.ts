@@ -1,10 +1,12 @@
 import type { z } from 'zod'
 import type { Prefix } from '../base/address.ts'
 import type { Advertise, Authentication, InterfaceSpec, RouterId, VirtualAddress } from '../router/spec.ts'
+import type { AdvertisementEntry } from './advertisement-schema.ts'
 import { defaultMarker, defaultNamespace, vrrpFamily } from './derived.ts'
 import { interfaceName } from './form.ts'
 import type { Path } from './problem.ts'
 import { routerShape, type RouteEntry } from './router-schema.ts'
+import type { MetadataEntry } from './metadata-schema.ts'
 import { isMap, valueAt } from './schema-findings.ts'
 
 /**
@@ -32,6 +34,8 @@ export interface RouterDraft {
   readonly interfaceNames: readonly string[]
   readonly virtualAddresses: readonly (VirtualAddress | undefined)[]
   readonly virtualRoutes: readonly (RouteEntry | undefined)[]
+  readonly metadata: MetadataEntry | undefined
+  readonly routerAdvertisements: readonly (AdvertisementEntry | undefined)[]
 }
 
 export function draftRouters(config: unknown): RouterDraft[] {
@@ -69,6 +73,8 @@ function draftRouter(raw: unknown, path: Path): RouterDraft {
     interfaceNames: namesOf(fields['interfaces']),
     virtualAddresses,
     virtualRoutes: lenientList(shape.virtualRoutes, fields['virtualRoutes']),
+    metadata: lenient(shape.metadata, fields['metadata']),
+    routerAdvertisements: lenientList(shape.routerAdvertisements, fields['routerAdvertisements']),
   }
 }
 

@@ -1,8 +1,10 @@
 import { formatPrefix } from '../base/address.ts'
+import { checkAdvertisements } from './advertisement-rules.ts'
 import { checkAuthentication } from './authentication-rules.ts'
 import { showDuration } from './form.ts'
 import { heldAddresses, type HeldAddress } from './held-address.ts'
 import type { Path } from './problem.ts'
+import { checkMetadata } from './metadata-rules.ts'
 import { checkPeers } from './peer-rules.ts'
 import { tellRepeated, type Review } from './review.ts'
 import type { RouterDraft } from './router-draft.ts'
@@ -25,6 +27,8 @@ const rules = [
   markerFitsFamily,
   markerStandsApart,
   addressesDiffer,
+  checkAdvertisements,
+  checkMetadata,
 ]
 
 function interfaceNamesDiffer(router: RouterDraft, review: Review): void {
@@ -43,6 +47,10 @@ function interfacesAreDeclared(router: RouterDraft, review: Review): void {
     ...router.track.map((name, at) => ({ name, at: ['track', at] })),
     ...router.virtualAddresses.map((one, at) => ({ name: one?.interface, at: ['virtualAddresses', at, 'interface'] })),
     ...router.virtualRoutes.map((one, at) => ({ name: one?.interface, at: ['virtualRoutes', at, 'interface'] })),
+    ...router.routerAdvertisements.map((one, at) => ({
+      name: one?.interface,
+      at: ['routerAdvertisements', at, 'interface'],
+    })),
   ]
   const declared = router.interfaceNames
   const shown = router.interfaces.flatMap((one) => (one === undefined ? [] : [one.name])).join(', ')

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Advertise, Preempt } from '../router/spec.ts'
+import { advertisementSchema } from './advertisement-schema.ts'
 import { authenticationSchema } from './authentication-schema.ts'
 import {
   duration,
@@ -12,6 +13,7 @@ import {
   wholeNumber,
 } from './form.ts'
 import { interfaceSchema } from './interface-schema.ts'
+import { metadataSchema } from './metadata-schema.ts'
 
 const unicast = z
   .strictObject(
@@ -197,6 +199,13 @@ export const routerShape = {
     .array(virtualRoute, 'must be a list of maps with the keys to, via and interface')
     .prefault([])
     .meta({ description: 'Routes that move with the role.' }),
+  routerAdvertisements: z
+    .array(advertisementSchema, 'must be a list of maps with the keys interface and prefixes')
+    .prefault([])
+    .meta({ description: 'What the primary tells hosts that configure their IPv6 by themselves, by radvd.' }),
+  metadata: metadataSchema.optional().meta({
+    description: 'A proxy to the metadata service of a cloud, by haproxy.',
+  }),
 }
 
 export const routerSchema = z.strictObject(routerShape, 'must be a map with the keys id, vrid, ha and interfaces')

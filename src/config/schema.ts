@@ -138,8 +138,12 @@ const sections = {
         .enum(['error', 'warn', 'info', 'debug', 'trace'], 'must be error, warn, info, debug or trace')
         .prefault('info')
         .meta({ description: 'Least severity that is logged: error, warn, info, debug or trace.' }),
+      routerIds: z.enum(['plain', 'pseudonym'], 'must be plain or pseudonym').prefault('plain').meta({
+        description:
+          'How logs and exported audit name a router: by its id, or by a pseudonym that only <paths.state>/pseudonym.key resolves (`keepward audit resolve`).',
+      }),
     },
-    'must be a map with the key level',
+    'must be a map with the keys level and routerIds',
   ).prefault({}),
   routers: z.array(routerSchema, 'must be a list of routers').meta({
     description:

@@ -1,9 +1,19 @@
 import type { Clock } from '../base/instant.ts'
 import { KeepwardError } from '../base/error.ts'
 import { formatPrefix } from '../base/address.ts'
+import type { ReactionName } from '../router/reaction.ts'
 import type { ObservedAddress, ObservedInterface, Says } from '../router/evidence.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
-import { ensureFilter, filterOf, reload, removeInterface, type FakeInterface, type FakeRouter } from './fake-router.ts'
+import {
+  ensureFilter,
+  filterOf,
+  react,
+  reactionsOf,
+  reload,
+  removeInterface,
+  type FakeInterface,
+  type FakeRouter,
+} from './fake-router.ts'
 import type { Host, HostAnswers, HostCounters, HostEvent, AgentOperation, Inspection, Table } from './operation.ts'
 
 /**
@@ -101,6 +111,12 @@ export class FakeHost implements Host {
     this.#show(router, 'watch')
   }
 
+  /** The service of a reaction dies. */
+  killService(router: RouterId, reaction: ReactionName): void {
+    this.#known(router).services.delete(reaction)
+    this.#emit({ type: 'service-ended', router, reaction })
+  }
+
   /** Somebody removes the filter. */
   loseFilter(router: RouterId): void {
     this.#known(router).filter = undefined
@@ -132,6 +148,13 @@ export class FakeHost implements Host {
         return this.#inspect(operation.router, this.#staged)
       case 'ask-keepalived':
         return this.#ask(operation.router)
+      case 'react':
+        return react(
+          this.#known(operation.router),
+          this.#wanted(operation.router),
+          operation.reaction,
+          operation.stance,
+        )
       case 'list-owned':
         return [...this.routers].map(([router, { namespace }]) => ({ router, namespace }))
       case 'remove-router':
@@ -179,13 +202,14 @@ export class FakeHost implements Host {
       written: undefined,
       filter: undefined,
       keepalived: undefined,
+      services: new Map(),
     })
   }
 
   #ensureInterface(it: FakeRouter, spec: RouterSpec, name: string): void {
     const wanted = spec.interfaces.find((one) => one.name === name)
     if (wanted === undefined)
-      throw new KeepwardError('interface-missing', `Router ${spec.id} declares no interface ${name}`)
+      throw new KeepwardError('interface-undeclared', `Router ${spec.id} declares no interface ${name}`)
     const before = it.interfaces.get(name)
     if (before === undefined && wanted.attach.kind === 'existing')
       throw new KeepwardError('interface-missing', `Interface ${name} is not in namespace ${spec.namespace}`)
@@ -226,6 +250,7 @@ export class FakeHost implements Host {
         change: alive === undefined || alive.loaded === wanted ? 'none' : 'may-move-role',
         misattached: [],
         filter: filterOf(it, spec),
+        reactions: reactionsOf(it, spec),
         asOf,
       },
     }

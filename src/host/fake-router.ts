@@ -1,5 +1,6 @@
 import { KeepwardError } from '../base/error.ts'
 import type { FilterEvidence, ObservedAddress, Says } from '../router/evidence.ts'
+import { wantedReactions, type ReactionEvidence, type ReactionName, type Stance } from '../router/reaction.ts'
 import type { RouterSpec } from '../router/spec.ts'
 
 /** One router's namespace and keepalived, in memory. */
@@ -10,6 +11,8 @@ export interface FakeRouter {
   /** The peers that may speak; undefined: whoever wants. */
   filter: string | undefined
   keepalived: FakeKeepalived | undefined
+  /** Services that run, each with what it was started with. */
+  readonly services: Map<ReactionName, string>
 }
 
 interface FakeKeepalived {
@@ -54,4 +57,29 @@ export function removeInterface(it: FakeRouter, name: string, spec: RouterSpec):
   // It closes its sockets, and opens none on another of that name.
   if (it.keepalived !== undefined && name === spec.haInterface)
     it.keepalived = { ...it.keepalived, says: 'backup', deaf: true }
+}
+
+/** What a service runs with in a stance; undefined: it does not. */
+function serviceOf(spec: RouterSpec, reaction: ReactionName, stance: Stance): string | undefined {
+  if (!wantedReactions(spec).includes(reaction)) return undefined
+  const always = reaction === 'metadata' && spec.metadata?.on === 'always'
+  const what = reaction === 'metadata' ? spec.metadata : spec.routerAdvertisements
+  return stance === 'primary' || always ? JSON.stringify(what) : undefined
+}
+
+export function react(it: FakeRouter, spec: RouterSpec, reaction: ReactionName, stance: Stance): Stance {
+  const text = serviceOf(spec, reaction, stance)
+  if (text === undefined) it.services.delete(reaction)
+  else it.services.set(reaction, text)
+  return stance
+}
+
+export function reactionsOf(it: FakeRouter | undefined, spec: RouterSpec | undefined): ReactionEvidence[] {
+  if (spec === undefined) return []
+  const names = new Set([...wantedReactions(spec), ...(it?.services.keys() ?? [])])
+  return [...names].map((reaction) => {
+    const runs = it?.services.get(reaction)
+    const fits = (['primary', 'backup'] as const).filter((stance) => serviceOf(spec, reaction, stance) === runs)
+    return { reaction, is: fits.length === 2 ? 'both' : (fits[0] ?? 'neither') }
+  })
 }

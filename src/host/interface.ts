@@ -57,7 +57,7 @@ export function misattached(spec: RouterSpec, agent: string, host: NetlinkSocket
 function declared(spec: RouterSpec, name: string): InterfaceSpec {
   const wanted = spec.interfaces.find((one) => one.name === name)
   if (wanted !== undefined) return wanted
-  throw new KeepwardError('interface-missing', `Router ${spec.id} declares no interface ${name}`)
+  throw new KeepwardError('interface-undeclared', `Router ${spec.id} declares no interface ${name}`)
 }
 
 function create(

@@ -2,6 +2,7 @@ import { KeepwardError } from '../base/error.ts'
 import type { LocalSource, SecretSource, VaultSource } from '../base/secret-source.ts'
 import type { Secret } from '../base/secret.ts'
 import { readSecret } from '../linux/read-secret.ts'
+import type { RootEvent } from './operation.ts'
 
 /** Keeps what it read until it is told to forget, and then until it has read it again. */
 export interface VaultReader {
@@ -48,3 +49,11 @@ export class KnownSecrets {
 const notYet = new KeepwardError('secret-unavailable', 'The section vault of the config was not there at the start', {
   hint: 'restart keepward-host to have it taken over; keepalived runs on meanwhile',
 })
+
+/** Those of a root half, which tells what becomes of Vault. */
+export function openSecrets(vault: VaultReader | undefined, emit: (event: RootEvent) => void): KnownSecrets {
+  vault?.onTrouble((text) => {
+    emit({ type: 'vault', trouble: text ?? null })
+  })
+  return new KnownSecrets(vault)
+}

@@ -4,8 +4,10 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { AnchorPoint } from '../anchor/anchor.ts'
 import { describeError, KeepwardError } from '../base/error.ts'
 import { lineCutter } from '../base/lines.ts'
+import type { Secret } from '../base/secret.ts'
 import { connectForDescriptor } from '../linux/descriptor.ts'
 import type { HostAnswers, HostOperation, RootEvent, RootHalf, Table } from './operation.ts'
+import type { HostRefusal } from './refusal.ts'
 import { errorOf, maxReplyBytes, maxUnderWay, readReply, type Ask, type Reply, type Request } from './wire.ts'
 
 export interface LinkOptions {
@@ -14,6 +16,10 @@ export interface LinkOptions {
   /** Whose process must listen there: 0. */
   readonly ownerUid: number
   readonly emit: (event: RootEvent) => void
+  /** Of the names of routers in logs; undefined: they are called what they are. */
+  readonly pseudonymKey: Secret | undefined
+  /** The other half did not do something, of this connection or an earlier one. */
+  readonly onRefused: (refusal: HostRefusal) => void
   /** The link is broken, and why; undefined: it is whole again. */
   readonly onTrouble: (text: string | undefined) => void
 }
@@ -64,6 +70,7 @@ export class HostLink implements RootHalf {
     for (const untilMs = performance.now() + startDeadlineMs; ;) {
       try {
         const watchFd = await link.#connect()
+        link.#giveKey()
         link.#ready = true
         return { link, watchFd }
       } catch (error) {
@@ -99,6 +106,12 @@ export class HostLink implements RootHalf {
     this.#socket?.destroy()
     this.#fail('the agent stops')
     return Promise.resolve()
+  }
+
+  /** Before all else; a link that breaks over it is made again, and gives it again. */
+  #giveKey(): void {
+    const key = this.#options.pseudonymKey?.revealBytes().toString('hex')
+    if (key !== undefined) this.#askFirst({ verb: 'use-pseudonym-key', key }).catch(() => undefined)
   }
 
   async #connect(): Promise<number> {
@@ -137,6 +150,10 @@ export class HostLink implements RootHalf {
   #hear(reply: Reply): void {
     if ('event' in reply) {
       this.#options.emit(reply.event)
+      return
+    }
+    if ('refused' in reply) {
+      this.#options.onRefused(reply.refused)
       return
     }
     const waiting = this.#waiting.get(reply.id)
@@ -208,6 +225,7 @@ export class HostLink implements RootHalf {
   /** The socket of the kernel watch stays as it is: the kernel knows nothing of who opened it. */
   async #reconnect(): Promise<void> {
     closeSync(await this.#connect())
+    this.#giveKey()
     // Asked before that, it would know no router.
     if (this.#configured !== undefined) await this.#askFirst(this.#configured)
     this.#ready = true

@@ -1,7 +1,7 @@
 import type { Instant } from '../base/instant.ts'
 import type { SettingsEvidence } from '../router/evidence.ts'
 
-/** The settings of a router of which nothing is there, or that nobody wants. */
+/** The settings of a router of which nothing is there, or is to be looked at. */
 export function nothingLeft(asOf: Instant): Extract<SettingsEvidence, { kind: 'seen' }> {
   const none = {
     namespaceReady: false,
@@ -10,6 +10,7 @@ export function nothingLeft(asOf: Instant): Extract<SettingsEvidence, { kind: 's
     change: 'none',
     misattached: [],
     filter: { kind: 'missing', failure: undefined },
+    reactions: [],
   } as const
   return { kind: 'seen', ...none, asOf }
 }

@@ -1,6 +1,7 @@
 import type { AnchorPoint } from '../anchor/anchor.ts'
 import { AnchorKeeper, type KeeperOptions } from '../anchor/keeper.ts'
 import type { Clock } from '../base/instant.ts'
+import type { Secret } from '../base/secret.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import { openWatchSocket } from '../linux/watch.ts'
 import { lockIdentity } from './identity.ts'
@@ -8,6 +9,7 @@ import type { VaultReader } from './known-secrets.ts'
 import { HostLink } from './link.ts'
 import type { Host, HostEvent, RootEvent } from './operation.ts'
 import { openRealHost } from './real-host.ts'
+import type { HostRefusal } from './refusal.ts'
 import { hostSocketName } from './server.ts'
 import { WatchedHost } from './watched-host.ts'
 
@@ -26,6 +28,10 @@ export interface HostPlace {
   readonly onTrouble: (text: string | undefined) => void
   /** What routers want of Vault cannot be had, and why; undefined: it can again. */
   readonly onVaultTrouble: (text: string | undefined) => void
+  /** Undefined: logs call routers what they are. */
+  readonly pseudonymKey: Secret | undefined
+  /** keepward-host did not do something that was asked of it. */
+  readonly onRefused: (refusal: HostRefusal) => void
 }
 
 /** What an agent makes its host with; `using` it ends what only this process holds. */
@@ -58,7 +64,15 @@ async function openOwn({ agent, clock, runDir, anchors, vault, onVaultTrouble }:
   }
 }
 
-async function openLink({ agent, clock, hostPath, onTrouble, onVaultTrouble }: HostPlace): Promise<OpenedHost> {
+async function openLink({
+  agent,
+  clock,
+  hostPath,
+  pseudonymKey,
+  onTrouble,
+  onVaultTrouble,
+  onRefused,
+}: HostPlace): Promise<OpenedHost> {
   // What it says before anybody listens are hints, but for this one.
   let tell = (event: RootEvent) => {
     if (event.type === 'vault') onVaultTrouble(event.trouble ?? undefined)
@@ -67,6 +81,8 @@ async function openLink({ agent, clock, hostPath, onTrouble, onVaultTrouble }: H
     path: `${hostPath}/${hostSocketName}`,
     ownerUid: 0,
     onTrouble,
+    onRefused,
+    pseudonymKey,
     emit: (event) => {
       tell(event)
     },
@@ -78,6 +94,7 @@ async function openLink({ agent, clock, hostPath, onTrouble, onVaultTrouble }: H
   return {
     make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot, onVaultTrouble }, emit),
     sign: link.sign.bind(link),
-    [Symbol.dispose]: () => undefined,
+    // Also when no host was made of it: a link that is whole keeps the process alive.
+    [Symbol.dispose]: () => void link.close(),
   }
 }

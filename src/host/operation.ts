@@ -1,5 +1,6 @@
 import type { AnswerEvidence, KernelEvidence, ProcessEvidence, Says, SettingsEvidence } from '../router/evidence.ts'
 import type { RouterOperation } from '../router/operation.ts'
+import type { ReactionEvidence, ReactionName, Stance } from '../router/reaction.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
 import type { InterfaceAddress, Link } from '../linux/rtnetlink.ts'
 
@@ -17,7 +18,12 @@ export type HostOperation =
   /** As `inspect`, but against the staged table. */
   | { readonly verb: 'preview'; readonly router: RouterId }
   | { readonly verb: 'ask-keepalived'; readonly router: RouterId }
+  /** Have a reaction take a stance; one of the router's that is under way ends with `reaction-cancelled`. */
+  | { readonly verb: 'react'; readonly router: RouterId; readonly reaction: ReactionName; readonly stance: Stance }
   | { readonly verb: 'list-owned' }
+
+/** Done beside whatever else is done for the router: questions, and what follows the role in an order of its own. */
+export const besides: ReadonlySet<HostOperation['verb']> = new Set(['ask-keepalived', 'look', 'react'])
 
 /** What each operation answers. The changing ones answer nothing: what they did is seen by looking. */
 export interface HostAnswers {
@@ -30,6 +36,8 @@ export interface HostAnswers {
   readonly 'start-keepalived': undefined
   readonly 'reload-keepalived': undefined
   readonly 'remove-router': undefined
+  /** How it is then. */
+  readonly react: ReactionEvidence['is']
   readonly look: NamespaceLook
   readonly inspect: Inspection
   readonly preview: Inspection
@@ -66,6 +74,8 @@ export type NamespaceLook =
 export type RootEvent =
   | { readonly type: 'ended'; readonly router: RouterId }
   | { readonly type: 'notified'; readonly router: RouterId; readonly says: Says | 'stopped' }
+  /** A service that follows the role died. */
+  | { readonly type: 'service-ended'; readonly router: RouterId; readonly reaction: ReactionName }
   /** A line of the notify FIFO that was no line of keepalived. */
   | { readonly type: 'rejected' }
   /** What routers want of Vault cannot be had, and why; null: it can again. */

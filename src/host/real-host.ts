@@ -6,25 +6,27 @@ import type { KeepalivedView } from '../keepalived/dump.ts'
 import { probeFeatures } from '../keepalived/features.ts'
 import { reloadKeepalived, startKeepalived } from '../keepalived/process.ts'
 import { openNetlink, type NetlinkSocket } from '../linux/netlink-socket.ts'
-import { namespaceInode, openNamespace, openNamespaceOf } from '../linux/netns.ts'
+import { namespaceInode, openNamespace } from '../linux/netns.ts'
 import type { ProcessHandle } from '../linux/process.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
-import { takeSnapshot } from '../linux/snapshot.ts'
 import type { ProcessEvidence, Says } from '../router/evidence.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
 import { DigestSeal } from './digest-seal.ts'
 import { FilterKeeper } from './filter-keeper.ts'
 import { Hints } from './hints.ts'
+import { lookInside } from './look-inside.ts'
 import { ensureInterface, misattached, removeInterface } from './interface.ts'
-import { KnownSecrets, type VaultReader } from './known-secrets.ts'
+import { openSecrets, type KnownSecrets, type VaultReader } from './known-secrets.ts'
 import { compareConfig, writeConfig, type RenderPlace } from './keepalived-config.ts'
 import { Lanes } from './lanes.ts'
 import { clearVirtualAddresses } from './leftover.ts'
 import { namespaceBatch } from './namespace-batch.ts'
 import { ensureNamespace, namespaceReady } from './namespace.ts'
+import { nothingLeft } from './nothing-left.ts'
+import { besides } from './operation.ts'
 import type { HostAnswers, HostOperation, Inspection, NamespaceLook, RootEvent, RootHalf, Table } from './operation.ts'
 import { listOwned } from './owned.ts'
-import { nothingLeft } from './nothing-left.ts'
+import { Reactor } from './reactor.ts'
 import { endKeepalived, removeRouter } from './removal.ts'
 import { RouterTable, unknownRouter } from './router-table.ts'
 import { Supervised } from './supervised.ts'
@@ -39,7 +41,7 @@ export interface RealHostOptions {
   readonly vault?: VaultReader | undefined
 }
 
-type SealedOptions = RealHostOptions & { readonly seal: DigestSeal }
+type Options = RealHostOptions & { readonly seal: DigestSeal; readonly secrets: KnownSecrets }
 
 const homesName = 'routers'
 
@@ -47,11 +49,11 @@ const homesName = 'routers'
 export async function openRealHost(options: RealHostOptions): Promise<(emit: (event: RootEvent) => void) => RootHalf> {
   const features = await probeFeatures()
   const seal = await DigestSeal.open(options.runDir)
-  return (emit) => new RealHost({ ...options, seal }, features, emit)
+  return (emit) => new RealHost({ ...options, seal, secrets: openSecrets(options.vault, emit) }, features, emit)
 }
 
 class RealHost implements RootHalf {
-  readonly #options: SealedOptions
+  readonly #options: Options
   readonly #emit: (event: RootEvent) => void
   readonly #hints: Hints
   readonly #place: RenderPlace
@@ -63,31 +65,30 @@ class RealHost implements RootHalf {
   readonly #lanes = new Lanes()
   readonly #createNamespace = namespaceBatch()
   readonly #filters: FilterKeeper
-  readonly #secrets: KnownSecrets
+  readonly #reactor: Reactor
   #closed = false
 
-  constructor(options: SealedOptions, features: RenderPlace['features'], emit: (event: RootEvent) => void) {
+  constructor(options: Options, features: RenderPlace['features'], emit: (event: RootEvent) => void) {
     this.#options = options
     this.#emit = emit
     this.#socket = openNetlink()
     this.#homes = options.runDir.sub(homesName, { create: true, volatile: true })
     this.#hints = new Hints(options.runDir, emit)
     this.#filters = new FilterKeeper(options.clock)
-    this.#secrets = new KnownSecrets(options.vault)
-    options.vault?.onTrouble((text) => {
-      emit({ type: 'vault', trouble: text ?? null })
+    this.#reactor = new Reactor((router, reaction) => {
+      emit({ type: 'service-ended', router, reaction })
     })
-    this.#place = { features, fifoPath: this.#hints.fifoPath, secrets: this.#secrets }
+    this.#place = { features, fifoPath: this.#hints.fifoPath, secrets: options.secrets }
   }
 
   configure(table: Table | 'nothing'): Promise<void> {
-    this.#secrets.forget()
+    this.#options.secrets.forget()
     this.#table.configure(table === 'nothing' ? [] : table.routers)
     return Promise.resolve()
   }
 
   stage({ routers }: Table): Promise<void> {
-    this.#secrets.forget()
+    this.#options.secrets.forget()
     this.#table.stage(routers)
     return Promise.resolve()
   }
@@ -96,8 +97,7 @@ class RealHost implements RootHalf {
     // Netlink is synchronous: between two operations, events of other routers get their turn.
     await nextTurn()
     const answer = () => this.#answer(operation)
-    // A question is put beside whatever else is done; anything else to one router is done one at a time.
-    const alone = 'router' in operation && operation.verb !== 'ask-keepalived' && operation.verb !== 'look'
+    const alone = 'router' in operation && !besides.has(operation.verb)
     try {
       return (await (alone ? this.#lanes.of(operation.router)(answer) : answer())) as HostAnswers[O['verb']]
     } finally {
@@ -116,10 +116,13 @@ class RealHost implements RootHalf {
 
   #release(): void {
     for (const one of this.#supervised.values()) one.release()
+    this.#reactor.release()
   }
 
   async #answer(operation: HostOperation): Promise<HostAnswers[HostOperation['verb']]> {
     switch (operation.verb) {
+      case 'react':
+        return this.#react(operation)
       case 'list-owned':
         return this.#listOwned()
       case 'look':
@@ -155,6 +158,13 @@ class RealHost implements RootHalf {
       case 'remove-router':
         return this.#remove(operation.router)
     }
+  }
+
+  async #react({ router, reaction, stance }: Extract<HostOperation, { verb: 'react' }>): Promise<HostAnswers['react']> {
+    const spec = this.#table.wanted(router)
+    using home = this.#home(router)
+    using namespace = openNamespace(spec.namespace)
+    return await this.#reactor.react({ spec, reaction, stance }, { home, namespaceFd: namespace.fd })
   }
 
   #listOwned(): HostAnswers['list-owned'] {
@@ -194,21 +204,15 @@ class RealHost implements RootHalf {
         ...(await compareConfig(spec, home, this.#place)),
         misattached: misattached(spec, this.#options.agent, this.#socket),
         filter: this.#filters.look(spec),
+        reactions: await this.#reactor.look(router, spec, home),
         asOf,
       },
     }
   }
 
-  /** Its keepalived may live on in a namespace that has lost its name. */
   #lookInside(router: RouterId, depth: 'all' | 'addresses'): NamespaceLook {
-    const name = this.#table.namespaceOf(router)
-    if (name === undefined) return { kind: 'absent', reason: 'the router has no namespace' }
     const holder = this.#supervised.get(router)?.process?.pid
-    const named = namespaceInode(name) !== undefined
-    if (!named && holder === undefined) return { kind: 'absent', reason: `namespace ${name} is not there` }
-    using namespace = named ? openNamespace(name) : openNamespaceOf(holder ?? 0)
-    const { inode, fd } = namespace
-    return { kind: 'present', inode, named, ...takeSnapshot(this.#socket, fd, depth) }
+    return lookInside(this.#table.namespaceOf(router), holder, this.#socket, depth)
   }
 
   /** A router that is only staged, or nobody's: nothing is made for the look. */
@@ -263,6 +267,7 @@ class RealHost implements RootHalf {
     if (namespace === undefined) throw unknownRouter(router)
     {
       using home = this.#home(router)
+      await this.#reactor.end(router, home)
       await endKeepalived(home, this.#supervisedOf(router))
     }
     await removeRouter(router, namespace, this.#homes, this.#options.agent)

@@ -4,6 +4,7 @@ import { AnchorKeeper, type KeeperOptions } from '../anchor/keeper.ts'
 import { syslogTargetOf } from '../anchor/syslog.ts'
 import { KeepwardError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
+import type { AgentConfig } from '../config/agent-config.ts'
 import { readTrustedConfig } from '../config/trusted.ts'
 import { accountNumber } from '../linux/account.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
@@ -21,8 +22,11 @@ const needed = ['CAP_SYS_ADMIN', 'CAP_NET_ADMIN', 'CAP_NET_RAW', 'CAP_CHOWN']
 export interface HostRunOptions {
   /** Absolute path of the config, which is read anew whenever the agent says that it has. */
   readonly file: string
+  /** The config was read; nothing is told before. */
+  readonly onLoaded: (config: AgentConfig) => void
   /** It serves the agent from now on. */
   readonly onReady: (ready: Privileges & { readonly directory: string }) => void
+  readonly onPseudonymKey: HostServerParts['onPseudonymKey']
   readonly onRefused: HostServerParts['onRefused']
   readonly onCopyTrouble: KeeperOptions['onCopyTrouble']
   /** What is wanted of Vault cannot be had, and why; undefined: it can again. */
@@ -34,12 +38,13 @@ export interface HostRunOptions {
  * it impossible; then nothing was touched.
  */
 export async function runHost(options: HostRunOptions): Promise<number> {
-  const { file, onReady, onRefused, onCopyTrouble, onVaultTrouble } = options
+  const { file, onLoaded, onReady, onCopyTrouble, onPseudonymKey, onRefused, onVaultTrouble } = options
   const toEnd = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
   if (process.geteuid?.() !== 0) throw new KeepwardError('permission-denied', 'keepward-host must run as root')
   const privileges = ownPrivileges()
   demandAll(privileges, needed)
   const running = await (await readTrustedConfig(file, hostname())).load()
+  onLoaded(running.config)
   const { agent, paths, audit, vault: settings } = running.config
   const agentUid = await uidOf(agent.user)
   await using open = new AsyncDisposableStack()
@@ -64,7 +69,7 @@ export async function runHost(options: HostRunOptions): Promise<number> {
     keeper.close()
   })
   const sign = keeper.sign.bind(keeper)
-  open.defer(await serveHost({ dir, agentUid, openRoot, tableOf, sign, onRefused }))
+  open.defer(await serveHost({ dir, agentUid, openRoot, tableOf, sign, onPseudonymKey, onRefused }))
   notifyServiceManager('READY=1')
   open.defer(feedWatchdog())
   onReady({ directory: dir.path, ...privileges })

@@ -2,13 +2,16 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { closeSync } from 'node:fs'
 import type { AnchorPoint } from '../anchor/anchor.ts'
 import { describeError, KeepwardError } from '../base/error.ts'
+import { Tallies } from '../base/tally.ts'
 import { lineCutter } from '../base/lines.ts'
+import { Secret } from '../base/secret.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
 import { sendDescriptor } from '../linux/descriptor.ts'
 import { listenAt, peerOf, type Peer } from '../linux/unix-socket.ts'
 import { openWatchSocket } from '../linux/watch.ts'
 import type { RootEvent, RootHalf, Table } from './operation.ts'
-import { maxRequestBytes, maxUnderWay, readRequest, replyError, type Reply, type Request } from './wire.ts'
+import { isRefused, type ConnectionRefusal, type HostRefusal } from './refusal.ts'
+import { maxRequestBytes, maxUnderWay, readAttempt, readRequest, replyError, type Reply, type Request } from './wire.ts'
 
 export const hostSocketName = 'keepward-host.socket'
 
@@ -22,8 +25,10 @@ export interface HostServerParts {
   readonly tableOf: (hash: string, isApplied: boolean) => Promise<Table>
   /** Root's word that the journal came that far. Throws `anchor-refused`, among others. */
   readonly sign: (point: AnchorPoint) => Promise<void>
-  /** Something was refused: who, and why. */
-  readonly onRefused: (peer: Peer | undefined, why: string) => void
+  /** The agent’s, which this process cannot read for itself. */
+  readonly onPseudonymKey: (key: Secret) => void
+  /** Something was refused; many of a kind are told as one. */
+  readonly onRefused: (refusal: HostRefusal) => void
 }
 
 /** Serves the root half to one agent. Returns how to stop. Throws `state-in-use` or `file-unsafe`. */
@@ -32,7 +37,13 @@ export async function serveHost(parts: HostServerParts): Promise<() => Promise<v
   const server = createServer((socket) => {
     served.welcome(socket)
   })
-  await listenAt(server, parts.dir, hostSocketName, { mode: 0o600, uid: parts.agentUid })
+  try {
+    await listenAt(server, parts.dir, hostSocketName, { mode: 0o600, uid: parts.agentUid })
+  } catch (error) {
+    // What it holds already, such as the FIFO, would keep a process alive that nobody can ask.
+    await served.abandon()
+    throw error
+  }
   return () => served.close(server)
 }
 
@@ -43,9 +54,18 @@ class HostServer {
   #agent: Session | undefined
   /** For an agent that comes later. */
   #vault: RootEvent | undefined
+  readonly #refusals: Tallies<HostRefusal>
+  /** Not told to any agent yet. */
+  readonly #untold: HostRefusal[] = []
 
   constructor(parts: HostServerParts) {
     this.#parts = parts
+    this.#refusals = new Tallies((refusal) => {
+      parts.onRefused(refusal)
+      this.#untold.push(refusal)
+      if (this.#untold.length > maxUntold) this.#untold.shift()
+      this.#tellRefusals()
+    })
     this.#root = parts.openRoot((event) => {
       if (event.type === 'vault') this.#vault = event
       this.#agent?.send({ event })
@@ -53,73 +73,112 @@ class HostServer {
   }
 
   welcome(socket: Socket): void {
-    const { agentUid, onRefused } = this.#parts
+    const { agentUid } = this.#parts
     let peer: Peer | undefined
     try {
       peer = peerOf(socket, 'without-groups')
       if (peer.uid !== agentUid && peer.uid !== 0) throw new KeepwardError('permission-denied', 'it is another user')
       giveWatch(socket)
     } catch (error) {
-      onRefused(peer, describeError(error))
+      this.#refuse(peer, { ...nothingAsked, reason: 'peer-refused', text: describeError(error) })
       socket.destroy()
       return
     }
     const from = peer
     this.#agent?.end()
-    this.#agent = new Session(
-      socket,
-      (request) => this.#answer(request),
-      (why) => {
-        onRefused(from, why)
+    const session: Session = new Session(socket, {
+      answer: (request) => this.#answer(request, session),
+      refuse: (attempt) => {
+        this.#refuse(from, attempt)
       },
-    )
-    if (this.#vault !== undefined) this.#agent.send({ event: this.#vault })
+    })
+    this.#agent = session
+    if (this.#vault !== undefined) session.send({ event: this.#vault })
+  }
+
+  #refuse(from: Peer | undefined, attempt: Attempt): void {
+    const peer = from && { uid: from.uid, gid: from.gid, pid: from.pid }
+    // Not by router: whoever makes names up must not make records by that.
+    const kind = `${attempt.reason} ${attempt.verb ?? '-'} ${from?.uid ?? 'nobody'}`
+    this.#refusals.note(kind, { ...attempt, peer, count: 1 })
+  }
+
+  #tellRefusals(): void {
+    while (this.#agent?.isReady === true) {
+      const refused = this.#untold.shift()
+      if (refused === undefined) return
+      this.#agent.send({ refused })
+    }
+  }
+
+  /** Nobody will ever ask. */
+  abandon(): Promise<void> {
+    return this.#root.close()
   }
 
   async close(server: Server): Promise<void> {
     const closed = new Promise((resolve) => server.close(resolve))
     this.#agent?.end()
+    this.#refusals.close()
     await closed
     await this.#root.close()
   }
 
-  async #answer(request: Request): Promise<unknown> {
-    const { tableOf, sign } = this.#parts
-    if (request.verb === 'configure') return this.#root.configure(await tableOf(request.hash, true))
-    if (request.verb === 'configure-nothing') return this.#root.configure('nothing')
+  async #answer(request: Request, session: Session): Promise<unknown> {
+    const { tableOf, sign, onPseudonymKey } = this.#parts
+    if (request.verb === 'configure' || request.verb === 'configure-nothing') {
+      await this.#root.configure(request.verb === 'configure' ? await tableOf(request.hash, true) : 'nothing')
+      session.isConfigured = true
+      this.#tellRefusals()
+      return
+    }
+    if (request.verb === 'use-pseudonym-key') {
+      onPseudonymKey(new Secret(Buffer.from(request.key, 'hex')))
+      return
+    }
     if (request.verb === 'anchor') return sign(request)
     if (request.verb === 'stage') return this.#root.stage(await tableOf(request.hash, false))
     return this.#root.perform(request)
   }
 }
 
+interface SessionParts {
+  readonly answer: (request: Request) => Promise<unknown>
+  readonly refuse: (attempt: Attempt) => void
+}
+
 /** One connection of an agent: requests come in, in rising order, and each is answered when it is done. */
 class Session {
   readonly #socket: Socket
-  readonly #refuse: (why: string) => void
-  readonly #answer: (request: Request) => Promise<unknown>
+  readonly #parts: SessionParts
   #lastId = 0
   #underWay = 0
+  isConfigured = false
 
-  constructor(socket: Socket, answer: (request: Request) => Promise<unknown>, refuse: (why: string) => void) {
+  constructor(socket: Socket, parts: SessionParts) {
     this.#socket = socket
-    this.#answer = answer
-    this.#refuse = refuse
+    this.#parts = parts
     const cut = lineCutter(maxRequestBytes)
     socket.setEncoding('utf8')
     socket.on('data', (text: string) => {
       const lines = cut(text)
-      if (lines === undefined) this.#endFor(`a request is longer than ${maxRequestBytes} bytes`)
+      if (lines === undefined) this.#endFor('request-too-long', `a request is longer than ${maxRequestBytes} bytes`)
       for (const line of lines ?? []) this.#hear(line)
     })
     socket.on('error', () => undefined)
+  }
+
+  /** It has said which routers are wanted, so that it can write down what it is told. */
+  get isReady(): boolean {
+    return this.isConfigured && this.#socket.writable
   }
 
   send(reply: Reply): void {
     if (!this.#socket.writable) return
     this.#socket.write(`${JSON.stringify(reply)}\n`)
     // An agent that reads nothing must not fill our memory; it will ask for everything anew.
-    if (this.#socket.writableLength > maxUnreadBytes) this.#endFor('the agent does not read its answers')
+    if (this.#socket.writableLength > maxUnreadBytes)
+      this.#endFor('answers-unread', 'the agent does not read its answers')
   }
 
   end(): void {
@@ -129,9 +188,11 @@ class Session {
   #hear(line: string): void {
     if (this.#socket.destroyed) return
     const request = readRequest(line)
-    if (request === undefined) this.#endFor('a request is not of a form that there is')
-    else if (request.id <= this.#lastId) this.#endFor(`request ${request.id} comes after request ${this.#lastId}`)
-    else if (this.#underWay >= maxUnderWay) this.#endFor(`more than ${maxUnderWay} requests wait for their answers`)
+    if (request === undefined) this.#endFor('request-malformed', 'a request is not of a form that there is', line)
+    else if (request.id <= this.#lastId)
+      this.#endFor('request-repeated', `request ${request.id} comes after request ${this.#lastId}`, line)
+    else if (this.#underWay >= maxUnderWay)
+      this.#endFor('requests-too-many', `more than ${maxUnderWay} requests wait for their answers`, line)
     else {
       this.#lastId = request.id
       void this.#serve(request)
@@ -139,25 +200,33 @@ class Session {
   }
 
   async #serve(request: Request): Promise<void> {
-    const { id } = request
+    const { id, verb } = request
     this.#underWay += 1
     try {
-      this.send({ id, answer: (await this.#answer(request)) ?? null })
+      this.send({ id, answer: (await this.#parts.answer(request)) ?? null })
     } catch (error) {
       this.send({ id, error: replyError(error) })
+      const router = 'router' in request ? request.router : undefined
+      if (isRefused(verb, error)) this.#parts.refuse({ verb, router, reason: error.code, text: describeError(error) })
     } finally {
       this.#underWay -= 1
     }
   }
 
-  #endFor(why: string): void {
+  #endFor(reason: ConnectionRefusal, text: string, line = ''): void {
     if (this.#socket.destroyed) return
-    this.#refuse(why)
+    // First, so that this end is not the one who is told of it.
     this.#socket.destroy()
+    this.#parts.refuse({ ...readAttempt(line), reason, text })
   }
 }
 
+type Attempt = Omit<HostRefusal, 'peer' | 'count'>
+
+const nothingAsked = { verb: undefined, router: undefined } as const
 const maxUnreadBytes = 32 * 1024 * 1024
+/** As many as there are kinds of them in ten seconds. */
+const maxUntold = 256
 
 /** Each agent gets a socket of its own: nothing of an earlier one's waits in it. */
 function giveWatch(socket: Socket): void {

@@ -1,8 +1,10 @@
 import { z } from 'zod'
 import { errorMeanings, KeepwardError, sentenceOf, type ErrorCode } from '../base/error.ts'
 import type { AnchorPoint } from '../anchor/anchor.ts'
+import { reactionNames } from '../router/reaction.ts'
 import { parseRouterId, type RouterId } from '../router/spec.ts'
 import type { HostOperation, RootEvent } from './operation.ts'
+import type { HostRefusal } from './refusal.ts'
 
 /**
  * What the two halves say to each other: one JSON text a line. The agent asks; nothing that it says is text, a path, arguments or a
@@ -14,6 +16,8 @@ export type Ask =
   | { readonly verb: 'configure'; readonly hash: string }
   | { readonly verb: 'configure-nothing' }
   | { readonly verb: 'stage'; readonly hash: string }
+  /** Name routers by this key, where the config wants pseudonyms in logs: 64 digits. */
+  | { readonly verb: 'use-pseudonym-key'; readonly key: string }
   /** Sign that this was the end of the journal's chain: numbers and hashes, as digits. */
   | ({ readonly verb: 'anchor' } & AnchorPoint)
 
@@ -27,6 +31,8 @@ export type Reply =
       readonly error: { readonly code: ErrorCode; readonly message: string; readonly hint?: string }
     }
   | { readonly event: RootEvent }
+  /** Of this connection or an earlier one; told once the agent has said which routers are wanted. */
+  | { readonly refused: HostRefusal }
 
 /** Requests are short. */
 export const maxRequestBytes = 1024
@@ -54,9 +60,17 @@ const requestSchema = z.discriminatedUnion('verb', [
   z.strictObject({ id, verb: z.literal('configure'), hash }),
   z.strictObject({ id, verb: z.literal('configure-nothing') }),
   z.strictObject({ id, verb: z.literal('stage'), hash }),
+  z.strictObject({ id, verb: z.literal('use-pseudonym-key'), key: hash }),
   z.strictObject({ id, verb: z.literal('anchor'), journal, start: counted, seq: counted, hash }),
   z.strictObject({ id, verb: z.literal('list-owned') }),
   z.strictObject({ id, verb: z.literal('look'), router, depth: z.enum(['all', 'addresses']) }),
+  z.strictObject({
+    id,
+    verb: z.literal('react'),
+    router,
+    reaction: z.enum(reactionNames),
+    stance: z.enum(['primary', 'backup']),
+  }),
   ofRouter('inspect'),
   ofRouter('glance'),
   ofRouter('preview'),
@@ -70,6 +84,17 @@ const requestSchema = z.discriminatedUnion('verb', [
   ofRouter('reload-keepalived'),
   ofRouter('remove-router'),
 ])
+const verbs = requestSchema.options.map(({ shape }) => shape.verb.value)
+
+/** What of a line that is no request can be told of: words of a form, and nothing of what else stands there. */
+export function readAttempt(line: string): Pick<HostRefusal, 'verb' | 'router'> {
+  const value = parseJson(line)
+  const said: { verb?: unknown; router?: unknown } = typeof value === 'object' && value !== null ? value : {}
+  return {
+    verb: verbs.find((one) => one === said.verb),
+    router: typeof said.router === 'string' ? parseRouterId(said.router) : undefined,
+  }
+}
 
 /** Undefined for a line that is no request. */
 export function readRequest(line: string): Request | undefined {
@@ -87,7 +112,8 @@ export const replyError = (error: unknown): Extract<Reply, { error: unknown }>['
 export function readReply(line: string): Reply | undefined {
   const value = parseJson(line)
   if (typeof value !== 'object' || value === null) return undefined
-  if ('event' in value || ('id' in value && ('answer' in value || 'error' in value))) return value as Reply
+  if ('event' in value || 'refused' in value || ('id' in value && ('answer' in value || 'error' in value)))
+    return value as Reply
   return undefined
 }
 

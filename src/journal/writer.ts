@@ -1,6 +1,7 @@
 import { KeepwardError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
 import type { Clock, Instant } from '../base/instant.ts'
+import { ageLimit } from './age-limit.ts'
 import type { ChainPoint } from './chain.ts'
 import type { WorkerLink } from './link.ts'
 import { PendingQueue } from './pending.ts'
@@ -50,7 +51,6 @@ export interface WriterOptions {
 const batchSize = 1000
 const minRetryMs = 20
 const maxRetryMs = 1000
-const dayMs = 86_400_000
 
 /** The writing half of the journal: gives out places in the order, feeds the worker one batch at a time, tells who waits. */
 export class Writer {
@@ -59,6 +59,7 @@ export class Writer {
   readonly #link: WorkerLink
   readonly #queue: PendingQueue
   readonly #lateAfterMs: number
+  readonly #ageLimit: () => number
   readonly #routerSeqs: Map<string, number>
   readonly #statusListeners = new Set<(status: JournalStatus) => void>()
   readonly #recordListeners = new Set<(record: JournalRecord | undefined) => void>()
@@ -82,6 +83,7 @@ export class Writer {
     this.#link = link
     this.#queue = new PendingQueue(options.maxPending ?? 10_000)
     this.#lateAfterMs = options.lateAfterMs ?? 100
+    this.#ageLimit = ageLimit(options.clock, options.retain.days)
     this.#routerSeqs = new Map(opened.routerSeqs)
     this.#lastSeq = opened.tail.seq
     this.#tail = opened.tail
@@ -194,9 +196,8 @@ export class Writer {
   }
 
   #commit(batch: readonly Pending[]): Promise<CommitAnswer> {
-    const { days, sizeBytes } = this.#options.retain
     const retain = batch.some(({ line }) => line.kind === 'retention')
-      ? { beforeWallMs: this.#options.clock().wallMs - days * dayMs, sizeBytes }
+      ? { beforeWallMs: this.#ageLimit(), sizeBytes: this.#options.retain.sizeBytes }
       : undefined
     return this.#link.call('commit', { lines: batch.map(({ line }) => line), afterSeq: this.#tail.seq, retain })
   }
@@ -286,15 +287,13 @@ export class Writer {
   #retain(): void {
     const { oldest, sizeBytes } = this.#file
     if (this.#phase !== 'open' || this.#retaining || oldest === undefined) return
-    const now = this.#options.clock()
-    const tooOld = oldest.wallMs < now.wallMs - this.#options.retain.days * dayMs
-    if (!tooOld && sizeBytes <= this.#options.retain.sizeBytes) return
+    if (oldest.wallMs >= this.#ageLimit() && sizeBytes <= this.#options.retain.sizeBytes) return
     if (this.#tail.seq - oldest.seq < keptAtLeast) return
     this.#retaining = true
     const done = () => {
       this.#retaining = false
       this.#retain()
     }
-    this.append({ kind: 'retention', router: undefined, at: now, body: {} }).durable.then(done, done)
+    this.append({ kind: 'retention', router: undefined, at: this.#options.clock(), body: {} }).durable.then(done, done)
   }
 }

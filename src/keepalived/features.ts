@@ -1,4 +1,4 @@
-import { KeepwardError } from '../base/error.ts'
+import { codeOf, KeepwardError } from '../base/error.ts'
 import { run } from '../linux/run.ts'
 
 /** What the installed keepalived is and can do. */
@@ -76,7 +76,7 @@ async function output(argv: readonly string[]): Promise<string> {
     if (cause instanceof KeepwardError && cause.code === 'command-missing') {
       throw new KeepwardError('keepalived-missing', 'keepalived is not installed', { cause, hint: installHint })
     }
-    throw new KeepwardError('keepalived-failed', `Cannot ask keepalived: ${argv.join(' ')}`, { cause })
+    throw new KeepwardError(codeOf(cause, 'keepalived-failed'), `Cannot ask keepalived: ${argv.join(' ')}`, { cause })
   }
 }
 

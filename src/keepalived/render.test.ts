@@ -43,6 +43,8 @@ const small: RouterSpec = {
   virtualAddresses: [],
   virtualRoutes: [],
   advertise: { kind: 'multicast', peers: undefined },
+  routerAdvertisements: [],
+  metadata: undefined,
   authentication: { kind: 'none' },
   trackedInterfaces: ['ha0'],
 }

@@ -106,6 +106,11 @@ export const conditions = {
     title: 'The router uses the simple password of VRRPv2, which is no security',
     hint: 'It keeps routers apart that share a link and a VRID by mistake; against an attacker use `authentication: { hmac: ... }`, or protect the HA link (docs/operations.md)',
   },
+  'reaction-failed': {
+    severity: 'critical',
+    title: 'A service that follows the role could not be brought to it',
+    hint: 'The text names service, role and reason; it is tried again, ever more slowly, and the other services go on',
+  },
   'operation-failed': {
     severity: 'warning',
     title: 'A step towards the wanted state failed and is tried again',
@@ -145,6 +150,12 @@ export const conditions = {
     severity: 'warning',
     title: 'The state-change socket was removed and cannot be made anew',
     hint: 'Remove what the text names; until then notifiers are not heard, and the roles follow the kernel as before',
+  },
+  'clock-stepped': {
+    severity: 'warning',
+    title:
+      'The wall clock was set within the last ten minutes; roles, ages and deadlines go by another clock and are right',
+    hint: 'Times in the journal from before and after do not compare, sequences do; find out who sets the clock (`chronyc tracking`, `timedatectl`), and let it be slewed',
   },
   'host-unreachable': {
     severity: 'critical',

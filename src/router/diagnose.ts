@@ -6,6 +6,7 @@ import type { ConditionCode } from './condition.ts'
 import { lastSaid } from './decide.ts'
 import { settleMs } from './duration.ts'
 import { judgeNotifier } from './notifier.ts'
+import { judgeReactions } from './reaction.ts'
 import type { Router } from './router.ts'
 import type { RouterSpec, VirtualAddress } from './spec.ts'
 import { judgeFilter } from './vrrp-filter.ts'
@@ -40,6 +41,7 @@ export function diagnose(router: Router, now: Instant): Diagnosis {
   say('notifier-disagrees', notifier.disagrees)
   say('notifier-silent', notifier.silent)
   for (const [code, text] of [...judgeFilter(router, wanted, now), ...judgeAuthentication(wanted)]) say(code, text)
+  say('reaction-failed', judgeReactions(router))
   say('config-refused', failed(router, true))
   say('operation-failed', failed(router, false))
   // keepalived moves several addresses and writes its lines one after the other: not yet settled is no condition.

@@ -1,6 +1,7 @@
 import type { Instant } from '../base/instant.ts'
 import type { ConditionChange } from './condition.ts'
 import type { Step } from './operation.ts'
+import type { Run } from './reaction.ts'
 import type { Cause, Role } from './role.ts'
 
 /** Everything that the core may ask for. Executors are a table keyed by `type`, so a missing one does not compile. */
@@ -16,6 +17,8 @@ export type RouterEffect =
   | { readonly type: 'inspect'; readonly depth: 'processes' | 'all' }
   /** Run these operations in order until one fails; one list at a time per router. */
   | { readonly type: 'perform'; readonly steps: readonly Step[] }
+  /** Have a reaction take its stance; what another run of the router does is cancelled. */
+  | { readonly type: 'react'; readonly run: Run }
   /** Send the event `woken` after so long; a later wake replaces an earlier one. */
   | { readonly type: 'wake'; readonly afterMs: number }
 

@@ -1,6 +1,7 @@
 import type { AnswerEvidence, KernelEvidence, ProcessEvidence, SettingsEvidence, Says } from './evidence.ts'
 import type { NotifierClaim } from './notifier.ts'
 import type { Outcome, RouterOperation } from './operation.ts'
+import type { ReactionName, RunOutcome } from './reaction.ts'
 import type { RouterSpec } from './spec.ts'
 
 /** Everything that can happen to a router. Each is evidence, or a hint to look; none says the role. */
@@ -18,6 +19,10 @@ export type RouterEvent =
   /** A notifier outside says what the router is. */
   | { readonly type: 'claimed'; readonly claim: NotifierClaim }
   | { readonly type: 'performed'; readonly operation: RouterOperation; readonly outcome: Outcome }
+  /** A run of a reaction ended. */
+  | { readonly type: 'reacted'; readonly number: number; readonly outcome: RunOutcome }
+  /** The service of a reaction died behind our back. */
+  | { readonly type: 'service-ended'; readonly reaction: ReactionName }
   /** Our own work for this router failed in a way that nobody foresaw. */
   | { readonly type: 'defect'; readonly text: string }
   /** The slow pass: ages are looked at, keepalived is asked again. */

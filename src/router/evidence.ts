@@ -1,5 +1,6 @@
 import type { Prefix } from '../base/address.ts'
 import type { Instant } from '../base/instant.ts'
+import type { ReactionEvidence } from './reaction.ts'
 
 /** What the kernel shows of a router's namespace. */
 export type KernelEvidence =
@@ -90,6 +91,8 @@ export type SettingsEvidence =
       /** Interfaces that hang on another bridge, parent or kind than wanted. */
       readonly misattached: readonly string[]
       readonly filter: FilterEvidence
+      /** Those that are wanted, and those that are there. */
+      readonly reactions: readonly ReactionEvidence[]
       readonly asOf: Instant
     }
 

@@ -57,6 +57,8 @@ export function hints(before: Router, after: Router, event: RouterEvent, now: In
     case 'settings':
     case 'look-failed':
     case 'performed':
+    case 'reacted':
+    case 'service-ended':
       return []
   }
 }

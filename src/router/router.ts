@@ -3,6 +3,7 @@ import type { Raised } from './condition.ts'
 import type { AnswerEvidence, KernelEvidence, ProcessEvidence, SettingsEvidence } from './evidence.ts'
 import type { Notifier } from './notifier.ts'
 import type { Step } from './operation.ts'
+import { noReactions, type Reactions } from './reaction.ts'
 import type { Role, RoleHeld } from './role.ts'
 import type { RouterId, RouterSpec } from './spec.ts'
 
@@ -25,6 +26,8 @@ export interface Router {
   /** Undefined: none has spoken. */
   readonly notifier: Notifier | undefined
   readonly role: RoleState
+  /** Services that follow the role. */
+  readonly reactions: Reactions
   readonly raised: Raised
   readonly work: Work
   readonly supervision: Supervision
@@ -86,6 +89,7 @@ export function newRouter(id: RouterId, recorded: Recorded | undefined, now: Ins
     defect: undefined,
     notifier: undefined,
     role: { kind: 'undecided', since: now, recorded },
+    reactions: noReactions,
     raised: new Map(),
     work: { kind: 'idle', last: undefined },
     supervision: { deaths: 0, startNotBeforeMonoMs: 0, lastReloadMonoMs: undefined, childReplaced: false },

@@ -33,8 +33,56 @@ export interface RouterSpec {
   readonly virtualRoutes: readonly VirtualRoute[]
   readonly advertise: Advertise
   readonly authentication: Authentication
+  /** Sent by the primary, one for each interface with hosts that configure themselves (RFC 4861). */
+  readonly routerAdvertisements: readonly RouterAdvertisement[]
+  /** A proxy to a metadata service on a Unix socket; undefined: none. */
+  readonly metadata: MetadataProxy | undefined
   /** Interfaces whose loss makes this instance FAULT; all others are rendered `no_track`. */
   readonly trackedInterfaces: readonly string[]
+}
+
+/** Where instances behind the router ask for their metadata, and who answers. */
+export interface MetadataProxy {
+  /** On whom it runs. */
+  readonly on: 'primary' | 'always'
+  /** Each one of the virtual addresses; asked on that one's interface alone. */
+  readonly listen: readonly { readonly address: string; readonly interface: string }[]
+  readonly port: number
+  /** Path of the Unix socket of the metadata service. */
+  readonly socket: string
+  /** Whom the proxy runs as; it must be allowed to open the socket. */
+  readonly user: string
+  readonly group: string
+  /** Of the network behind the router, told in a header of its own. */
+  readonly networkId: string | undefined
+}
+
+/** What hosts on a link are told by router advertisements (RFC 4861, 4.2). */
+export interface RouterAdvertisement {
+  /** One of `interfaces`; the link-local address that advertisements come from is among the virtual addresses on it. */
+  readonly interface: string
+  readonly source: string
+  readonly prefixes: readonly AdvertisedPrefix[]
+  readonly mtu: number | undefined
+  /** How long hosts keep the router, 0 to 9000 s; 0: it is no default router. */
+  readonly lifetimeS: number
+  /** Seconds between two unsolicited advertisements, at most. */
+  readonly intervalS: number
+  /** Hosts ask DHCPv6 for addresses; for everything else. */
+  readonly managed: boolean
+  readonly otherConfig: boolean
+  /** Recursive DNS servers (RFC 8106). */
+  readonly dnsServers: readonly string[]
+  readonly dnsSearch: readonly string[]
+}
+
+export interface AdvertisedPrefix {
+  readonly prefix: Prefix
+  /** Hosts make addresses of it by themselves (SLAAC, RFC 4862). */
+  readonly autonomous: boolean
+  readonly onLink: boolean
+  readonly validS: number
+  readonly preferredS: number
 }
 
 export type Preempt = { readonly kind: 'never' } | { readonly kind: 'after'; readonly delayMs: number }

@@ -52,6 +52,7 @@ const settings = (ms: number, change: Partial<Extract<SettingsEvidence, { kind: 
   writtenDigest: 'c1',
   change: 'none',
   misattached: [],
+  reactions: [],
   filter: { kind: 'ready', strangers: [] },
   asOf: at(ms),
   ...change,

@@ -9,8 +9,9 @@ import { childless, hints } from './hints.ts'
 import { withDispute, type NotifierClaim } from './notifier.ts'
 import type { Outcome, RouterOperation, Step } from './operation.ts'
 import { plan } from './plan.ts'
+import { absorbDeath, absorbLook, absorbRun, nextRun } from './reaction.ts'
 import type { Cause, Role } from './role.ts'
-import type { LastWork, Router, Work } from './router.ts'
+import { shownRole, type LastWork, type Router, type Work } from './router.ts'
 
 /** A keepalived that lived for this long has not "died in a row". */
 const provenAliveMs = 60_000
@@ -33,7 +34,7 @@ export function step(router: Router, event: RouterEvent, now: Instant): Stepped 
   const absorbed = absorb(router, event, now)
   effects.push(...hints(router, absorbed, event, now))
   const decided = withDispute(settleRole(absorbed, event, now, effects))
-  const planned = converge(decided, now, effects)
+  const planned = follow(converge(decided, now, effects), now, effects)
   const diagnosis = diagnose(planned, now)
   const { raised, changes } = compareConditions(planned.raised, diagnosis.texts, now)
   for (const change of changes) effects.push({ type: 'record-condition', change })
@@ -56,7 +57,17 @@ function absorb(router: Router, event: RouterEvent, now: Instant): Router {
     case 'process':
       return absorbProcess(router, event.evidence, now)
     case 'settings':
-      return { ...router, settings: event.evidence, lookFailure: undefined }
+      return {
+        ...router,
+        settings: event.evidence,
+        lookFailure: undefined,
+        reactions:
+          event.evidence.kind === 'seen' ? absorbLook(router.reactions, event.evidence.reactions) : router.reactions,
+      }
+    case 'reacted':
+      return { ...router, reactions: absorbRun(router.reactions, event.number, event.outcome, now) }
+    case 'service-ended':
+      return { ...router, reactions: absorbDeath(router.reactions, event.reaction, now) }
     case 'look-failed':
       return { ...router, lookFailure: event.text }
     case 'answer':
@@ -190,6 +201,8 @@ function witness(event: RouterEvent): Cause['kind'] {
     case 'settings':
     case 'look-failed':
     case 'claimed':
+    case 'reacted':
+    case 'service-ended':
     case 'defect':
     case 'recheck':
     case 'woken':
@@ -209,6 +222,14 @@ function converge(router: Router, now: Instant, effects: RouterEffect[]): Router
   return { ...router, work: { kind: 'performing', steps, last: work.last } }
 }
 
+/** Have what follows the role follow it. */
+function follow(router: Router, now: Instant, effects: RouterEffect[]): Router {
+  const { run } = nextRun(router, shownRole(router), now)
+  if (run === undefined) return router
+  effects.push({ type: 'react', run })
+  return { ...router, reactions: { ...router.reactions, underWay: run, runs: run.number } }
+}
+
 function mustWait(last: LastWork | undefined, steps: string, now: Instant): boolean {
   if (last === undefined || now.monoMs >= last.notBeforeMonoMs) return false
   return last.failure !== undefined || last.steps === steps
@@ -221,6 +242,8 @@ const backoffMs = (tries: number): number => Math.min(maxBackoffMs, firstBackoff
 function nextWake(router: Router, now: Instant, lookAgainInMs: number | undefined): number | undefined {
   const moments = lookAgainInMs === undefined ? [] : [lookAgainInMs]
   if (childless(router)) moments.push(childlessLookMs)
+  const { waitUntilMonoMs } = nextRun(router, shownRole(router), now)
+  if (waitUntilMonoMs !== undefined) moments.push(waitUntilMonoMs - now.monoMs)
   const { work } = router
   if (work.kind === 'idle') {
     const { steps, waiting } = plan(router, now.monoMs)

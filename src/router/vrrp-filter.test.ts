@@ -13,6 +13,7 @@ function judge(filter: FilterEvidence, spec: RouterSpec = routerSpec()) {
     writtenDigest: '',
     change: 'none',
     misattached: [],
+    reactions: [],
     filter,
     asOf: at(0),
   }

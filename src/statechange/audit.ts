@@ -1,3 +1,4 @@
+import { Tallies } from '../base/tally.ts'
 import { parseRouterId, type RouterId } from '../router/spec.ts'
 import type { Message, Unreadable } from './message.ts'
 import type { Sender } from './policy.ts'
@@ -18,19 +19,8 @@ export interface AuditEntry {
   readonly count: number
 }
 
-interface Tally {
-  /** The newest. */
-  entry: AuditEntry
-  count: number
-}
-
 /** What a limit was hit by: messages of one sender or of one router, connections, requests ahead of their answers, or slowness. */
 export type Limit = 'sender' | 'router' | 'connections' | 'requests' | 'deadline'
-
-/** The first of a kind is written at once, the rest of the same ten seconds as one record. */
-const periodMs = 10_000
-/** Kinds at once; beyond, they are counted together. */
-const maxKinds = 256
 
 /**
  * The record of all that was refused or limited. A kind is a reason, a uid and a router that is known: what a stranger writes
@@ -39,15 +29,12 @@ const maxKinds = 256
 export class Audit {
   readonly #write: (entry: AuditEntry) => void
   readonly #knows: (router: RouterId) => boolean
-  readonly #tallies = new Map<string, Tally>()
-  readonly #timer: NodeJS.Timeout
+  readonly #tallies: Tallies<AuditEntry>
 
   constructor(write: (entry: AuditEntry) => void, knows: (router: RouterId) => boolean) {
     this.#write = write
     this.#knows = knows
-    this.#timer = setInterval(() => {
-      this.#settle()
-    }, periodMs).unref()
+    this.#tallies = new Tallies(write)
   }
 
   /** `said`: as far as it could be read. */
@@ -80,8 +67,7 @@ export class Audit {
 
   /** Write what is counted and not written yet. */
   close(): void {
-    clearInterval(this.#timer)
-    this.#settle()
+    this.#tallies.close()
   }
 
   #note(
@@ -96,27 +82,6 @@ export class Audit {
     const entry = { decision, reason, sender, controlGroup, router, state, key, count: 1 }
     const id = router === undefined ? undefined : parseRouterId(router)
     const kind = `${reason} ${sender?.uid ?? 'nobody'} ${id !== undefined && this.#knows(id) ? id : ''}`
-    const tally = this.#tallies.get(kind) ?? this.#open(kind, entry)
-    if (tally === undefined) return
-    tally.count += 1
-    if (tally.entry.reason === reason) tally.entry = entry
-  }
-
-  /** Undefined when the entry was written as the first of its kind. */
-  #open(kind: string, entry: AuditEntry): Tally | undefined {
-    const full = this.#tallies.size >= maxKinds
-    const rest = full ? this.#tallies.get('rest') : undefined
-    if (rest !== undefined) return rest
-    this.#tallies.set(full ? 'rest' : kind, { entry: full ? { ...entry, reason: 'many' } : entry, count: 0 })
-    this.#write(entry)
-    return undefined
-  }
-
-  #settle(): void {
-    for (const [kind, { entry, count }] of this.#tallies) {
-      if (count === 0) this.#tallies.delete(kind)
-      else this.#tallies.set(kind, { entry, count: 0 })
-      if (count > 0) this.#write({ ...entry, count })
-    }
+    this.#tallies.note(kind, entry)
   }
 }

@@ -16,6 +16,14 @@ export function routerKey(master: Secret, router: string): Secret {
   return new Secret(Buffer.from(hkdfSync('sha256', master.revealBytes(), '', info, 32)))
 }
 
+/** A secret of our own in a file of that name, made at the first call (mode 0600). Throws `key-invalid`, `file-unsafe` or `file-failed`. */
+export async function openOwnKey(dir: SafeDir, name: string): Promise<Secret> {
+  if ((await dir.list()).includes(name)) return keyOfFile(`the key file ${dir.pathOf(name)}`, dir.readSecret(name))
+  const secret = newKey()
+  await writeKey(dir, name, secret)
+  return secret
+}
+
 interface Retired {
   readonly master: Secret
   /** Unix milliseconds. */
@@ -35,13 +43,14 @@ export class MasterKey {
     this.#retired = retired
   }
 
-  /** Makes the secret at the first call (mode 0600). Throws `file-unsafe`, `file-failed` or `key-invalid`. */
+  /** As {@link openOwnKey}. A secret that is new has none before it. */
   static async open(dir: SafeDir, wallMs: number): Promise<MasterKey> {
     const names = await dir.list()
-    if (!names.includes(masterKeyName)) return new MasterKey(dir, await makeKey(dir), undefined)
+    const master = await openOwnKey(dir, masterKeyName)
+    if (!names.includes(masterKeyName)) return new MasterKey(dir, master, undefined)
     const retired = names.includes(retiredKeyName) ? readRetired(dir) : undefined
     if (retired !== undefined && retired.untilMs <= wallMs) await dir.remove(retiredKeyName)
-    return new MasterKey(dir, keyIn(dir, masterKeyName), retired)
+    return new MasterKey(dir, master, retired)
   }
 
   /** Secrets that speak now, the newest first. */
@@ -60,13 +69,13 @@ export class MasterKey {
 
   async #rotate(untilMs: number): Promise<{ readonly untilMs: number }> {
     const before = { master: this.#master, retired: this.#retired }
-    const next = new Secret(randomBytes(32))
+    const next = newKey()
     await this.#dir.write(retiredKeyName, `${String(untilMs)} ${hexOf(before.master)}\n`)
     // Known here first: a sender that finds it in the file is to be heard at once.
     this.#retired = { master: before.master, untilMs }
     this.#master = next
     try {
-      await this.#dir.write(masterKeyName, `${hexOf(next)}\n`)
+      await writeKey(this.#dir, masterKeyName, next)
     } catch (error) {
       this.#master = before.master
       this.#retired = before.retired
@@ -104,12 +113,6 @@ function derived(recent: WeakMap<Secret, Map<string, Secret>>, master: Secret, k
 
 const maxRecent = 4096
 
-async function makeKey(dir: SafeDir): Promise<Secret> {
-  const secret = new Secret(randomBytes(32))
-  await dir.write(masterKeyName, `${hexOf(secret)}\n`)
-  return secret
-}
-
 function readRetired(dir: SafeDir): Retired {
   const [, until = '', key = ''] =
     /^([0-9]{1,16}) ([0-9a-f]{64}\n)$/.exec(dir.readSecret(retiredKeyName).revealText()) ?? []
@@ -119,6 +122,6 @@ function readRetired(dir: SafeDir): Retired {
 
 const hint = 'remove it: senders that read the key of the agent are not concerned'
 
-const keyIn = (dir: SafeDir, name: string): Secret =>
-  keyOfFile(`the key file ${dir.pathOf(name)}`, dir.readSecret(name))
+const newKey = (): Secret => new Secret(randomBytes(32))
+const writeKey = (dir: SafeDir, name: string, key: Secret): Promise<void> => dir.write(name, `${hexOf(key)}\n`)
 const hexOf = (secret: Secret): string => secret.revealBytes().toString('hex')

@@ -48,6 +48,33 @@ test('apply() says and does what is added, changed and removed, and touches no o
   })
 })
 
+test('the journal has what was done to each router, and for which config; a failure that repeats itself once', async () => {
+  await using test = await TestAgent.start({ routers: [r1] })
+  const work = async () =>
+    (await test.records()).filter(({ kind }) => kind === 'operation').map(({ router, body }) => ({ router, ...body }))
+  await test.role('backup')
+  const done = { router: 'r1', change: 'performed', code: null, text: null, configDigest: 'first' }
+  const interfaces = ['ensure-interface ha0', 'ensure-interface ext0']
+  expect(await work()).toEqual([
+    { ...done, steps: ['ensure-namespace', ...interfaces, 'ensure-filter', 'write-config'] },
+    { ...done, steps: ['start-keepalived'] },
+  ])
+  test.world.host.failing.set('reload-keepalived', new KeepwardError('keepalived-silent', 'it does not answer'))
+  test.want([{ ...r1, priority: 90 }])
+  await test.agent.apply({ by: 'request', uid: 1000, gid: 1000, pid: 77 })
+  await until('it was tried twice', () => test.world.count('reload-keepalived r1') >= 2)
+  test.world.host.failing.clear()
+  await until('it is done', async () => (await test.agent.plan()).routers.length === 0)
+  await until('and written down', async () => (await work()).length >= 5)
+  const then = { ...done, configDigest: '1 routers' }
+  const text = 'Cannot reload keepalived: it does not answer'
+  expect((await work()).slice(2)).toEqual([
+    { ...then, steps: ['write-config'] },
+    { ...then, change: 'failed', steps: ['reload-keepalived'], code: 'keepalived-silent', text },
+    { ...then, steps: ['reload-keepalived'] },
+  ])
+})
+
 test('apply() of the same config changes nothing', async () => {
   await using test = await TestAgent.start({ routers: [r1] })
   await test.role('backup')

@@ -4,11 +4,13 @@ import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EventView } from '../../src/agent/api.ts'
 import type { AuditView } from '../../src/cli/audit.ts'
+import { renderEvent } from '../../src/cli/events.ts'
 import { hostCapabilities, signalAll } from '../../src/lab/processes.ts'
 import { routerNamespace } from '../../src/lab/topology.ts'
 import { commandLine } from '../../src/linux/process.ts'
 import { readPrivileges } from '../../src/linux/privileges.ts'
 import { labFor, program, type LabUnderTest } from '../support/lab.ts'
+import { exchange } from '../support/state-change.ts'
 import { until } from '../support/until.ts'
 
 const uid = 60_990
@@ -140,6 +142,30 @@ test('code that runs as the agent reaches no namespace, no process and no file o
     expect([command, status !== 0, /[Pp]ermission denied|not permitted/.test(said)]).toEqual([command, true, true])
   }
   expect(it.lab.keepalivedPids(primary, 'r1')[0]).toBe(pid)
+})
+
+test('what keepward-host refuses is in the journal: for whom, what, on which router and why', async () => {
+  const primary = await it.settled()
+  const after = await it.lastSeq(primary)
+  const path = `${it.lab.host(primary).directory}/host/keepward-host.socket`
+  const hostile = { id: 1, verb: 'start-keepalived', router: 'r1', path: '/etc/shadow' }
+  await exchange(path, `${JSON.stringify(hostile)}\n`)
+  const record = await until('it is in the journal', async () =>
+    (await it.events(primary, undefined, after)).find(({ kind }) => kind === 'refusal'),
+  )
+  expect(record.body).toEqual({
+    decision: 'host-refused',
+    reason: 'request-malformed',
+    text: 'a request is not of a form that there is',
+    operation: 'start-keepalived',
+    router: 'r1',
+    uid: 0,
+    gid: 0,
+    pid: process.pid,
+    count: 1,
+  })
+  await until('the link is whole', async () => (await it.status(primary)).conditions.length === 0)
+  expect(renderEvent(record)).toContain(' refused by keepward-host: start-keepalived r1: a request is not of a form')
 })
 
 describe('the journal is signed by root, and proven by keepward audit', () => {

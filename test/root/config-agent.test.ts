@@ -4,6 +4,7 @@ import { chmodSync, chownSync, copyFileSync, mkdtempSync, renameSync, rmSync, wr
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { AgentStatus, ApplyAnswer, EventView } from '../../src/agent/api.ts'
 import { callAt } from '../../src/cli/client.ts'
+import { endChild } from '../support/child.ts'
 import { program } from '../support/lab.ts'
 import { until } from '../support/until.ts'
 
@@ -19,12 +20,7 @@ beforeEach(() => {
   write()
 })
 afterEach(async () => {
-  for (const child of running) {
-    if (child.exitCode !== null || child.signalCode !== null) continue
-    const ended = once(child, 'exit')
-    child.kill('SIGTERM')
-    await ended
-  }
+  for (const child of running) await endChild(child)
   rmSync(home, { recursive: true, force: true })
 })
 

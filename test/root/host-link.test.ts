@@ -1,9 +1,12 @@
 import { closeSync, mkdtempSync, rmSync } from 'node:fs'
+import { KeepwardError } from '../../src/base/error.ts'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { Secret } from '../../src/base/secret.ts'
 import { HostLink } from '../../src/host/link.ts'
 import type { HostAnswers, HostOperation, RootHalf, Table } from '../../src/host/operation.ts'
+import type { HostRefusal } from '../../src/host/refusal.ts'
 import { hostSocketName, serveHost } from '../../src/host/server.ts'
 import { SafeDir } from '../../src/linux/safe-dir.ts'
 import { id, table } from '../support/router.ts'
@@ -16,6 +19,7 @@ class Root implements RootHalf {
   readonly asked: string[] = []
   tookMs = 5
   underWay = 0
+  knowsNothing = false
   most = 0
   configure(wanted: Table | 'nothing'): Promise<void> {
     this.asked.push(wanted === 'nothing' ? 'nothing' : `configure ${wanted.hash.slice(0, 1)}`)
@@ -26,6 +30,7 @@ class Root implements RootHalf {
   }
   async perform<O extends HostOperation>({ verb }: O): Promise<HostAnswers[O['verb']]> {
     this.asked.push(verb)
+    if (this.knowsNothing) throw new KeepwardError('router-unknown', 'Nobody knows it')
     this.most = Math.max(this.most, ++this.underWay)
     await new Promise((resolve) => setTimeout(resolve, this.tookMs))
     this.underWay -= 1
@@ -41,6 +46,7 @@ let dir: SafeDir
 let link: HostLink
 let root: Root
 let troubles: (string | undefined)[]
+let refused: HostRefusal[]
 let stop: () => Promise<void>
 
 const serve = async () => {
@@ -52,6 +58,9 @@ const serve = async () => {
     agentUid: 0,
     openRoot,
     tableOf,
+    onPseudonymKey: (key) => {
+      root.asked.push(`key ${key.revealBytes().toString('hex').slice(0, 4)}`)
+    },
     onRefused: () => undefined,
     sign: () => Promise.resolve(),
   })
@@ -60,11 +69,14 @@ beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'kwt-link-'))
   dir = SafeDir.open(directory)
   troubles = []
+  refused = []
   await serve()
   const made = await HostLink.open({
     path: join(directory, hostSocketName),
     ownerUid: 0,
     emit: () => undefined,
+    pseudonymKey: new Secret(Buffer.alloc(32, 0xab)),
+    onRefused: (refusal) => refused.push(refusal),
     onTrouble: (text) => troubles.push(text),
   })
   closeSync(made.watchFd)
@@ -81,7 +93,7 @@ const inspect = () => link.perform({ verb: 'inspect', router: id('r1') })
 
 test('questions about thousands of routers at once are all answered, no more under way than the other half takes', async () => {
   await Promise.all(Array.from({ length: 5000 }, inspect))
-  expect(root.asked).toHaveLength(5000)
+  expect(root.asked.filter((one) => one === 'inspect')).toHaveLength(5000)
   expect(root.most).toBeLessThanOrEqual(1024)
 })
 
@@ -90,7 +102,7 @@ test('what waits when the other half goes fails; when it is back it is told firs
   root.tookMs = 500
   const waiting = inspect()
   waiting.catch(() => undefined)
-  await until('it is asked', () => root.asked.length === 2)
+  await until('it is asked', () => root.asked.includes('inspect'))
   await stop()
   await expect(waiting).rejects.toMatchObject({ code: 'host-unreachable' })
   await expect(inspect()).rejects.toMatchObject({ code: 'host-unreachable' })
@@ -100,13 +112,26 @@ test('what waits when the other half goes fails; when it is back it is told firs
     await inspect()
     return true
   })
-  expect(root.asked).toEqual(['configure c', 'inspect'])
+  expect(root.asked).toEqual(['key abab', 'configure c', 'inspect'])
   await until('that is told', () => troubles.at(-1) === undefined)
 })
 
 test('more questions than can be kept are refused, and the others answered', async () => {
+  // What is said at the connection is answered by then.
+  await inspect()
   const asked = await Promise.allSettled(Array.from({ length: 20_000 }, inspect))
   const refused = asked.filter(({ status }) => status === 'rejected')
   expect(refused.length).toBe(20_000 - 16_384 - 1024)
-  expect(root.asked).toHaveLength(16_384 + 1024)
+  expect(root.asked.filter((one) => one === 'inspect')).toHaveLength(1 + 16_384 + 1024)
+})
+
+test('an operation that the other half refuses fails here, and is told of to be written down', async () => {
+  await link.configure({ hash, routers: [] })
+  root.knowsNothing = true
+  await expect(inspect()).rejects.toMatchObject({ code: 'router-unknown' })
+  await until('it is told', () => refused.length === 1)
+  const peer = { uid: process.geteuid?.(), gid: process.getegid?.(), pid: process.pid }
+  expect(refused).toEqual([
+    { reason: 'router-unknown', text: 'Nobody knows it', verb: 'inspect', router: 'r1', peer, count: 1 },
+  ])
 })

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { HostAnswers, HostOperation, RootEvent, RootHalf, Table } from '../../src/host/operation.ts'
+import type { HostRefusal } from '../../src/host/refusal.ts'
 import { hostSocketName, serveHost } from '../../src/host/server.ts'
 import { SafeDir } from '../../src/linux/safe-dir.ts'
 import { routerSpec } from '../support/router.ts'
@@ -40,7 +41,7 @@ class Root implements RootHalf {
 let directory: string
 let dir: SafeDir
 let root: Root
-let refused: string[]
+let refused: HostRefusal[]
 let stop: () => Promise<void>
 
 beforeEach(async () => {
@@ -64,7 +65,10 @@ beforeEach(async () => {
       root.asked.push(['sign', point])
       return Promise.resolve()
     },
-    onRefused: (_peer, why) => refused.push(why),
+    onPseudonymKey: (key) => root.asked.push(['key', key.revealBytes().length]),
+    onRefused: (refusal) => {
+      refused.push(refusal)
+    },
   })
 })
 afterEach(async () => {
@@ -98,6 +102,15 @@ async function say(
 }
 
 const ask = (fields: Readonly<Record<string, unknown>>) => `${JSON.stringify(fields)}\n`
+/** Of nothing that was asked, by this process. */
+const refusal = (reason: HostRefusal['reason'], text: string): HostRefusal => ({
+  reason,
+  text,
+  verb: undefined,
+  router: undefined,
+  peer: { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0, pid: process.pid },
+  count: 1,
+})
 const look = { id: 1, verb: 'inspect', router: 'r1' }
 const point = { id: 1, verb: 'anchor', journal: 'b'.repeat(32), start: 1, seq: 7, hash }
 
@@ -161,6 +174,7 @@ describe('what is not of the form ends the connection, and nothing is done', () 
     ['an anchor of a part of a record', ask({ ...point, seq: 1.5 })],
     ['an anchor of a record beyond all', ask({ ...point, seq: 2 ** 53 })],
     ['an anchor whose hash is text', ask({ ...point, hash: 'x'.repeat(64) })],
+    ['a key of pseudonyms that is text', ask({ id: 1, verb: 'use-pseudonym-key', key: '../../etc/shadow' })],
     ['an anchor with a time', ask({ ...point, wallMs: 0 })],
     ['a depth that there is not', ask({ ...look, verb: 'look', depth: 'everything' })],
     ['a line without an end', long],
@@ -169,7 +183,8 @@ describe('what is not of the form ends the connection, and nothing is done', () 
   ])('%s', async (_what, text) => {
     const { lines, ended } = await say(text + ask({ id: 2, verb: 'inspect', router: 'r1' }))
     expect([lines, ended]).toEqual([[], true])
-    expect(refused).toHaveLength(1)
+    expect(refused).toMatchObject([{ reason: text.length > 1024 ? 'request-too-long' : 'request-malformed', count: 1 }])
+    expect(JSON.stringify(refused)).not.toMatch(/\/etc|\/bin|vrrp_instance|eth0/)
     expect(root.asked).toEqual([])
   })
 })
@@ -181,7 +196,8 @@ test.each([
   const { ended } = await say(ids.map((id) => ask({ ...look, id })).join(''))
   expect(ended).toBe(true)
   expect(root.asked).toHaveLength(1)
-  expect(refused).toEqual([`request ${String(ids[1])} comes after request ${String(ids[0])}`])
+  const text = `request ${String(ids[1])} comes after request ${String(ids[0])}`
+  expect(refused).toEqual([{ ...refusal('request-repeated', text), verb: 'inspect', router: 'r1' }])
 })
 
 test('more requests than may wait end the connection', async () => {
@@ -189,13 +205,47 @@ test('more requests than may wait end the connection', async () => {
   const { ended } = await say(Array.from({ length: 1100 }, (_, n) => ask({ ...look, id: n + 1 })).join(''))
   expect(ended).toBe(true)
   expect(root.asked).toHaveLength(1024)
-  expect(refused).toEqual(['more than 1024 requests wait for their answers'])
+  const text = 'more than 1024 requests wait for their answers'
+  expect(refused).toEqual([{ ...refusal('requests-too-many', text), verb: 'inspect', router: 'r1' }])
 })
 
 test('a config other than the one on disk is refused, and the table stays', async () => {
   const { lines } = await say(ask({ id: 1, verb: 'configure', hash: 'b'.repeat(64) }), 200)
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({ id: 1, error: { code: 'config-changed' } })
   expect(root.asked).toEqual([])
+  expect(refused).toEqual([{ ...refusal('config-changed', 'The config file was changed'), verb: 'configure' }])
+})
+
+test('what was refused is told to the next agent that has said which routers are wanted, once, in counts', async () => {
+  root.ready = Promise.reject(new KeepwardError('router-unknown', 'Nobody knows it'))
+  root.ready.catch(() => undefined)
+  const asks = Array.from({ length: 50 }, (_, n) =>
+    ask({ id: n + 1, verb: 'start-keepalived', router: `r${String(n)}` }),
+  )
+  expect((await say(asks.join(''), 300)).lines).toHaveLength(50)
+  root.ready = Promise.resolve()
+  await say('hello\n')
+  expect(refused.map(({ reason, count }) => [reason, count])).toEqual([
+    ['router-unknown', 1],
+    ['request-malformed', 1],
+  ])
+  expect((await say(ask({ id: 1, verb: 'list-owned' }), 200)).lines).toHaveLength(1)
+  const { lines } = await say(ask({ id: 1, verb: 'configure', hash }), 300)
+  const told = lines.map((line) => JSON.parse(line) as { refused?: HostRefusal })
+  expect(told.flatMap(({ refused: one }) => (one === undefined ? [] : [one.reason]))).toEqual([
+    'router-unknown',
+    'request-malformed',
+  ])
+  expect((await say(ask({ id: 1, verb: 'configure', hash }), 300)).lines).toEqual(['{"id":1,"answer":null}'])
+  await stop()
+  expect(refused.at(-1)).toMatchObject({ reason: 'router-unknown', router: 'r49', verb: 'start-keepalived', count: 49 })
+})
+
+test('what cannot be done although it may is no refusal', async () => {
+  root.ready = Promise.reject(new KeepwardError('keepalived-silent', 'it does not run'))
+  root.ready.catch(() => undefined)
+  expect((await say(ask(look), 200)).lines).toHaveLength(1)
+  expect(refused).toEqual([])
 })
 
 test('an agent that dies within a question leaves nothing behind, and the next one is served', async () => {
@@ -219,7 +269,7 @@ test('an agent that reads nothing is let go', async () => {
     root.emit({ type: 'rejected' })
     if (n % 1000 === 999) await new Promise(setImmediate)
   }
-  expect(refused).toEqual(['the agent does not read its answers'])
+  expect(refused).toEqual([refusal('answers-unread', 'the agent does not read its answers')])
   socket.resume()
   await closed
 })

@@ -55,6 +55,8 @@ export function specOf(index: 1 | 2): RouterSpec {
       { destination: prefix('::/0'), via: '2001:db8::9', interface: 'qr0', metric: undefined },
     ],
     advertise: { kind: 'unicast', source: `10.9.0.${index}`, peers: [`10.9.0.${3 - index}`], minTtl: undefined },
+    routerAdvertisements: [],
+    metadata: undefined,
     authentication: { kind: 'none' },
     trackedInterfaces: ['ha0'],
   }

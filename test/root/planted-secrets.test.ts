@@ -1,11 +1,11 @@
 import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { AgentStatus, EventView } from '../../src/agent/api.ts'
 import { callAt } from '../../src/cli/client.ts'
 import { configHash } from '../../src/keepalived/config-file.ts'
+import { endChild } from '../support/child.ts'
 import { program } from '../support/lab.ts'
 import { lookAtFiles, lookAtMemory, watchProcesses } from '../support/hunting-ground.ts'
 import { Hunt, plantKey, plantPassword, type Planted } from '../support/planted.ts'
@@ -36,6 +36,8 @@ const wrong = {
   inPlace: plantKey('key in the place of its source'),
   misplaced: plantPassword('password in the place of its source'),
 }
+/** Of an agent beside a keepward-host, which gets it too. */
+const pseudonyms = plantKey('key of pseudonyms')
 
 let home: string
 let bridge: string
@@ -51,22 +53,16 @@ beforeEach(() => {
   ip('link', 'add', bridge, 'up', 'type', 'bridge')
 })
 afterEach(async () => {
-  await end(processes.at(-1))
+  await endChild(processes.at(-1))
   writeConfig([])
   const as = uid ?? 0
   execFileSync(program, ['-c', join(home, 'agent.yaml'), 'agent', '--teardown'], { uid: as, gid: as, stdio: 'pipe' })
-  for (const one of processes) await end(one)
+  for (const one of processes) await endChild(one)
   processes = []
   uid = undefined
   ip('link', 'delete', bridge)
   rmSync(home, { recursive: true, force: true })
 })
-
-async function end(one: ChildProcess | undefined): Promise<void> {
-  if (one?.exitCode !== null) return
-  one.kill('SIGTERM')
-  await once(one, 'exit')
-}
 
 const ip = (...words: string[]): string => execFileSync('ip', words, { encoding: 'utf8', stdio: 'pipe' })
 
@@ -99,7 +95,7 @@ function writeConfig(routers: readonly string[], senders: readonly string[] = []
   const text = `version: 1
 agent: { id: kwt-${String(process.pid)}, user: ${String(uid ?? 0)} }
 paths: { state: ${home}/state, run: ${home}/run, host: ${home}/host }
-logging: { level: debug }
+logging: { level: debug, routerIds: ${uid === undefined ? 'plain' : 'pseudonym'} }
 stateChange: { senders: [${senders.join(', ')}] }
 routers:${routers.length === 0 ? ' []' : routers.join('')}
 `
@@ -132,6 +128,7 @@ async function startAgent(): Promise<void> {
     mkdirSync(join(home, name), { mode: 0o700 })
     chownSync(join(home, name), owner, owner)
   }
+  if (uid !== undefined) file('../state/pseudonym.key', `${pseudonyms.text}\n`, 0o600, owner)
   file('p2', passwords.credential.text, 0o400)
   file('k2', keys.credential.text, 0o400, owner)
   const senders = [
@@ -179,7 +176,7 @@ const misplacedIn = (): readonly string[] => [
   router(1, `{ hmac: { keys: [{ id: 1, file: 'hex:${wrong.inPlace.text}' }], activeKey: 1 } }`),
 ]
 
-const allPlanted = [passwords, keys, wrong].flatMap((group): Planted[] => Object.values(group))
+const allPlanted = [passwords, keys, wrong, { pseudonyms }].flatMap((group): Planted[] => Object.values(group))
 
 test('the hunt finds each planted secret in each form', () => {
   for (const one of allPlanted) {
@@ -226,6 +223,8 @@ async function goHunting(): Promise<void> {
   await say('notify', 'notify', 'r1', 'backup', ...state, '--key-file', join(home, 'secrets', 'k1'), '--key-id', 'k1')
   await say('notify', 'notify', 'r1', 'backup', ...state, '--key-file', join(home, 'secrets', 'p1'))
   await say('rotate', 'secrets', 'rotate', 'notifiers')
+  await say('export', 'audit', '--export')
+  await say('resolve', 'audit', 'resolve', 'r-0000000000000000', '--key-file', join(home, 'secrets', 'p1'))
   for (const words of [['status'], ['status', '--json'], ['plan'], ['apply'], ['doctor'], ['doctor', '--security']])
     await say(words.join(' '), ...words)
   for (let number = 1; number <= sources.length; number++) await say('explain', 'explain', `r${String(number)}`)
@@ -248,7 +247,7 @@ async function goHunting(): Promise<void> {
   await watched
   lookAtFiles(hunt, { home, sinceMs, isSource: (name) => name.startsWith('secrets/') || name === 'agent.yaml' })
   expect([...hunt.found, ...others.found]).toEqual([])
-  const places = ['cmdline', 'environ', 'journal', 'metrics', 'refusals', 'explain', 'notify', 'events']
+  const places = ['cmdline', 'environ', 'journal', 'metrics', 'refusals', 'explain', 'notify', 'export', 'events']
   for (const place of ['log of agent', ...(uid === undefined ? [] : ['log of host']), ...places])
     expect([place, hunt.seen.get(place)]).toEqual([place, expect.any(Number)])
 }
@@ -286,6 +285,7 @@ test('the same holds of two processes, and neither has what is the other’s', {
   expect(new Set(read.map(({ router, body }) => [body['by'], router ?? '', body['source']].join(' ')))).toEqual(
     new Set([
       `agent  ${home}/state/state-change.key`,
+      `agent  ${home}/state/pseudonym.key`,
       `agent  ${home}/secrets/k1`,
       'agent  the credential k2',
       `agent  what ${home}/secrets/say-key says`,

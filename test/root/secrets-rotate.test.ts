@@ -1,10 +1,10 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { EventView } from '../../src/agent/api.ts'
 import { callAt } from '../../src/cli/client.ts'
+import { endChild } from '../support/child.ts'
 import { program } from '../support/lab.ts'
 import { until } from '../support/until.ts'
 
@@ -22,19 +22,13 @@ beforeEach(async () => {
   await startAgent()
 })
 afterEach(async () => {
-  await stopAgent()
+  await endChild(agent)
   rmSync(home, { recursive: true })
 })
 
 async function startAgent(): Promise<void> {
   agent = spawn(program, ['-c', at('agent.yaml'), 'agent'], { stdio: 'ignore' })
   await until('the agent answers', () => callAt(at('run/control.sock'), 'GET', '/v1/status'))
-}
-
-async function stopAgent(): Promise<void> {
-  const ended = once(agent, 'exit')
-  agent.kill('SIGTERM')
-  await ended
 }
 
 /** Exit status and standard output. */
@@ -61,7 +55,7 @@ test('keepward secrets rotate notifiers: the new key speaks at once, the old one
     [0, delivered],
     [0, delivered],
   ])
-  await stopAgent()
+  await endChild(agent)
   await startAgent()
   expect([await withOwn(), await withOld()]).toEqual([
     [0, delivered],

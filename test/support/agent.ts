@@ -187,10 +187,11 @@ export class TestAgent implements AsyncDisposable {
       .map(({ body }) => `${textOf(body['from'])} -> ${textOf(body['to'])}`)
   }
 
-  /** `r1 transition`, oldest first: what was written since, but for starts and stops of the agent. */
+  /** `r1 transition`, oldest first: what was written since, but for starts and stops of the agent and the work on routers. */
   async since(seq: number): Promise<string[]> {
     const records = await this.records({ after: seq })
-    return records.filter(({ kind }) => kind !== 'agent').map(({ kind, router }) => `${router ?? '-'} ${kind}`)
+    const told = records.filter(({ kind }) => kind !== 'agent' && kind !== 'operation')
+    return told.map(({ kind, router }) => `${router ?? '-'} ${kind}`)
   }
 
   get defects(): unknown[] {
@@ -258,7 +259,7 @@ function configOf(paths: AgentConfig['paths'], { routers = [], intervalMs = 200 
     reconcile: { intervalMs },
     stateChange: stateChangeSchema.parse(undefined),
     vault: undefined,
-    logging: { level: 'error' },
+    logging: { level: 'error', routerIds: 'plain' },
     routers,
   }
 }
@@ -272,6 +273,7 @@ function listener(told: Told[], world: World): Chronicle {
       told.push({ what: 'condition', router, code: condition.code, change })
     },
     configLoaded: () => undefined,
+    reacted: () => undefined,
     anchorsNotCopied: () => undefined,
     configRefused: () => undefined,
     claimTaken: () => undefined,

@@ -100,11 +100,11 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
       })
     })
 
-    test('an operation on an undeclared interface is interface-missing', async () => {
+    test('an operation on an undeclared interface is interface-undeclared', async () => {
       const router = it.spec.id
       await it.host.perform({ verb: 'ensure-namespace', router })
       await expect(it.host.perform({ verb: 'ensure-interface', router, interface: 'qr9' })).rejects.toMatchObject({
-        code: 'interface-missing',
+        code: 'interface-undeclared',
       })
     })
 

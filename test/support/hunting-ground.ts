@@ -89,5 +89,5 @@ export function lookAtFiles(hunt: Hunt, { home, sinceMs, isSource }: Ground): vo
 }
 
 const holders =
-  /^(?:run|host)\/routers\/r[1-9]\/(?:keepalived\.conf|dump\/keepalived\.json)$|^state\/state-change\.key(?:\.retired)?$/
+  /^(?:run|host)\/routers\/r[1-9]\/(?:keepalived\.conf|dump\/keepalived\.json)$|^state\/(?:state-change\.key(?:\.retired)?|pseudonym\.key)$/
 const maxStrayBytes = 16 * 1024 * 1024

@@ -52,6 +52,8 @@ export function routerSpec(change: Partial<RouterSpec> = {}): RouterSpec {
     virtualAddresses: [{ ...prefix('203.0.113.10/24'), interface: 'ext0' }],
     virtualRoutes: [],
     advertise: { kind: 'unicast', source: '169.254.192.1', peers: ['169.254.192.2'], minTtl: undefined },
+    routerAdvertisements: [],
+    metadata: undefined,
     authentication: { kind: 'none' },
     trackedInterfaces: ['ha0'],
     ...change,

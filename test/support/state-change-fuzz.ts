@@ -103,7 +103,10 @@ const isRight = ({ router, state, key, sender }: Claim): boolean =>
   ((router === 'r1' && state === 'backup') || (router === 'r2' && state === 'primary' && key === 'fleet'))
 
 const written: string[] = []
-const chronicle = makeChronicle(makeLogger('debug', 'host-a', { write: (line) => written.push(line) }), makeMetrics())
+const chronicle = makeChronicle(
+  makeLogger('debug', 'host-a', { to: { write: (line) => written.push(line) } }),
+  makeMetrics(),
+)
 
 /** What the agent logs of a refusal. */
 function logLines(entry: AuditEntry): string[] {

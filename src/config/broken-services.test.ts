@@ -1,0 +1,105 @@
+import { expect, test } from 'vitest'
+import { loadConfig } from './load.ts'
+
+const router = `version: 1
+routers:
+  - id: r1
+    vrid: 7
+    ha: { interface: ha0, unicast: { source: 169.254.192.1, peers: [169.254.192.2] } }
+    interfaces:
+      - { name: ha0, attach: { bridge: br-ha }, addresses: [169.254.192.1/18] }
+      - { name: int0, attach: { bridge: br-int } }
+    virtualAddresses:
+      - { address: 'fe80::1/64', interface: int0 }
+      - { address: 169.254.169.254/32, interface: int0 }
+`
+const advertise = (text: string) => `    routerAdvertisements:\n      - { ${text} }\n`
+const where = 'agent.yaml:13'
+
+test.each([
+  [
+    'what names an interface that the router has not',
+    advertise('interface: ext0'),
+    [
+      `${where}:22 routers[0].routerAdvertisements[0].interface: is "ext0", which the router does not declare, must be one of its interfaces: ha0, int0`,
+      `${where}:22 routers[0].routerAdvertisements[0].interface: is "ext0", must have a link-local virtual address, such as fe80::1/64, that hosts keep as their router`,
+    ],
+  ],
+  [
+    'an interface without a link-local virtual address',
+    advertise('interface: ha0'),
+    [
+      `${where}:22 routers[0].routerAdvertisements[0].interface: is "ha0", must have a link-local virtual address, such as fe80::1/64, that hosts keep as their router`,
+    ],
+  ],
+  [
+    'one interface twice',
+    `${advertise('interface: int0')}      - { interface: int0 }\n`,
+    [
+      'agent.yaml:14:22 routers[0].routerAdvertisements[1].interface: is "int0", must differ from routers[0].routerAdvertisements[0].interface on line 13',
+    ],
+  ],
+  [
+    'a prefix that leaves no 64 bits',
+    advertise("interface: int0, prefixes: [{ prefix: '2001:db8::/56' }]"),
+    [
+      `${where}:49 routers[0].routerAdvertisements[0].prefixes[0].prefix: is 2001:db8::/56, must be a /64 unless autonomous is false`,
+    ],
+  ],
+  [
+    'an IPv4 prefix',
+    advertise('interface: int0, prefixes: [{ prefix: 10.0.0.0/24 }]'),
+    [
+      `${where}:49 routers[0].routerAdvertisements[0].prefixes[0].prefix: is "10.0.0.0/24", must be an IPv6 network with its prefix length, such as 2001:db8:1::/64`,
+    ],
+  ],
+  [
+    'a preferred lifetime beyond the valid one',
+    advertise("interface: int0, prefixes: [{ prefix: '2001:db8::/64', validLifetime: 10s }]"),
+    [
+      'agent.yaml:13:39 routers[0].routerAdvertisements[0].prefixes[0].preferredLifetime: is 14400s, must be at most the valid lifetime, 10s',
+    ],
+  ],
+  [
+    'an IPv4 DNS server',
+    advertise('interface: int0, dnsServers: [192.0.2.53]'),
+    [`${where}:41 routers[0].routerAdvertisements[0].dnsServers[0]: is 192.0.2.53, must be an IPv6 address`],
+  ],
+  [
+    'a DNS name with a brace',
+    advertise('interface: int0, dnsSearch: ["a}"]'),
+    [
+      `${where}:40 routers[0].routerAdvertisements[0].dnsSearch[0]: is "a}", must be a domain name, such as example.net`,
+    ],
+  ],
+  [
+    'an address that is no virtual one',
+    '    metadata: { socket: /run/m, addresses: [10.0.0.1] }\n',
+    [
+      'agent.yaml:12:45 routers[0].metadata.addresses[0]: is 10.0.0.1, must be a virtual address of the router, such as 10.0.0.1/32',
+    ],
+  ],
+  [
+    'no socket',
+    '    metadata: { on: always }\n',
+    ['agent.yaml:12:15 routers[0].metadata.socket: is missing, must be an absolute path'],
+  ],
+  ['a socket with a blank', '    metadata: { socket: "/run/a b" }\n', ['agent.yaml:12:25']],
+] as const)('loadConfig() refuses %s', (_, text, says) => {
+  let found: string[] = []
+  try {
+    loadConfig(router + text, 'agent.yaml', 'host-a')
+  } catch (error) {
+    found = error instanceof Error ? error.message.split('\n') : []
+  }
+  expect(found).toHaveLength(says.length)
+  for (const [index, start] of says.entries()) expect(found[index]).toContain(start)
+})
+
+test('loadConfig() takes a router with all services', () => {
+  const text = `${router}${advertise("interface: int0, prefixes: [{ prefix: '2001:db8::/64' }]")}    metadata: { socket: /run/m }\n`
+  expect(loadConfig(text, 'agent.yaml', 'host-a').routers[0]).toMatchObject({
+    routerAdvertisements: [{ interface: 'int0', source: 'fe80::1' }],
+    metadata: { on: 'primary', listen: [{ address: '169.254.169.254', interface: 'int0' }] },
+  })
+})

@@ -1,0 +1,40 @@
+import { KeepwardError, type ErrorCode } from '../base/error.ts'
+import type { Tallied } from '../base/tally.ts'
+import type { RouterId } from '../router/spec.ts'
+import type { Peer } from '../linux/unix-socket.ts'
+import type { Ask } from './wire.ts'
+
+/** Why a connection was ended; an operation that was understood is refused with the code of its error. */
+export type ConnectionRefusal =
+  | 'peer-refused'
+  | 'request-malformed'
+  | 'request-too-long'
+  | 'request-repeated'
+  | 'requests-too-many'
+  | 'answers-unread'
+
+/** Something that the root half did not do: for whom, what, on which router, and why. */
+export interface HostRefusal extends Tallied {
+  readonly reason: ConnectionRefusal | ErrorCode | 'many'
+  /** For a person. */
+  readonly text: string
+  /** As far as the request was of a form; undefined: there was none, or it named no such thing. */
+  readonly verb: Ask['verb'] | undefined
+  readonly router: RouterId | undefined
+  /** As the kernel said when it connected; undefined: it did not say. */
+  readonly peer: Pick<Peer, 'uid' | 'gid' | 'pid'> | undefined
+}
+
+/** Whether an operation failed since it must not be done; all else is what may happen to one that may. */
+export function isRefused(verb: Ask['verb'], error: unknown): error is KeepwardError {
+  if (!(error instanceof KeepwardError)) return false
+  const asksForConfig = verb === 'configure' || verb === 'stage'
+  return refusing.has(error.code) || (asksForConfig && error.code.startsWith('config-'))
+}
+
+const refusing: ReadonlySet<ErrorCode> = new Set([
+  'router-unknown',
+  'interface-undeclared',
+  'anchor-refused',
+  'request-invalid',
+])

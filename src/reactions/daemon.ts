@@ -1,0 +1,200 @@
+import { createHash } from 'node:crypto'
+import { describeError, KeepwardError } from '../base/error.ts'
+import {
+  adoptProcess,
+  findByArgument,
+  openProcess,
+  type ProcessHandle,
+  type ProcessIdentity,
+} from '../linux/process.ts'
+import { CommandError, run } from '../linux/run.ts'
+import type { SafeDir } from '../linux/safe-dir.ts'
+import { spawnDetached } from '../linux/spawn-detached.ts'
+import type { ReactionEvidence, Stance } from '../router/reaction.ts'
+import type { RouterSpec } from '../router/spec.ts'
+import type { Service, ServicePlan } from './service.ts'
+
+/** A router's private directory, in which its services have their files. */
+export type ServiceHome = Pick<SafeDir, 'pathOf' | 'readText' | 'write' | 'remove'>
+
+/** Where a service works. */
+export interface ServicePlace {
+  readonly home: ServiceHome
+  readonly namespaceFd: number
+}
+
+/** A program that cannot work ends at once; until then nobody knows that it started. */
+const provesItselfMs = 150
+const endMs = 2000
+const killMs = 2000
+const checkMs = 5000
+
+/**
+ * One service of one router: started in its namespace so that it outlives us, adopted by its record, ended when its stance wants none.
+ * `onEnded`: it ended without being told to.
+ */
+export class Daemon implements Disposable {
+  readonly #service: Service
+  readonly #onEnded: () => void
+  #held: Held | undefined
+
+  constructor(service: Service, onEnded: () => void) {
+    this.#service = service
+    this.#onEnded = onEnded
+  }
+
+  /** As which stance wants it. `spec`: undefined for a router that is to have none. Undefined: nothing wants it, and it is not there. */
+  async look(spec: RouterSpec | undefined, home: ServiceHome): Promise<ReactionEvidence['is'] | undefined> {
+    const held = await this.#find(home)
+    const fits = (stance: Stance) => digestOf(this.#planOf(spec, stance, home)) === held?.digest
+    const [primary, backup] = [fits('primary'), fits('backup')]
+    if (primary && backup) return held === undefined ? undefined : 'both'
+    return primary ? 'primary' : backup ? 'backup' : 'neither'
+  }
+
+  /**
+   * Bring it to what the stance wants; what fits already is left alone. Throws `reaction-cancelled` when `signal` says so before
+   * anything is done, `reaction-failed` when it does not start, or `reaction-refused` when its check finds fault.
+   */
+  async take(stance: Stance, spec: RouterSpec | undefined, place: ServicePlace, signal: AbortSignal): Promise<void> {
+    const { home } = place
+    const held = await this.#find(home)
+    const plan = this.#planOf(spec, stance, home)
+    if (digestOf(plan) === held?.digest) return
+    demandGoing(signal)
+    if (plan !== undefined) await this.#prepare(plan, place)
+    demandGoing(signal)
+    await this.end(home)
+    if (plan === undefined) return
+    demandGoing(signal)
+    await this.#start(plan, place)
+  }
+
+  /** It is no longer looked at, and runs on. */
+  [Symbol.dispose](): void {
+    this.#held?.unwatch()
+    this.#held?.process.close()
+    this.#held = undefined
+  }
+
+  #planOf(spec: RouterSpec | undefined, stance: Stance, home: ServiceHome): ServicePlan | undefined {
+    return spec === undefined ? undefined : this.#service.plan(spec, stance, (name) => home.pathOf(name))
+  }
+
+  async #find(home: ServiceHome): Promise<Held | undefined> {
+    if (this.#held?.process.alive() === true) return this.#held
+    this[Symbol.dispose]()
+    const text = await home.readText(this.#recordName)
+    const record = readRecord(text)
+    const process = record === undefined ? this.#search(text, home) : adoptProcess(record.identity)
+    return process && this.#hold(process, record?.digest ?? '')
+  }
+
+  /** One that was started just before our end has an empty record. */
+  #search(record: string | undefined, home: ServiceHome): ProcessHandle | undefined {
+    const { program, configName } = this.#service
+    const pid = record === undefined ? undefined : findByArgument(home.pathOf(configName), program)[0]
+    return pid === undefined ? undefined : openProcess(pid)
+  }
+
+  /** Its files, and what its own check says of them. */
+  async #prepare({ files, check }: ServicePlan, { home, namespaceFd }: ServicePlace): Promise<void> {
+    for (const [name, text] of files) await home.write(name, text)
+    if (check === undefined) return
+    try {
+      await run(check, { namespaceFd, timeoutMs: checkMs })
+    } catch (cause) {
+      const refused = cause instanceof KeepwardError && cause.cause instanceof CommandError
+      const why = refused ? says(cause.cause) : describeError(cause)
+      throw new KeepwardError('reaction-refused', `${this.#service.name} refuses its config: ${why}`, { cause })
+    }
+  }
+
+  async #start(plan: ServicePlan, { home, namespaceFd }: ServicePlace): Promise<void> {
+    const { name } = this.#service
+    // From now on there may be one: see #search.
+    await home.write(this.#recordName, '')
+    const { process } = await spawnDetached(plan.argv, { namespaceFd })
+    const identity = process.identity()
+    const digest = digestOf(plan)
+    if (identity !== undefined && digest !== undefined)
+      await home.write(this.#recordName, `${JSON.stringify({ version: 1, identity, digest })}\n`)
+    if (identity === undefined || (await process.ended(provesItselfMs))) {
+      process.close()
+      throw new KeepwardError('reaction-failed', `${name} ended as soon as it was started`, {
+        hint: `its last words are in the system log; try it by hand: ${plan.argv.join(' ')}`,
+      })
+    }
+    this.#hold(process, digest ?? '')
+  }
+
+  /** None is fine. Throws `reaction-failed`. */
+  async end(home: ServiceHome): Promise<void> {
+    const held = await this.#find(home)
+    if (held === undefined) return
+    const { process } = held
+    held.unwatch()
+    process.signal(this.#service.endSignal)
+    process.signal('SIGCONT')
+    if (!(await process.ended(endMs))) {
+      process.signal('SIGKILL')
+      if (!(await process.ended(killMs)))
+        throw new KeepwardError('reaction-failed', `${this.#service.name} ${process.pid} outlives SIGKILL`, {
+          hint: 'the kernel holds it; see /proc/PID/stack',
+        })
+    }
+    this[Symbol.dispose]()
+    await home.remove(this.#recordName)
+  }
+
+  #hold(process: ProcessHandle, digest: string): Held {
+    // Two that looked at once found it both.
+    if (this.#held?.process.alive() === true) {
+      process.close()
+      return this.#held
+    }
+    const unwatch = process.onEnd(() => {
+      this[Symbol.dispose]()
+      this.#onEnded()
+    })
+    return (this.#held = { process, digest, unwatch })
+  }
+
+  get #recordName(): string {
+    return `${this.#service.name}.json`
+  }
+}
+
+interface Held {
+  readonly process: ProcessHandle
+  /** Of the plan that it was started with. */
+  readonly digest: string
+  readonly unwatch: () => void
+}
+
+function demandGoing(signal: AbortSignal): void {
+  if (signal.aborted) throw new KeepwardError('reaction-cancelled', 'The role is another one by now')
+}
+
+const digestOf = (plan: ServicePlan | undefined): string | undefined =>
+  plan &&
+  createHash('sha256')
+    .update(JSON.stringify([plan.argv, ...plan.files]))
+    .digest('hex')
+
+function says(cause: unknown): string {
+  if (!(cause instanceof CommandError)) return 'it does not say why'
+  return (cause.stderr.trim() || cause.stdout.trim() || cause.message).slice(0, 1000)
+}
+
+/** One that cannot be read is as good as lost. */
+function readRecord(
+  text: string | undefined,
+): { readonly identity: ProcessIdentity; readonly digest: string } | undefined {
+  try {
+    const record = JSON.parse(text ?? '') as { version: number; identity: ProcessIdentity; digest: string }
+    return record.version === 1 && Array.isArray(record.identity.argv) ? record : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,62 @@
+import { formatPrefix } from '../base/address.ts'
+import type { AdvertisedPrefix, RouterAdvertisement } from '../router/spec.ts'
+import type { Service } from './service.ts'
+
+const configName = 'radvd.conf'
+
+/**
+ * Router advertisements by radvd (radvd.conf(5)), of the primary alone. They come from a virtual link-local address, which hosts keep
+ * as their router over a failover. Its farewell (RFC 4861, 6.2.5) would tell them to drop the router that has just moved, perhaps after
+ * the first word of the new primary: so it is ended without a chance to speak.
+ */
+export const radvd: Service = {
+  name: 'radvd',
+  program: 'radvd',
+  configName,
+  endSignal: 'SIGKILL',
+  plan({ routerAdvertisements }, stance, pathOf) {
+    if (stance === 'backup' || routerAdvertisements.length === 0) return undefined
+    const config = pathOf(configName)
+    return {
+      files: new Map([[configName, renderRadvd(routerAdvertisements)]]),
+      argv: ['radvd', '--nodaemon', '--logmethod', 'syslog', '--config', config, '--pidfile', pathOf('radvd.pid')],
+      check: ['radvd', '--configtest', '--logmethod', 'stderr', '--config', config],
+    }
+  },
+}
+
+/** The text of radvd.conf. */
+export function renderRadvd(advertisements: readonly RouterAdvertisement[]): string {
+  return advertisements.map(renderInterface).join('')
+}
+
+function renderInterface(one: RouterAdvertisement): string {
+  const lines = [
+    'AdvSendAdvert on;',
+    // It is made, and comes and goes, without radvd.
+    'IgnoreIfMissing on;',
+    `MaxRtrAdvInterval ${one.intervalS};`,
+    `MinRtrAdvInterval ${Math.max(3, Math.floor(one.intervalS / 3))};`,
+    `AdvDefaultLifetime ${one.lifetimeS};`,
+    `AdvManagedFlag ${onOff(one.managed)};`,
+    `AdvOtherConfigFlag ${onOff(one.otherConfig)};`,
+    ...(one.mtu === undefined ? [] : [`AdvLinkMTU ${one.mtu};`]),
+    `AdvRASrcAddress { ${one.source}; };`,
+    ...one.prefixes.map(renderPrefix),
+    ...(one.dnsServers.length === 0 ? [] : [`RDNSS ${one.dnsServers.join(' ')} { };`]),
+    ...(one.dnsSearch.length === 0 ? [] : [`DNSSL ${one.dnsSearch.join(' ')} { };`]),
+  ]
+  return `interface ${one.interface} {\n${lines.map((line) => `  ${line}\n`).join('')}};\n`
+}
+
+function renderPrefix({ prefix, onLink, autonomous, validS, preferredS }: AdvertisedPrefix): string {
+  const options = [
+    `AdvOnLink ${onOff(onLink)};`,
+    `AdvAutonomous ${onOff(autonomous)};`,
+    `AdvValidLifetime ${validS};`,
+    `AdvPreferredLifetime ${preferredS};`,
+  ]
+  return `prefix ${formatPrefix(prefix)} { ${options.join(' ')} };`
+}
+
+const onOff = (value: boolean): string => (value ? 'on' : 'off')

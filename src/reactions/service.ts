@@ -1,0 +1,23 @@
+import type { ReactionName, Stance } from '../router/reaction.ts'
+import type { RouterSpec } from '../router/spec.ts'
+
+/** A program of somebody else's that runs in a router's namespace while its stance wants it. Says what; {@link Daemon} does it. */
+export interface Service {
+  readonly name: ReactionName
+  /** Name of the program, at most 15 characters, and of the file that it alone is started with. */
+  readonly program: string
+  readonly configName: string
+  /** What the stance runs; undefined: nothing. `pathOf` gives the path of a file of the plan. */
+  plan(spec: RouterSpec, stance: Stance, pathOf: (name: string) => string): ServicePlan | undefined
+  /** How it is told to end. */
+  readonly endSignal: 'SIGTERM' | 'SIGKILL'
+}
+
+export interface ServicePlan {
+  /** In this order, before the program starts. */
+  readonly files: ReadonlyMap<string, string>
+  /** The program with its arguments; the path of a file of the router's is among them. */
+  readonly argv: readonly string[]
+  /** Judges the files before anything is changed; says why on one of its outputs. */
+  readonly check?: readonly string[]
+}

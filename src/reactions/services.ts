@@ -1,0 +1,7 @@
+import type { ReactionName } from '../router/reaction.ts'
+import { metadata } from './metadata.ts'
+import { radvd } from './radvd.ts'
+import type { Service } from './service.ts'
+
+/** Every service that follows a role. */
+export const services: Readonly<Record<ReactionName, Service>> = { radvd, metadata }

@@ -1,0 +1,107 @@
+import { describe, expect, test } from 'vitest'
+import { routerSpec } from '../../test/support/router.ts'
+import { absorbDeath, absorbLook, absorbRun, judgeReactions, nextRun, noReactions, type Reactions } from './reaction.ts'
+import type { Role } from './role.ts'
+import { newRouter, type Router } from './router.ts'
+
+const advertisement = {
+  interface: 'ext0',
+  source: 'fe80::1',
+  prefixes: [],
+  mtu: undefined,
+  lifetimeS: 1800,
+  intervalS: 30,
+  managed: false,
+  otherConfig: false,
+  dnsServers: [],
+  dnsSearch: [],
+}
+const spec = routerSpec({ routerAdvertisements: [advertisement] })
+const at = (monoMs: number) => ({ wallMs: monoMs, monoMs })
+
+function routerWith(reactions: Reactions, wanted = spec): Router {
+  const kernel = { kind: 'present', interfaces: new Map(), named: true, asOf: at(0) } as const
+  return { ...newRouter(spec.id, undefined, at(0)), wanted, kernel, reactions }
+}
+
+/** As the core does it: what is to be run is under way. */
+function asked(reactions: Reactions, role: Role, now: number): { reactions: Reactions; stance: string | undefined } {
+  const { run } = nextRun(routerWith(reactions), role, at(now))
+  if (run === undefined) return { reactions, stance: undefined }
+  return { reactions: { ...reactions, underWay: run, runs: run.number }, stance: run.stance }
+}
+
+const seen = (is: 'primary' | 'backup' | 'both' | 'neither') => absorbLook(noReactions, [{ reaction: 'radvd', is }])
+const failure = { ok: false, code: 'reaction-failed', text: 'no' } as const
+
+describe('nextRun()', () => {
+  test.each([
+    ['backup', 'primary', 'primary'],
+    ['primary', 'backup', 'backup'],
+    ['primary', 'fault', 'backup'],
+    ['primary', 'unknown', undefined],
+    ['neither', 'backup', 'backup'],
+    ['primary', 'primary', undefined],
+    ['both', 'primary', undefined],
+    ['both', 'backup', undefined],
+  ] as const)('of one that is as %s wants it, in the role %s: %s', (is, role, wanted) => {
+    expect(asked(seen(is), role, 0).stance).toBe(wanted)
+  })
+
+  test('asks nothing of what nobody has looked at', () => {
+    expect(asked(noReactions, 'primary', 0).stance).toBeUndefined()
+  })
+
+  test('lets go what the router is to have no more, whatever the role is', () => {
+    const { run } = nextRun(routerWith(seen('neither'), routerSpec({})), 'unknown', at(0))
+    expect(run).toMatchObject({ reaction: 'radvd', stance: 'backup' })
+  })
+
+  test('asks for the newest role while an older one is under way, and for nothing when it is the same', () => {
+    const first = asked(seen('backup'), 'primary', 0)
+    expect(asked(first.reactions, 'primary', 1).stance).toBeUndefined()
+    const second = asked(first.reactions, 'backup', 2)
+    expect(second.stance).toBe('backup')
+    // The first one was cancelled: what it says of itself is no failure, and does not end the second.
+    const after = absorbRun(second.reactions, first.reactions.runs, failure, at(3))
+    expect(after).toEqual(second.reactions)
+    expect(absorbRun(after, second.reactions.runs, { ok: true, is: 'backup' }, at(4)).underWay).toBeUndefined()
+  })
+
+  test('tries a failed one again, ever more slowly up to 30 s, and says so', () => {
+    let { reactions } = asked(seen('backup'), 'primary', 0)
+    const waits: number[] = []
+    for (let now = 0, tries = 0; tries < 7; tries++) {
+      reactions = absorbRun(reactions, reactions.runs, failure, at(now))
+      const waiting = nextRun(routerWith(reactions), 'primary', at(now))
+      expect(waiting.run).toBeUndefined()
+      waits.push((waiting.waitUntilMonoMs ?? 0) - now)
+      now = waiting.waitUntilMonoMs ?? 0
+      ;({ reactions } = asked(reactions, 'primary', now))
+      expect(reactions.underWay?.stance).toBe('primary')
+    }
+    expect(waits).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000])
+    expect(judgeReactions(routerWith(reactions))).toBe('radvd as primary: no (7 times in a row)')
+  })
+
+  test('does not make the other role wait for what failed', () => {
+    const { reactions } = asked(seen('neither'), 'primary', 0)
+    expect(asked(absorbRun(reactions, 1, failure, at(0)), 'backup', 1).stance).toBe('backup')
+  })
+
+  test('starts what died at once, what dies again and again ever more slowly, and forgets that after a minute', () => {
+    let { reactions } = asked(seen('backup'), 'primary', 0)
+    reactions = absorbRun(reactions, 1, { ok: true, is: 'primary' }, at(0))
+    reactions = absorbDeath(reactions, 'radvd', at(100))
+    expect(judgeReactions(routerWith(reactions))).toBe('radvd as primary: it died')
+    ;({ reactions } = asked(reactions, 'primary', 100))
+    reactions = absorbRun(reactions, 2, { ok: true, is: 'primary' }, at(200))
+    expect(judgeReactions(routerWith(reactions))).toBeUndefined()
+    reactions = absorbDeath(reactions, 'radvd', at(300))
+    expect(nextRun(routerWith(reactions), 'primary', at(300))).toEqual({ waitUntilMonoMs: 1300 })
+    ;({ reactions } = asked(reactions, 'primary', 1300))
+    reactions = absorbRun(reactions, 3, { ok: true, is: 'primary' }, at(1400))
+    reactions = absorbDeath(reactions, 'radvd', at(70_000))
+    expect(asked(reactions, 'primary', 70_000).stance).toBe('primary')
+  })
+})
