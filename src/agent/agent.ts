@@ -14,7 +14,7 @@ import type { AgentStatus, ApplyAnswer, Explanation, PlanAnswer } from './api.ts
 import type { AgentParts } from './agent-parts.ts'
 import { makeExecutors } from './executors.ts'
 import { compareSections, refuseOtherIdentity, type SectionChange } from './fixed-settings.ts'
-import { ownConditions } from './own-conditions.ts'
+import { ownConditions, type Troubles } from './own-conditions.ts'
 import { previewConfig, tableOf } from './preview.ts'
 import { startReconciling } from './reconcile.ts'
 import { recordedRole } from './record.ts'
@@ -28,7 +28,7 @@ const lookMs = 20
 /** So many wait for the one before them, as long as the disk does not give the file. */
 const maxApplies = 16
 
-type Outside = 'stateChange' | 'host' | 'anchors' | 'clock'
+type Outside = Exclude<keyof Troubles, 'config'>
 
 /** The daemon: every router's queue, the journal and the host, wired together. */
 export class Agent {
@@ -211,7 +211,7 @@ export class Agent {
     return this.#config.differs
   }
 
-  /** The state-change socket cannot be made now, keepward-host not be asked, the journal not signed, the clock was set; undefined: it can again. */
+  /** The state-change socket cannot be made, keepward-host or Vault not be asked, the journal not signed, the clock was set; undefined: no more. */
   noteTrouble(where: Outside, text: string | undefined): void {
     this.#outside[where] = text
     if (!this.#stopped) this.#reviewConditions()

@@ -15,6 +15,8 @@ import { openOwnKey } from '../statechange/keys.ts'
 import { directoryMode } from '../statechange/server.ts'
 import { demandNone, ownPrivileges } from '../linux/privileges.ts'
 import { feedWatchdog, notifyServiceManager } from '../linux/sd-notify.ts'
+import { openVault } from '../vault/open.ts'
+import type { Vault } from '../vault/vault.ts'
 import { Agent } from './agent.ts'
 import { Anchoring } from './anchoring.ts'
 import type { Applicant } from './applicant.ts'
@@ -28,6 +30,7 @@ import { makeMetrics } from './metrics.ts'
 import { Pseudonyms, pseudonymKeyName } from './pseudonym.ts'
 import { accessOf, startStateChanges, type StateChanges } from './state-change.ts'
 import { journalName, openStateDirectory } from './state-directory.ts'
+import { readVaultKeys, type VaultKeysParts } from './vault-keys.ts'
 
 /**
  * Run an agent in the foreground until SIGTERM or SIGINT; SIGHUP applies the config file again. Resolves with the exit
@@ -103,7 +106,7 @@ interface Opened {
 /** Open all that an agent needs, each put on the stack that closes it, last opened first. */
 async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves: boolean }): Promise<Opened> {
   const { loaded, read, names, log, serves } = opening
-  const { agent: identity, paths, control, journal: retention, audit, stateChange } = loaded.config
+  const { agent: identity, paths, control, journal: retention, audit, stateChange, vault } = loaded.config
   const access = await accessOf(stateChange)
   const state = open.use(openStateDirectory(paths.state, directoryMode(access)))
   open.use(lockDirectory(state))
@@ -118,12 +121,19 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
   const clock = systemClock
   const boot = bootId()
   let onHostTrouble: (text: string | undefined) => void = () => undefined
+  let vaultTrouble: string | undefined
+  let onVaultTrouble = (text: string | undefined) => {
+    vaultTrouble = text
+  }
+  const hostVault = process.geteuid?.() === 0 ? await openVault(vault, 'host', clock) : undefined
+  open.defer(() => hostVault?.close())
   const host = open.use(
     await openHost({
       agent: identity.id,
       clock,
       hostPath: paths.host,
       runDir,
+      vault: hostVault,
       anchors: {
         path: paths.anchors,
         syslog: syslogTargetOf(audit),
@@ -133,6 +143,9 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
       },
       onTrouble: (text) => {
         onHostTrouble(text)
+      },
+      onVaultTrouble: (text) => {
+        onVaultTrouble(text)
       },
       pseudonymKey,
       onRefused: (refusal) => {
@@ -185,7 +198,13 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
   anchoring.start()
   onHostTrouble = (text) => {
     agent.noteTrouble('host', text)
+    // It says so again, if it is so, once it is back.
+    if (text !== undefined) agent.noteTrouble('hostVault', undefined)
   }
+  onVaultTrouble = (text) => {
+    agent.noteTrouble('hostVault', text)
+  }
+  if (vaultTrouble !== undefined) onVaultTrouble(vaultTrouble)
   const secrets: SecretRead[] = []
   if (names !== undefined)
     secrets.push({ source: { kind: 'file', path: state.pathOf(pseudonymKeyName) }, of: 'pseudonyms' })
@@ -204,6 +223,12 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
     })
     open.defer(() => changes.close())
     secrets.push(...changes.secrets)
+    const ownVault = await openVault(vault, 'agent', clock)
+    ownVault?.onTrouble((text) => {
+      agent.noteTrouble('vault', text)
+    })
+    open.defer(() => ownVault?.close())
+    if (ownVault !== undefined) open.defer(readVaultKeys(keysFrom(ownVault, changes, agent)))
     const rotateKeys = async (graceMs: number, applicant: Applicant | undefined) => {
       const rotated = await changes.master.rotate(clock().wallMs, graceMs)
       agent.recorder.keysRotated(applicant, rotated.untilMs)
@@ -217,6 +242,18 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
   }
   return { agent, secrets }
 }
+
+const keysFrom = (vault: Vault, changes: StateChanges, agent: Agent): VaultKeysParts => ({
+  read: vault.read.bind(vault),
+  keys: changes.later,
+  onKey: (id, key, source) => {
+    changes.addKey(id, key)
+    agent.recorder.secretRead(source, id)
+  },
+  onTrouble: (text) => {
+    agent.noteTrouble('vaultKeys', text)
+  },
+})
 
 type SecretRead = StateChanges['secrets'][number]
 

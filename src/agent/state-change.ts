@@ -1,5 +1,5 @@
 import { KeepwardError } from '../base/error.ts'
-import { describeSource, type SecretSource } from '../base/secret-source.ts'
+import { describeSource, type LocalSource, type SecretSource } from '../base/secret-source.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Clock } from '../base/instant.ts'
 import type { SenderEntry, StateChangeEntry } from '../config/state-change-schema.ts'
@@ -16,6 +16,7 @@ import { masterKeyName, MasterKey, secretFinder } from '../statechange/keys.ts'
 import type { Policy, Rule } from '../statechange/policy.ts'
 import { Receiver } from '../statechange/receiver.ts'
 import type { Claims } from './claims.ts'
+import type { VaultKey } from './vault-keys.ts'
 import { serveStateChanges, type Access } from '../statechange/server.ts'
 
 export interface StateChangeParts {
@@ -37,6 +38,9 @@ export interface StateChanges {
   readonly master: MasterKey
   /** The keys that were read, where each came from, and under which id it speaks. */
   readonly secrets: readonly { readonly source: SecretSource; readonly of: string }[]
+  /** Keys that Vault keeps, to be handed in once they are read. */
+  readonly later: readonly VaultKey[]
+  addKey(id: string, key: Secret): void
   close(): Promise<void>
 }
 
@@ -50,6 +54,7 @@ export async function startStateChanges(parts: StateChangeParts): Promise<StateC
     },
     (router) => claims.knows(router),
   )
+  const named = await namedKeys(settings.senders)
   const master = await MasterKey.open(dir, clock().wallMs)
   const receiver = new Receiver({
     policy,
@@ -59,7 +64,7 @@ export async function startStateChanges(parts: StateChangeParts): Promise<StateC
       perRouter: settings.perRouter,
     },
     unknownRouters: settings.unknownRouters,
-    secretsOf: secretFinder(() => master.at(clock().wallMs), await namedKeys(settings.senders)),
+    secretsOf: secretFinder(() => master.at(clock().wallMs), named),
     listener: claims,
     audit,
     boot,
@@ -72,9 +77,18 @@ export async function startStateChanges(parts: StateChangeParts): Promise<StateC
   claims.servedBy(server)
   const secrets = [
     { source: { kind: 'file', path: dir.pathOf(masterKeyName) } as const, of: 'master' },
-    ...settings.senders.flatMap(({ key }) => (key === undefined ? [] : [{ source: key.source, of: key.id }])),
+    ...settings.senders.flatMap(({ key }) =>
+      key === undefined || key.source.kind === 'vault' ? [] : [{ source: key.source, of: key.id }],
+    ),
   ]
-  return { receiver, master, secrets, close: () => server.close() }
+  const later = settings.senders.flatMap(({ key }) =>
+    key?.source.kind === 'vault' ? [{ id: key.id, source: key.source }] : [],
+  )
+  return {
+    ...{ receiver, master, secrets, later },
+    addKey: (id, key) => named.set(id, [key]),
+    close: () => server.close(),
+  }
 }
 
 /**
@@ -132,13 +146,15 @@ async function numberOf(database: 'passwd' | 'group', name: string): Promise<num
   throw new KeepwardError('config-invalid', `stateChange names the ${what} ${name}, which this host does not have`)
 }
 
-async function namedKeys(senders: readonly SenderEntry[]): Promise<Map<string, Secret>> {
-  const keys = new Map<string, Secret>()
-  for (const { key } of senders) if (key !== undefined) keys.set(key.id, await keyIn(key.source))
+/** Those of Vault are not there yet. */
+async function namedKeys(senders: readonly SenderEntry[]): Promise<Map<string, readonly Secret[]>> {
+  const keys = new Map<string, readonly Secret[]>()
+  for (const { key } of senders)
+    if (key !== undefined) keys.set(key.id, key.source.kind === 'vault' ? [] : [await keyIn(key.source)])
   return keys
 }
 
-async function keyIn(source: SecretSource): Promise<Secret> {
+async function keyIn(source: LocalSource): Promise<Secret> {
   const where = source.kind === 'file' ? `the key file ${source.path}` : describeSource(source)
   return keyOfFile(where, await readSecret(source))
 }

@@ -50,6 +50,8 @@ export const errorHints = {
   'secret-unavailable': 'look at the source that the message names: is it there, for the process that reads it?',
   'state-in-use': 'stop the other process, or give this one a directory of its own',
   'subscriber-too-slow': 'resume at the record that the message names, and read faster',
+  'vault-unavailable':
+    'look whether Vault runs, is unsealed and can be reached from this host; it is tried again by itself',
 } as const satisfies Record<ErrorCode, string>
 
 /** What ran out, or refuses to be written, is the same wherever it shows: it goes before whatever else could be said. */

@@ -70,9 +70,11 @@ export const errorMeanings = {
   'role-change-not-accepted': 'What was asked for makes routers change their role, and nobody said that they may.',
   'router-unknown': 'Neither the config nor the kernel knows a router of that id.',
   'secret-unavailable':
-    'A source of a secret has none: no such credential or variable, or a command that failed or said too much.',
+    'A source of a secret has none: no such credential or variable, a command that failed or said too much, or a Vault that has none or denies it.',
   'state-in-use': 'Another process uses the state directory, the journal or the socket.',
   'subscriber-too-slow': 'A subscriber read too slowly and was ended; the message names where to resume.',
+  'vault-unavailable':
+    'Vault or OpenBao cannot be reached, is sealed or overloaded, or says something that is not understood.',
 } as const
 
 export type ErrorCode = keyof typeof errorMeanings

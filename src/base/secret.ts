@@ -12,6 +12,11 @@ export class Secret {
     Object.freeze(this)
   }
 
+  /** A text that ends in one newline, as files do, whether or not it ended in one before. */
+  static line(text: string): Secret {
+    return new Secret(`${text.replace(/\n$/, '')}\n`)
+  }
+
   /** As text; bytes that are no UTF-8 become U+FFFD. */
   revealText(): string {
     return this.#bytes.toString('utf8')

@@ -6,6 +6,7 @@ import type { MetadataEntry } from './metadata-schema.ts'
 import type { RouteEntry, RouterEntry } from './router-schema.ts'
 import type { ConfigEntry } from './schema.ts'
 import { familyOf } from './subnet.ts'
+import type { VaultEntry } from './vault-schema.ts'
 
 /** What the operator wants of one host, complete: nothing is left to be guessed later. */
 export interface AgentConfig {
@@ -17,6 +18,7 @@ export interface AgentConfig {
   readonly config: Readonly<ConfigEntry['config']>
   readonly reconcile: Readonly<ConfigEntry['reconcile']>
   readonly stateChange: Readonly<ConfigEntry['stateChange']>
+  readonly vault: Readonly<VaultEntry> | undefined
   readonly logging: Readonly<ConfigEntry['logging']>
   readonly routers: readonly RouterSpec[]
 }
@@ -32,6 +34,7 @@ export function completeConfig(entry: ConfigEntry, hostname: string): AgentConfi
     config: entry.config,
     reconcile: entry.reconcile,
     stateChange: entry.stateChange,
+    vault: entry.vault,
     logging: entry.logging,
     routers: entry.routers.map(completeRouter),
   }

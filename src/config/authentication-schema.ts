@@ -39,7 +39,7 @@ const hmac = z
   .meta({ description: 'Each advert is signed and heard once: needs keepalived 2.4.3 or newer, and clocks in step.' })
 
 const pass = z
-  .strictObject(secretFields, 'must be a map with one of the keys file, credential, command and environment')
+  .strictObject(secretFields, 'must be a map with one of the keys file, credential, command, environment and vault')
   .meta({
     description: 'Where the password of VRRPv2 comes from, 1 to 8 characters.',
     examples: [{ credential: 'r1' }],

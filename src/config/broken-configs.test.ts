@@ -69,7 +69,7 @@ const brokenConfigs: readonly BrokenConfig[] = [
     when: 'an unknown key is __proto__',
     text: edited(oneRouter, ['agent: { id: host-a }', '__proto__: { id: host-a }']),
     says: [
-      'agent.yaml:2:1 unknown key `__proto__`; must be one of version, agent, paths, control, journal, audit, config, reconcile, stateChange, logging, routers',
+      'agent.yaml:2:1 unknown key `__proto__`; must be one of version, agent, paths, control, journal, audit, config, reconcile, stateChange, vault, logging, routers',
     ],
   },
   {
@@ -447,7 +447,7 @@ const brokenConfigs: readonly BrokenConfig[] = [
       'stateChange: { senders: [{ key: { id: a, file: /a, credential: a } }] }\nagent:',
     ]),
     says: [
-      'agent.yaml:2:33 stateChange.senders[0].key: names file and credential, must name one of file, credential, command and environment',
+      'agent.yaml:2:33 stateChange.senders[0].key: names file and credential, must name one of file, credential, command, environment and vault',
     ],
   },
   {
@@ -459,7 +459,56 @@ const brokenConfigs: readonly BrokenConfig[] = [
     ),
     says: [
       'agent.yaml:2:55 stateChange.senders[0].key.environment: is a text of 64 characters (not shown), must be the name of an environment variable: letters, digits and "_", not starting with a digit',
-      'agent.yaml:8:21 routers[0].authentication: names no source, must name one of file, credential, command and environment below pass',
+      'agent.yaml:8:21 routers[0].authentication: names no source, must name one of file, credential, command, environment and vault below pass',
+    ],
+  },
+  {
+    when: 'Vault is to be reached without TLS, and its logins are none or two',
+    text: edited(oneRouter, [
+      'agent:',
+      'vault: { address: "http://v:8200", caFile: ca.pem, host: {}, agent: { token: { file: /t }, appRole: { roleId: r, secretId: { file: /s } } } }\nagent:',
+    ]),
+    says: [
+      'agent.yaml:2:19 vault.address: is a text of 13 characters (not shown), must be https:// with a host and a port, and nothing behind them, such as https://vault.example.net:8200',
+      'agent.yaml:2:44 vault.caFile: is a text of 6 characters (not shown), must be an absolute path of at most 200 letters, digits, ".", "_", "-" and "/", without ".", ".." or a "/" at the end',
+      'agent.yaml:2:58 vault.host: names no login, must name one of token and appRole',
+      'agent.yaml:2:69 vault.agent: names token and appRole, must name one of token and appRole',
+    ],
+  },
+  {
+    when: 'secrets of Vault have no login, or a path that leads out of their engine',
+    text: edited(
+      oneRouter,
+      ['vrrpVersion: 3', 'vrrpVersion: 2\n    authentication: { pass: { vault: { path: keepward/r1, field: p } } }'],
+      [
+        'agent:',
+        'stateChange: { senders: [{ key: { id: a, vault: { path: k, field: f } } }, { key: { id: b, vault: { path: a/../b, field: f } } }] }\nagent:',
+      ],
+    ),
+    says: [
+      'agent.yaml:2:107 stateChange.senders[1].key.vault.path: is a text of 6 characters (not shown), must be a path in Vault: up to 10 words of letters, digits, ".", "_" and "-" with "/" between them',
+      'agent.yaml:8:38 routers[0].authentication.pass.vault: is there, so vault.host must be: the login of keepward-host',
+    ],
+  },
+  {
+    when: 'a key of Vault has no login of the agent',
+    text: edited(oneRouter, [
+      'agent:',
+      'stateChange: { senders: [{ key: { id: a, vault: { path: k, field: f } } }] }\nagent:',
+    ]),
+    says: [
+      'agent.yaml:2:49 stateChange.senders[0].key.vault: is there, so vault.agent must be: the login of the agent',
+    ],
+  },
+  {
+    when: 'a token stands where its source belongs, and the token of Vault is to come from Vault',
+    text: edited(oneRouter, [
+      'agent:',
+      'vault: { address: "https://v", caFile: /ca, host: { token: hvs.abc }, agent: { token: { vault: { path: t } } } }\nagent:',
+    ]),
+    says: [
+      'agent.yaml:2:60 vault.host.token: is a text of 7 characters (not shown), must be a map with one of the keys file, credential, command and environment',
+      'agent.yaml:2:89 vault.agent.token: unknown key `vault`; must be one of file, credential, command, environment',
     ],
   },
   {

@@ -9,10 +9,14 @@ import { isMap } from './schema-findings.ts'
 export function exampleConfig(): string {
   const schema = configJsonSchema()
   const sections = Object.entries(schema.properties ?? {}).map(([key, child]) => {
-    return keyLines(key, child, sampleOf(child), '').join('\n')
+    return keyLines(key, child, isLeftOut(child) ? undefined : sampleOf(child), '').join('\n')
   })
   return `${[comment(schema.description ?? '', '').join('\n'), ...sections].join('\n\n')}\n`
 }
+
+/** A section without which all goes well; its example shows it whole. */
+const isLeftOut = ({ properties, examples, default: given }: JsonSchema): boolean =>
+  properties !== undefined && examples !== undefined && given === undefined
 
 const width = 100
 

@@ -55,6 +55,20 @@ export const commandWord = word(
   'must be 1 to 200 letters, digits, ".", "_", "+", ":", "=", ",", "@", "%", "/" and "-"',
 )
 
+/** A path within Vault, or the mount of an engine: no part of it is empty, `.` or `..`. */
+export const vaultPath = text(
+  /^(?!\.{1,2}(\/|$))[A-Za-z0-9_.-]{1,100}(\/(?!\.{1,2}(\/|$))[A-Za-z0-9_.-]{1,100}){0,9}$/,
+  'must be a path in Vault: up to 10 words of letters, digits, ".", "_" and "-" with "/" between them',
+)
+
+/** The name of a field or a role in Vault. */
+export const vaultWord = word(/^[A-Za-z0-9_.-]{1,128}$/, 'must be 1 to 128 letters, digits, ".", "_" and "-"')
+
+export const httpsAddress = text(
+  /^https:\/\/([A-Za-z0-9]([A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:]{2,39}\])(:[1-9][0-9]{0,4})?$/,
+  'must be https:// with a host and a port, and nothing behind them, such as https://vault.example.net:8200',
+)
+
 /** Absolute and normalized, so that two spellings never name one directory. */
 export function absolutePath(maxLength: number) {
   const wanted = `must be an absolute path of at most ${maxLength} letters, digits, ".", "_", "-" and "/", without ".", ".." or a "/" at the end`

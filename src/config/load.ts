@@ -10,6 +10,7 @@ import { checkRouter } from './router-rules.ts'
 import { schemaFindings, valueAt } from './schema-findings.ts'
 import { configSchema } from './schema.ts'
 import { checkStateChange } from './state-change-rules.ts'
+import { checkVault } from './vault-rules.ts'
 import { readSource, type Source } from './source.ts'
 
 /**
@@ -85,6 +86,7 @@ function judgeWhole(source: Source): Finding[] {
   }
   checkHost(routers, review)
   checkStateChange(source.value, routers, review)
+  checkVault(source.value, routers, review)
   return findings
 }
 

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { exampleRouters } from './example-routers.ts'
 import { routerSchema } from './router-schema.ts'
 import { stateChangeSchema } from './state-change-schema.ts'
+import { vaultSchema } from './vault-schema.ts'
 import { absolutePath, groupName, hostAddress, identifier, wholeNumber } from './form.ts'
 
 export const pathsSchema = section(
@@ -120,6 +121,16 @@ const sections = {
   stateChange: stateChangeSchema.meta({
     description:
       'The socket on which notifiers, such as Neutron’s, tell of state changes: <paths.state>/keepalived-state-change.',
+  }),
+  vault: vaultSchema.meta({
+    description: 'A HashiCorp Vault or OpenBao that secrets come from, over HTTPS. Not used unless a secret names it.',
+    examples: [
+      {
+        address: 'https://vault.example.net:8200',
+        caFile: '/etc/keepward/vault-ca.pem',
+        host: { appRole: { roleId: 'keepward-host', secretId: { file: '/etc/keepward/secrets/vault' } } },
+      },
+    ],
   }),
   logging: section(
     {

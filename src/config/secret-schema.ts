@@ -1,9 +1,9 @@
 import { z } from 'zod'
-import type { SecretSource } from '../base/secret-source.ts'
-import { absolutePath, commandWord, credentialName, variableName } from './form.ts'
+import type { LocalSource, SecretSource } from '../base/secret-source.ts'
+import { absolutePath, commandWord, credentialName, variableName, vaultPath, vaultWord } from './form.ts'
 
-/** The keys of a map that says where one secret comes from: exactly one of them, see {@link sourceIn}. */
-export const secretFields = {
+/** The keys of a map that says where a secret of this host comes from: exactly one of them, see {@link sourceIn}. */
+export const localFields = {
   file: absolutePath(200)
     .optional()
     .meta({
@@ -35,20 +35,60 @@ export const secretFields = {
   }),
 }
 
-const sourceKinds = ['file', 'credential', 'command', 'environment'] as const
+const vault = z
+  .strictObject(
+    {
+      mount: vaultPath.prefault('secret').meta({ description: 'Where the KV engine of version 2 is mounted.' }),
+      path: vaultPath.meta({ description: 'The secret’s path within it.', examples: ['keepward/r1'] }),
+      field: vaultWord.meta({ description: 'Which of its fields.', examples: ['password'] }),
+    },
+    'must be a map with the keys path and field',
+  )
+  .transform((where) => ({ kind: 'vault', ...where }) as const)
 
-type SourceEntry = { readonly [K in (typeof sourceKinds)[number]]?: z.output<(typeof secretFields)[K]> }
+/** As {@link localFields}, and Vault. */
+export const secretFields = {
+  ...localFields,
+  vault: vault.optional().meta({
+    description:
+      'A field of a secret of HashiCorp Vault or OpenBao, see the section vault. Read at the start; for a password, at each plan and apply too.',
+    examples: [{ path: 'keepward/r1', field: 'password' }],
+  }),
+}
+
+const localKinds = ['file', 'credential', 'command', 'environment'] as const
+
+type LocalEntry = { readonly [K in (typeof localKinds)[number]]?: z.output<(typeof localFields)[K]> }
+type Entry = LocalEntry & { readonly vault?: z.output<typeof secretFields.vault> }
+interface Wrong {
+  readonly kind: 'wrong'
+  readonly says: string
+}
 
 /** The one source that a map names, or what is wrong with it. */
-export function sourceIn(entry: SourceEntry): SecretSource | { readonly kind: 'wrong'; readonly says: string } {
-  const given = sourceKinds.filter((kind) => entry[kind] !== undefined)
-  const wanted = 'must name one of file, credential, command and environment'
-  if (given.length !== 1)
-    return {
-      kind: 'wrong',
-      says: given.length === 0 ? `names no source, ${wanted}` : `names ${given.join(' and ')}, ${wanted}`,
-    }
-  const { file, credential, command, environment } = entry
+export function sourceIn(entry: Entry): SecretSource | Wrong {
+  const given = [...localKinds, 'vault' as const].filter((kind) => entry[kind] !== undefined)
+  const says = onlyOne(given, 'file, credential, command, environment and vault')
+  return says ?? entry.vault ?? localIn(entry)
+}
+
+export const localSource = z
+  .strictObject(localFields, 'must be a map with one of the keys file, credential, command and environment')
+  .transform((entry, context): LocalSource => {
+    const given = localKinds.filter((kind) => entry[kind] !== undefined)
+    const wrong = onlyOne(given, 'file, credential, command and environment')
+    if (wrong === undefined) return localIn(entry)
+    context.addIssue({ code: 'custom', message: wrong.says, input: entry, params: { said: true } })
+    return z.NEVER
+  })
+
+function onlyOne(given: readonly string[], kinds: string): Wrong | undefined {
+  if (given.length === 1) return undefined
+  const names = given.length === 0 ? 'names no source' : `names ${given.join(' and ')}`
+  return { kind: 'wrong', says: `${names}, must name one of ${kinds}` }
+}
+
+function localIn({ file, credential, command, environment }: LocalEntry): LocalSource {
   if (file !== undefined) return { kind: 'file', path: file }
   if (credential !== undefined) return { kind: 'credential', name: credential }
   if (command !== undefined) return { kind: 'command', argv: command }

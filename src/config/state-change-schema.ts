@@ -18,7 +18,7 @@ const key = z
         examples: ['/etc/keepward/fleet.key'],
       }),
     },
-    'must be a map with the key id and one of file, credential, command and environment',
+    'must be a map with the key id and one of file, credential, command, environment and vault',
   )
   .transform(({ id, ...entry }, context): NamedKey => {
     const source = sourceIn(entry)

@@ -74,10 +74,42 @@ test('safe defaults: each setting of the schema either weakens or is one of thes
     'stateChange.senders[].key.file',
     'stateChange.senders[].key.credential',
     'stateChange.senders[].key.command',
+    'stateChange.senders[].key.vault',
+    'stateChange.senders[].key.vault.mount',
+    'stateChange.senders[].key.vault.path',
+    'stateChange.senders[].key.vault.field',
     'stateChange.senders[].states',
     'stateChange.trusted',
     'stateChange.others',
     'stateChange.perRouter',
+    'vault',
+    'vault.address',
+    'vault.caFile',
+    'vault.namespace',
+    'vault.host',
+    'vault.host.token',
+    'vault.host.token.file',
+    'vault.host.token.credential',
+    'vault.host.token.command',
+    'vault.host.appRole',
+    'vault.host.appRole.mount',
+    'vault.host.appRole.roleId',
+    'vault.host.appRole.secretId',
+    'vault.host.appRole.secretId.file',
+    'vault.host.appRole.secretId.credential',
+    'vault.host.appRole.secretId.command',
+    'vault.agent',
+    'vault.agent.token',
+    'vault.agent.token.file',
+    'vault.agent.token.credential',
+    'vault.agent.token.command',
+    'vault.agent.appRole',
+    'vault.agent.appRole.mount',
+    'vault.agent.appRole.roleId',
+    'vault.agent.appRole.secretId',
+    'vault.agent.appRole.secretId.file',
+    'vault.agent.appRole.secretId.credential',
+    'vault.agent.appRole.secretId.command',
     'logging',
     'logging.level',
     'logging.routerIds',
@@ -105,6 +137,10 @@ test('safe defaults: each setting of the schema either weakens or is one of thes
     'routers[].authentication.pass.file',
     'routers[].authentication.pass.credential',
     'routers[].authentication.pass.command',
+    'routers[].authentication.pass.vault',
+    'routers[].authentication.pass.vault.mount',
+    'routers[].authentication.pass.vault.path',
+    'routers[].authentication.pass.vault.field',
     'routers[].authentication.passFile',
     'routers[].marker',
     'routers[].track',
@@ -158,6 +194,7 @@ test('safe defaults: each setting of the schema either weakens or is one of thes
 
 describe('weakeningsOf()', () => {
   const stateChange = (text: string) => `stateChange: { ${text} }`
+  const inVault = (login: string) => `vault: { address: https://v, caFile: /ca, ${login} }`
   const sender = 'senders: [{ user: neutron }, { uid: 7, routers: [r1] }, { key: { id: fleet, file: /k } }]'
   test.each<readonly [text: string, found: readonly string[]]>([
     ['control: { metricsPort: 9841 }', ['control.metricsPort', '9841']],
@@ -170,6 +207,13 @@ describe('weakeningsOf()', () => {
     [stateChange('others: { perSecond: 201 }'), ['stateChange.others.perSecond', '201']],
     [stateChange('perRouter: { perSecond: 51 }'), ['stateChange.perRouter.perSecond', '51']],
     [stateChange('perRouter: { burst: 201 }'), ['stateChange.perRouter.burst', '201']],
+    ...['host', 'agent'].flatMap((who): [string, string[]][] => [
+      [inVault(`${who}: { token: { environment: A } }`), [`vault.${who}.token.environment`, 'A']],
+      [
+        inVault(`${who}: { appRole: { roleId: r, secretId: { environment: B } } }`),
+        [`vault.${who}.appRole.secretId.environment`, 'B'],
+      ],
+    ]),
   ])('of %s names %j', (sections, expected) => {
     expect(found(sections)).toEqual([expected])
   })

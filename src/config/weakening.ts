@@ -1,3 +1,5 @@
+import type { LocalSource } from '../base/secret-source.ts'
+import type { VaultLogin } from '../base/vault-login.ts'
 import type { RouterSpec } from '../router/spec.ts'
 import type { AgentConfig } from './agent-config.ts'
 import { stateChangeSchema, type SenderEntry } from './state-change-schema.ts'
@@ -90,6 +92,10 @@ export const weakeningRules: readonly WeakeningRule[] = [
     found: ({ stateChange }) =>
       stateChange.senders.filter(({ key }) => key?.source.kind === 'environment').map(senderText),
   },
+  inVault('vault.host.token.environment', (vault) => tokenOf(vault.host)),
+  inVault('vault.host.appRole.secretId.environment', (vault) => secretIdOf(vault.host)),
+  inVault('vault.agent.token.environment', (vault) => tokenOf(vault.agent)),
+  inVault('vault.agent.appRole.secretId.environment', (vault) => secretIdOf(vault.agent)),
   atMost('stateChange.trusted.connections', limits.trusted.connections, ({ trusted }) => trusted.connections),
   atMost('stateChange.trusted.perSecond', limits.trusted.perSecond, ({ trusted }) => trusted.perSecond),
   atMost('stateChange.others.connections', limits.others.connections, ({ others }) => others.connections),
@@ -138,6 +144,20 @@ export const weakeningRules: readonly WeakeningRule[] = [
       those(routers, ({ authentication }) => authentication.kind === 'hmac' && authentication.mode !== 'enforce'),
   },
 ]
+
+function inVault(
+  setting: string,
+  sourceOf: (vault: NonNullable<AgentConfig['vault']>) => LocalSource | undefined,
+): WeakeningRule {
+  const found = ({ vault }: AgentConfig) => {
+    const source = vault === undefined ? undefined : sourceOf(vault)
+    return source?.kind === 'environment' ? [source.variable] : []
+  }
+  return { setting, safe: 'left out', ...environment, found }
+}
+
+const tokenOf = (login: VaultLogin | undefined) => (login?.kind === 'token' ? login.token : undefined)
+const secretIdOf = (login: VaultLogin | undefined) => (login?.kind === 'app-role' ? login.secretId : undefined)
 
 function atMost(
   setting: string,

@@ -7,7 +7,7 @@ const command = (...words: string[]): SecretSource => ({ kind: 'command', argv: 
 
 test('KnownSecrets runs a command once until it is told to forget, and reads a file each time', async () => {
   const asked: string[] = []
-  const known = new KnownSecrets((source) => {
+  const known = new KnownSecrets(undefined, (source) => {
     asked.push(source.kind === 'command' ? source.argv.join(' ') : source.kind)
     return Promise.resolve(new Secret(String(asked.length)))
   })
@@ -21,7 +21,9 @@ test('KnownSecrets runs a command once until it is told to forget, and reads a f
 
 test('KnownSecrets runs a command that failed again', async () => {
   let fails = true
-  const known = new KnownSecrets(() => (fails ? Promise.reject(new Error('no')) : Promise.resolve(new Secret('s'))))
+  const known = new KnownSecrets(undefined, () =>
+    fails ? Promise.reject(new Error('no')) : Promise.resolve(new Secret('s')),
+  )
   await expect(known.read(command())).rejects.toThrow('no')
   fails = false
   expect((await known.read(command())).revealText()).toBe('s')

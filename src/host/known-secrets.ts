@@ -1,20 +1,33 @@
-import type { SecretSource } from '../base/secret-source.ts'
+import { KeepwardError } from '../base/error.ts'
+import type { LocalSource, SecretSource, VaultSource } from '../base/secret-source.ts'
 import type { Secret } from '../base/secret.ts'
 import { readSecret } from '../linux/read-secret.ts'
+import type { RootEvent } from './operation.ts'
+
+/** Keeps what it read until it is told to forget, and then until it has read it again. */
+export interface VaultReader {
+  read(source: VaultSource): Promise<Secret>
+  forget(): void
+  /** What is wanted of it cannot be had, and why; undefined: it can again. */
+  onTrouble(listener: (text: string | undefined) => void): void
+}
 
 /**
- * What commands said, until the config is taken over again: each look at a router asks for its password, and a command is
- * a process. One that fails is run again at the next look. What does not cost a process is read each time.
+ * What commands and Vault said, until the config is taken over again: each look at a router asks for its password, and a command is
+ * a process. One that fails is run again at the next look. What costs nothing is read each time.
  */
 export class KnownSecrets {
-  readonly #read: (source: SecretSource) => Promise<Secret>
+  readonly #vault: VaultReader | undefined
+  readonly #read: (source: LocalSource) => Promise<Secret>
   readonly #said = new Map<string, Promise<Secret>>()
 
-  constructor(read: (source: SecretSource) => Promise<Secret> = readSecret) {
+  constructor(vault: VaultReader | undefined, read: (source: LocalSource) => Promise<Secret> = readSecret) {
+    this.#vault = vault
     this.#read = read
   }
 
   read(source: SecretSource): Promise<Secret> {
+    if (source.kind === 'vault') return this.#vault?.read(source) ?? Promise.reject(notYet)
     if (source.kind !== 'command') return this.#read(source)
     const key = JSON.stringify(source.argv)
     const known = this.#said.get(key)
@@ -29,5 +42,18 @@ export class KnownSecrets {
 
   forget(): void {
     this.#said.clear()
+    this.#vault?.forget()
   }
+}
+
+const notYet = new KeepwardError('secret-unavailable', 'The section vault of the config was not there at the start', {
+  hint: 'restart keepward-host to have it taken over; keepalived runs on meanwhile',
+})
+
+/** Those of a root half, which tells what becomes of Vault. */
+export function openSecrets(vault: VaultReader | undefined, emit: (event: RootEvent) => void): KnownSecrets {
+  vault?.onTrouble((text) => {
+    emit({ type: 'vault', trouble: text ?? null })
+  })
+  return new KnownSecrets(vault)
 }

@@ -6,6 +6,7 @@ import { executableBehind, type Executable } from '../linux/peer-executable.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import { openWatchSocket } from '../linux/watch.ts'
 import { lockIdentity } from './identity.ts'
+import type { VaultReader } from './known-secrets.ts'
 import { HostLink } from './link.ts'
 import type { Host, HostEvent, RootEvent } from './operation.ts'
 import { openRealHost } from './real-host.ts'
@@ -20,10 +21,14 @@ export interface HostPlace {
   readonly hostPath: string
   /** The agent's own, for one that is root and does root's work itself. */
   readonly runDir: SafeDir
+  /** Of an agent that is root, for the secrets of routers. */
+  readonly vault: VaultReader | undefined
   /** Where an agent that is root keeps its anchors. */
   readonly anchors: Pick<KeeperOptions, 'path' | 'syslog' | 'onCopyTrouble'>
   /** The root half cannot be asked, and why; undefined: it can again. */
   readonly onTrouble: (text: string | undefined) => void
+  /** What routers want of Vault cannot be had, and why; undefined: it can again. */
+  readonly onVaultTrouble: (text: string | undefined) => void
   /** Undefined: logs call routers what they are. */
   readonly pseudonymKey: Secret | undefined
   /** keepward-host did not do something that was asked of it. */
@@ -47,13 +52,13 @@ export function openHost(place: HostPlace): Promise<OpenedHost> {
   return process.geteuid?.() === 0 ? openOwn(place) : openLink(place)
 }
 
-async function openOwn({ agent, clock, runDir, anchors }: HostPlace): Promise<OpenedHost> {
+async function openOwn({ agent, clock, runDir, anchors, vault, onVaultTrouble }: HostPlace): Promise<OpenedHost> {
   const lock = lockIdentity(agent)
-  const openRoot = await openRealHost({ agent, runDir, clock })
+  const openRoot = await openRealHost({ agent, runDir, clock, vault })
   const watchFd = openWatchSocket()
   const keeper = new AnchorKeeper({ ...anchors, agent, clock })
   return {
-    make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot }, emit),
+    make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot, onVaultTrouble }, emit),
     sign: keeper.sign.bind(keeper),
     executableBehind: (fd) => Promise.resolve(executableBehind(fd)),
     [Symbol.dispose]: () => {
@@ -69,9 +74,13 @@ async function openLink({
   hostPath,
   pseudonymKey,
   onTrouble,
+  onVaultTrouble,
   onRefused,
 }: HostPlace): Promise<OpenedHost> {
-  let tell: (event: RootEvent) => void = () => undefined
+  // What it says before anybody listens are hints, but for this one.
+  let tell = (event: RootEvent) => {
+    if (event.type === 'vault') onVaultTrouble(event.trouble ?? undefined)
+  }
   const { link, watchFd } = await HostLink.open({
     path: `${hostPath}/${hostSocketName}`,
     ownerUid: 0,
@@ -87,7 +96,7 @@ async function openLink({
     return link
   }
   return {
-    make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot }, emit),
+    make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot, onVaultTrouble }, emit),
     sign: link.sign.bind(link),
     executableBehind: link.executableBehind.bind(link),
     // Also when no host was made of it: a link that is whole keeps the process alive.

@@ -78,10 +78,12 @@ export type RootEvent =
   | { readonly type: 'service-ended'; readonly router: RouterId; readonly reaction: ReactionName }
   /** A line of the notify FIFO that was no line of keepalived. */
   | { readonly type: 'rejected' }
+  /** What routers want of Vault cannot be had, and why; null: it can again. */
+  | { readonly type: 'vault'; readonly trouble: string | null }
 
 /** Hints from the host: each only says where to look. */
 export type HostEvent =
-  | Exclude<RootEvent, { type: 'rejected' }>
+  | Exclude<RootEvent, { type: 'rejected' | 'vault' }>
   | {
       readonly type: 'kernel'
       readonly router: RouterId

@@ -16,7 +16,7 @@ import { FilterKeeper } from './filter-keeper.ts'
 import { Hints } from './hints.ts'
 import { lookInside } from './look-inside.ts'
 import { ensureInterface, misattached, removeInterface } from './interface.ts'
-import { KnownSecrets } from './known-secrets.ts'
+import { openSecrets, type KnownSecrets, type VaultReader } from './known-secrets.ts'
 import { compareConfig, writeConfig, type RenderPlace } from './keepalived-config.ts'
 import { Lanes } from './lanes.ts'
 import { clearVirtualAddresses } from './leftover.ts'
@@ -37,9 +37,11 @@ export interface RealHostOptions {
   /** Sockets, FIFO and rendered files; root's. */
   readonly runDir: SafeDir
   readonly clock: Clock
+  /** Where the config names one, and a login of the root half. */
+  readonly vault?: VaultReader | undefined
 }
 
-type SealedOptions = RealHostOptions & { readonly seal: DigestSeal }
+type Options = RealHostOptions & { readonly seal: DigestSeal; readonly secrets: KnownSecrets }
 
 const homesName = 'routers'
 
@@ -47,11 +49,11 @@ const homesName = 'routers'
 export async function openRealHost(options: RealHostOptions): Promise<(emit: (event: RootEvent) => void) => RootHalf> {
   const features = await probeFeatures()
   const seal = await DigestSeal.open(options.runDir)
-  return (emit) => new RealHost({ ...options, seal }, features, emit)
+  return (emit) => new RealHost({ ...options, seal, secrets: openSecrets(options.vault, emit) }, features, emit)
 }
 
 class RealHost implements RootHalf {
-  readonly #options: SealedOptions
+  readonly #options: Options
   readonly #emit: (event: RootEvent) => void
   readonly #hints: Hints
   readonly #place: RenderPlace
@@ -64,10 +66,9 @@ class RealHost implements RootHalf {
   readonly #createNamespace = namespaceBatch()
   readonly #filters: FilterKeeper
   readonly #reactor: Reactor
-  readonly #secrets = new KnownSecrets()
   #closed = false
 
-  constructor(options: SealedOptions, features: RenderPlace['features'], emit: (event: RootEvent) => void) {
+  constructor(options: Options, features: RenderPlace['features'], emit: (event: RootEvent) => void) {
     this.#options = options
     this.#emit = emit
     this.#socket = openNetlink()
@@ -77,17 +78,17 @@ class RealHost implements RootHalf {
     this.#reactor = new Reactor((router, reaction) => {
       emit({ type: 'service-ended', router, reaction })
     })
-    this.#place = { features, fifoPath: this.#hints.fifoPath, secrets: this.#secrets }
+    this.#place = { features, fifoPath: this.#hints.fifoPath, secrets: options.secrets }
   }
 
   configure(table: Table | 'nothing'): Promise<void> {
-    this.#secrets.forget()
+    this.#options.secrets.forget()
     this.#table.configure(table === 'nothing' ? [] : table.routers)
     return Promise.resolve()
   }
 
   stage({ routers }: Table): Promise<void> {
-    this.#secrets.forget()
+    this.#options.secrets.forget()
     this.#table.stage(routers)
     return Promise.resolve()
   }

@@ -10,6 +10,7 @@ import { accountNumber } from '../linux/account.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import { demandAll, ownPrivileges, type Privileges } from '../linux/privileges.ts'
 import { feedWatchdog, notifyServiceManager } from '../linux/sd-notify.ts'
+import { openVault } from '../vault/open.ts'
 import { AppliedConfig } from './applied-config.ts'
 import { lockIdentity } from './identity.ts'
 import { openRealHost } from './real-host.ts'
@@ -28,6 +29,8 @@ export interface HostRunOptions {
   readonly onPseudonymKey: HostServerParts['onPseudonymKey']
   readonly onRefused: HostServerParts['onRefused']
   readonly onCopyTrouble: KeeperOptions['onCopyTrouble']
+  /** What is wanted of Vault cannot be had, and why; undefined: it can again. */
+  readonly onVaultTrouble: (text: string | undefined) => void
 }
 
 /**
@@ -35,21 +38,24 @@ export interface HostRunOptions {
  * it impossible; then nothing was touched.
  */
 export async function runHost(options: HostRunOptions): Promise<number> {
-  const { file, onLoaded, onReady, onCopyTrouble, onPseudonymKey, onRefused } = options
+  const { file, onLoaded, onReady, onCopyTrouble, onPseudonymKey, onRefused, onVaultTrouble } = options
   const toEnd = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
   if (process.geteuid?.() !== 0) throw new KeepwardError('permission-denied', 'keepward-host must run as root')
   const privileges = ownPrivileges()
   demandAll(privileges, needed)
   const running = await (await readTrustedConfig(file, hostname())).load()
   onLoaded(running.config)
-  const { agent, paths, audit } = running.config
+  const { agent, paths, audit, vault: settings } = running.config
   const agentUid = await uidOf(agent.user)
   await using open = new AsyncDisposableStack()
   open.use(lockIdentity(agent.id))
   // The agent must pass through it to the socket; everything else in it is closed to all but root.
   const dir = open.use(SafeDir.open(paths.host, { create: true, mode: 0o711, volatile: true }))
   await dir.removeUnfinished()
-  const openRoot = await openRealHost({ agent: agent.id, runDir: dir, clock: systemClock })
+  const vault = await openVault(settings, 'host', systemClock)
+  vault?.onTrouble(onVaultTrouble)
+  open.defer(() => vault?.close())
+  const openRoot = await openRealHost({ agent: agent.id, runDir: dir, clock: systemClock, vault })
   const applied = new AppliedConfig(file, hostname(), dir, running)
   const tableOf = applied.tableOf.bind(applied)
   const keeper = new AnchorKeeper({

@@ -54,6 +54,8 @@ class HostServer {
   readonly #root: RootHalf
   /** Whoever connected last: an agent that was started anew does not wait for what is left of the one before. */
   #agent: Session | undefined
+  /** For an agent that comes later. */
+  #vault: RootEvent | undefined
   readonly #refusals: Tallies<HostRefusal>
   readonly #looks = new Buckets<'all'>(looksAtExecutables, 1)
   /** Not told to any agent yet. */
@@ -68,6 +70,7 @@ class HostServer {
       this.#tellRefusals()
     })
     this.#root = parts.openRoot((event) => {
+      if (event.type === 'vault') this.#vault = event
       this.#agent?.send({ event })
     })
   }
@@ -96,6 +99,7 @@ class HostServer {
       },
     })
     this.#agent = session
+    if (this.#vault !== undefined) session.send({ event: this.#vault })
   }
 
   #refuse(from: Caller, attempt: Attempt): void {

@@ -18,6 +18,7 @@ export interface WatchedHostParts {
   /** A socket for the watch, which the root half opened; closed with the host. */
   readonly watchFd: number
   readonly openRoot: (emit: (event: RootEvent) => void) => RootHalf
+  readonly onVaultTrouble: (text: string | undefined) => void
 }
 
 /** The root half together with a kernel watch of our own: what changes in the kernel is heard without asking anybody. */
@@ -29,6 +30,7 @@ export class WatchedHost implements Host {
   constructor(parts: WatchedHostParts, emit: (event: HostEvent) => void) {
     this.#root = parts.openRoot((event) => {
       if (event.type === 'rejected') this.#notifyRejected += 1
+      else if (event.type === 'vault') parts.onVaultTrouble(event.trouble ?? undefined)
       else emit(event)
     })
     const { agent, clock, watchFd: fd } = parts

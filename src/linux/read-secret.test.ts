@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, expect, test, vi } from 'vitest'
 import { describeError } from '../base/error.ts'
-import type { SecretSource } from '../base/secret-source.ts'
+import type { LocalSource } from '../base/secret-source.ts'
 import { readSecret } from './read-secret.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'kwt-source-'))
@@ -22,8 +22,8 @@ function file(name: string, text: string, mode = 0o600): string {
   chmodSync(path, mode)
   return path
 }
-const text = async (source: SecretSource) => (await readSecret(source)).revealText()
-const command = (...argv: string[]): SecretSource => ({ kind: 'command', argv })
+const text = async (source: LocalSource) => (await readSecret(source)).revealText()
+const command = (...argv: string[]): LocalSource => ({ kind: 'command', argv })
 
 test('readSecret() reads each source; what is no file ends in one newline', async () => {
   vi.stubEnv('KWT_SECRET', content)
@@ -49,7 +49,7 @@ test('readSecret() gives a command a clean environment, without the secrets of o
   expect(await text(command('/usr/bin/env'))).toBe('PATH=/usr/sbin:/usr/bin:/sbin:/bin\nLC_ALL=C\n')
 })
 
-test.each<{ when: string; source: () => SecretSource; code: string; says: string }>([
+test.each<{ when: string; source: () => LocalSource; code: string; says: string }>([
   {
     when: 'others may read the file',
     source: () => ({ kind: 'file', path: file('open', content, 0o640) }),

@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { KeepwardError } from '../base/error.ts'
-import { describeSource, type SecretSource } from '../base/secret-source.ts'
+import { describeSource, type LocalSource } from '../base/secret-source.ts'
 import { Secret } from '../base/secret.ts'
 import { openRootFile } from './root-file.ts'
 import { run } from './run.ts'
@@ -14,16 +14,16 @@ const maxBytes = 4096
  * Read a secret now. That of a file is its content as it is, that of another source a text that ends in one newline, as
  * files do. Throws `file-unsafe`, `directory-unsafe`, `file-failed` or `secret-unavailable`, without a word of the content.
  */
-export async function readSecret(source: SecretSource): Promise<Secret> {
+export async function readSecret(source: LocalSource): Promise<Secret> {
   switch (source.kind) {
     case 'file':
       return readFile(source.path, 'file')
     case 'credential':
-      return asLine(readCredential(source))
+      return Secret.line(readCredential(source).revealText())
     case 'command':
-      return asLine(await askCommand(source))
+      return Secret.line(await askCommand(source))
     case 'environment':
-      return asLine(readVariable(source))
+      return Secret.line(readVariable(source))
   }
 }
 
@@ -41,13 +41,13 @@ function readCredential(source: Of<'credential'>): Secret {
 }
 
 /** With a clean environment, of which nothing is secret. What it says, on either stream, is in no error. */
-async function askCommand(source: Of<'command'>): Promise<Secret> {
+async function askCommand(source: Of<'command'>): Promise<string> {
   const [program = ''] = source.argv
   // Whoever can write the program, or put another one in its place, would run it with our rights.
   closeSync(openRootFile(program))
   try {
     const { stdout } = await run(source.argv, { timeoutMs: commandMs, maxOutputBytes: maxBytes })
-    return new Secret(stdout)
+    return stdout
   } catch (error) {
     const code = error instanceof KeepwardError ? error.code : 'command-failed'
     throw unavailable(source, `the command did not end well within ${commandMs} ms and ${maxBytes} bytes (${code})`, {
@@ -56,20 +56,15 @@ async function askCommand(source: Of<'command'>): Promise<Secret> {
   }
 }
 
-function readVariable(source: Of<'environment'>): Secret {
+function readVariable(source: Of<'environment'>): string {
   const value = process.env[source.variable]
-  if (value !== undefined) return new Secret(value)
+  if (value !== undefined) return value
   throw unavailable(source, 'it is not set', {
     hint: 'set it for the process that reads it, or better use a file or a credential',
   })
 }
 
-function asLine(secret: Secret): Secret {
-  const text = secret.revealText().replace(/\n$/, '')
-  return new Secret(`${text}\n`)
-}
+type Of<K extends LocalSource['kind']> = Extract<LocalSource, { kind: K }>
 
-type Of<K extends SecretSource['kind']> = Extract<SecretSource, { kind: K }>
-
-const unavailable = (source: SecretSource, why: string, options: { hint: string }): KeepwardError =>
+const unavailable = (source: LocalSource, why: string, options: { hint: string }): KeepwardError =>
   new KeepwardError('secret-unavailable', `There is no secret in ${describeSource(source)}: ${why}`, options)

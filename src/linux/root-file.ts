@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync } from 'node:fs'
+import { closeSync, constants, fstatSync, readSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { SafeDir } from './safe-dir.ts'
 import { unsafe } from './safe-error.ts'
@@ -17,4 +17,17 @@ export function openRootFile(path: string): number {
   // Ours, which is as good as root's elsewhere.
   closeSync(fd)
   throw unsafe(`${path} belongs to uid ${uid}`)
+}
+
+/** The text of a file as {@link openRootFile} opens it. Throws `file-unsafe` when it is longer. */
+export function readRootText(path: string, maxBytes: number): string {
+  const fd = openRootFile(path)
+  try {
+    const bytes = Buffer.alloc(maxBytes + 1)
+    const read = readSync(fd, bytes, 0, bytes.length, 0)
+    if (read <= maxBytes) return bytes.toString('utf8', 0, read)
+    throw unsafe(`${path} is longer than ${maxBytes} bytes`)
+  } finally {
+    closeSync(fd)
+  }
 }

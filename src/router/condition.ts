@@ -141,6 +141,11 @@ export const conditions = {
     title: 'A secret comes from an environment variable, which is easily seen and handed on',
     hint: 'Put it into a file of mode 0600, or a credential of the service manager (docs/config.md)',
   },
+  'vault-unavailable': {
+    severity: 'warning',
+    title: 'Vault does not give a secret that is wanted of it, or does not renew the token',
+    hint: 'What was read before stays in use, and it is tried again by itself; the text says what Vault lacks',
+  },
   'state-change-unavailable': {
     severity: 'warning',
     title: 'The state-change socket was removed and cannot be made anew',

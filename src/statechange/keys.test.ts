@@ -52,9 +52,17 @@ test('MasterKey.open() says what is wrong with a retired key, without a word of 
 test('secretFinder() derives the keys of a router from each secret in force, and takes named ones as they are', () => {
   const [a, b, named] = [1, 2, 3].map((byte) => new Secret(Buffer.alloc(32, byte))) as [Secret, Secret, Secret]
   let inForce = [a]
-  const find = secretFinder(() => inForce, new Map([['fleet', named]]))
+  const find = secretFinder(
+    () => inForce,
+    new Map([
+      ['fleet', [named]],
+      ['late', []],
+    ]),
+  )
   expect(hex(find('r1'))).toEqual(hex([routerKey(a, 'r1')]))
   inForce = [b, a]
   expect(hex(find('r1'))).toEqual(hex([routerKey(b, 'r1'), routerKey(a, 'r1')]))
   expect(hex(find('fleet'))).toEqual(hex([named]))
+  // Not the key of a router of that name, whose holder would speak as this sender.
+  expect(find('late')).toEqual([])
 })

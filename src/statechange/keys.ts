@@ -85,15 +85,18 @@ export class MasterKey {
   }
 }
 
-/** Find the secrets of a key id: those that the config names, else of the router of that id, known here or not. */
+/**
+ * Find the secrets of a key id: those that the config names, else of the router of that id, known here or not. A named one that is
+ * not there yet has none.
+ */
 export function secretFinder(
   masters: () => readonly Secret[],
-  named: ReadonlyMap<string, Secret>,
+  named: ReadonlyMap<string, readonly Secret[]>,
 ): (key: string) => readonly Secret[] {
   const recent = new WeakMap<Secret, Map<string, Secret>>()
   return (key) => {
     const known = named.get(key)
-    return known === undefined ? masters().map((master) => derived(recent, master, key)) : [known]
+    return known ?? masters().map((master) => derived(recent, master, key))
   }
 }
 

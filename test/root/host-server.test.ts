@@ -131,6 +131,12 @@ test('an operation is carried out and answered, and an event told', async () => 
   ])
 })
 
+test('what becomes of Vault is told to an agent that comes later too, as it was last', async () => {
+  root.emit({ type: 'vault', trouble: 'sealed' })
+  root.emit({ type: 'vault', trouble: null })
+  expect((await say('', 200)).lines).toEqual(['{"event":{"type":"vault","trouble":null}}'])
+})
+
 test('the end of a journal is handed on to be signed', async () => {
   expect((await say(ask(point), 300)).lines).toEqual(['{"id":1,"answer":null}'])
   expect(root.asked).toMatchObject([['sign', { journal: 'b'.repeat(32), start: 1, seq: 7, hash }]])

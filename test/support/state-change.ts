@@ -92,7 +92,7 @@ export class TestServer implements AsyncDisposable {
       policy,
       limits: { trusted: rate, others: { perSecond: 200, burst: 200 }, perRouter: rate, ...options.limits },
       unknownRouters: options.unknownRouters ?? 'compatible',
-      secretsOf: secretFinder(() => [this.master], new Map([['fleet', new Secret(Buffer.alloc(32, 9))]])),
+      secretsOf: secretFinder(() => [this.master], new Map([['fleet', [new Secret(Buffer.alloc(32, 9))]]])),
       listener: this.listener,
       audit,
       boot: testBoot,

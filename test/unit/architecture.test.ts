@@ -159,6 +159,8 @@ const rules: Record<string, Rule> = {
       'src/keepalived/token.ts': 'a password goes into keepalived.conf (0600)',
       'src/linux/read-secret.ts': 'ends what a source gave in one newline',
       'src/statechange/keys.ts': 'derives the key of one router from the agent’s own',
+      'src/vault/ask.ts': 'sends a token, or a secret id, over TLS',
+      'src/vault/token.ts': 'takes the newline off a token, and looks at its form',
       'src/statechange/signature.ts': 'signs, and compares signatures in constant time',
     },
   },
