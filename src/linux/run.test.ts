@@ -126,7 +126,8 @@ describe('run()', () => {
     }
     await failure(run(['sleep', '60'], { timeoutMs: 20 }))
     await failure(run(['kwt-no-such-program'], { stdin: 'x' }))
-    await expect.poll(() => readdirSync('/proc/self/fd').length).toBe(before)
+    // Fewer when an earlier test’s were still being closed.
+    await expect.poll(() => readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(before)
     expect(zombies()).toEqual([])
   })
 

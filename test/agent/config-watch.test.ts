@@ -103,7 +103,9 @@ test.each<readonly [how: string, change: () => void]>([
 ])('a file that is %s raises config-changed-on-disk within a second, and changes nothing', async (_how, change) => {
   await using it = await watched()
   const { test } = it
-  await staysSo('nothing is raised', () => test.agent.status().conditions.length === 0, 300)
+  // A disk that is slow on a busy machine is no business of this test.
+  const isRaised = () => test.agent.status().conditions.some(({ code }) => code === 'config-changed-on-disk')
+  await staysSo('nothing is raised', () => !isRaised(), 300)
   change()
   expect(await raised(test)).toBeLessThan(1000)
   expect(await test.condition('config-changed-on-disk')).toBe(
