@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { KeepwardError } from '../base/error.ts'
 import { inNamespace } from '../linux/in-namespace.ts'
 import { namespaceInode, openNamespace } from '../linux/netns.ts'
-import { commandLine, networkNamespaceOf, openProcess } from '../linux/process.ts'
+import { commandLine, networkNamespaceOf, openProcess, processStat } from '../linux/process.ts'
 import { cleanEnvironment } from '../linux/run.ts'
 import type { LabHost } from './topology.ts'
 
@@ -72,12 +72,23 @@ export function writeHost(host: LabHost, config: string, uid: number | undefined
 
 /** The pid of a host's agent; undefined when none runs. */
 export function agentOf(host: LabHost): number | undefined {
-  return processesIn([host.namespace]).find(isAgent)?.pid
+  return processOf(host, isAgent)
 }
 
 /** The pid of a host's keepward-host; undefined when none runs. */
 export function rootHalfOf(host: LabHost): number | undefined {
-  return processesIn([host.namespace]).find(isRootHalf)?.pid
+  return processOf(host, isRootHalf)
+}
+
+/**
+ * By the config that it was started with, not by its namespace: it is in that of a router for moments. What it is just starting bears
+ * its arguments until it has its own.
+ */
+function processOf(host: LabHost, is: typeof isAgent): number | undefined {
+  const pids = processesOf(host.directory)
+    .filter(is)
+    .map(({ pid }) => pid)
+  return pids.find((pid) => !pids.includes(processStat(pid)?.parentPid ?? 0))
 }
 
 /** The processes in a namespace, by what the kernel says of each, never by name alone. */
