@@ -3,7 +3,7 @@ import { race } from '../support/race.ts'
 
 const soak = process.env['KEEPWARD_TEST_RACE']
 const rounds = Number(soak ?? 20_000)
-const limitMs = soak === undefined ? 4000 : Infinity
+const limitMs = soak === undefined ? 6000 : Infinity
 
 test.each(['inside', 'journal', 'above', 'stranger'] as const)(
   'who swaps files for links as fast as it can (%s) makes us change and tell nothing outside our directory',
