@@ -39,7 +39,9 @@ const failure = { ok: false, code: 'hook-failed', text: 'no' } as const
 
 function routerWith(hooks: Hooks, declared: readonly Hook[], flaps: Flaps = noFlaps): Router {
   const spec = routerSpec({ hooks: declared })
-  return { ...newRouter(spec.id, undefined, at(0)), wanted: spec, hooks, flaps }
+  const cause = { kind: 'kernel', text: '' } as const
+  const role = { kind: 'held', held: { role: 'backup', since: at(0), turned: at(0), cause } } as const
+  return { ...newRouter(spec.id, undefined, at(0)), wanted: spec, role, hooks, flaps }
 }
 
 /** As the core does it: what is to be run is under way. */
@@ -85,6 +87,14 @@ describe('nextHook()', () => {
     // The same number in another journal is another role at least.
     const other = absorbHeard(waiting, [{ hook: keyOf(hook('/a')), role: 'backup', sequence: 5 }])
     expect(drain(other, declared).all).toEqual(['/a 5', '/b 5'])
+  })
+
+  test('nothing that was written down before is told as long as the role is not known', () => {
+    const router = {
+      ...routerWith(told(news(1)), [hook('/a')]),
+      role: newRouter(routerSpec({}).id, undefined, at(0)).role,
+    }
+    expect(nextHook(router, at(0)).run).toBeUndefined()
   })
 
   test('a look that is older than what was seen since changes nothing', () => {

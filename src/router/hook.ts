@@ -133,11 +133,12 @@ export function nextHook(
   router: Router,
   now: Instant,
 ): { readonly hooks: Hooks; readonly run?: HookRun; readonly waitUntilMonoMs?: number | undefined } {
-  const { wanted, hooks, flaps } = router
+  const { wanted, hooks, flaps, role } = router
   if (wanted === undefined || hooks.waiting.length === 0) return { hooks: withoutNews(router) }
   const heldUntil = heldUntilMonoMs(flaps)
   if (heldUntil !== undefined && heldUntil > now.monoMs) return { hooks: newestOnly(hooks), waitUntilMonoMs: heldUntil }
-  if (hooks.heard === undefined || hooks.underWay !== undefined) return { hooks }
+  // What an earlier run of the agent wrote down may not be so any more.
+  if (hooks.heard === undefined || hooks.underWay !== undefined || role.kind === 'undecided') return { hooks }
   let { waiting } = hooks
   for (let news = waiting[0]; news !== undefined; news = waiting[0]) {
     const next = nextFor(wanted.hooks, hooks, news, waiting.length === 1, now)

@@ -200,11 +200,13 @@ function firstRole(router: Router, to: Role, now: Instant, effects: RouterEffect
     return { ...router, role: { kind: 'held', held: { role: to, since, turned: since, cause } } }
   }
   const cause = explainChange(router, to, 'start')
+  // What was not told of before is not so any more.
+  const hooks = from === to ? router.hooks : { ...router.hooks, waiting: [] }
   if (from !== to) {
     const lastedMs = before === undefined ? undefined : now.monoMs - before.since.monoMs
     effects.push({ type: 'record-transition', transition: { from, to, at: now, lastedMs, cause } })
   }
-  return { ...router, role: { kind: 'held', held: { role: to, since: now, turned: now, cause } } }
+  return { ...router, hooks, role: { kind: 'held', held: { role: to, since: now, turned: now, cause } } }
 }
 
 function witness(event: RouterEvent): Cause['kind'] {
