@@ -193,7 +193,7 @@ export async function removeLeftovers(): Promise<void> {
 }
 
 /** A real disk on most machines, unlike /tmp and /run. */
-const stateRoot = '/var/tmp'
+export const stateRoot = '/var/tmp'
 const directoryOf = (name: string): string => join(stateRoot, `keepward-${name}`)
 /** What need not survive a reboot lies in memory, as /run does under every service manager, even where /run here does not. */
 const runDirectoryOf = (name: string): string => `/dev/shm/keepward-${name}`
