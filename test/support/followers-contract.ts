@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest'
 import { keyOf } from '../../src/router/hook.ts'
-import type { RouterSpec } from '../../src/router/spec.ts'
 import type { HostUnderTest } from './host-contract.ts'
-import { table } from './router.ts'
+import { advertisement, table } from './router.ts'
 
 /** What every host does alike with what follows a role. `make`: makes the router of the host. */
 export function followersContract(it: () => HostUnderTest, make: () => Promise<void>): void {
@@ -63,17 +62,4 @@ export function followersContract(it: () => HostUnderTest, make: () => Promise<v
     await it().host.perform({ verb: 'remove-router', router })
     expect(await heard()).toEqual([])
   })
-}
-
-const advertisement: RouterSpec['routerAdvertisements'][number] = {
-  interface: 'ext0',
-  source: 'fe80::1',
-  prefixes: [],
-  mtu: undefined,
-  lifetimeS: 1800,
-  intervalS: 30,
-  managed: false,
-  otherConfig: false,
-  dnsServers: [],
-  dnsSearch: [],
 }
