@@ -85,6 +85,9 @@ export const maxNewsWaiting = 16
 /** A hook that fails is run again for the newest news alone, and no more often than this. */
 const maxTries = 5
 const firstBackoffMs = 1000
+const maxBackoffMs = 30_000
+/** It was not run: that says nothing of it, and it is tried for as long as it takes. */
+const notRunCodes: readonly string[] = ['host-unreachable', 'host-failed', 'resources-exhausted']
 const overflowShownMs = 60_000
 
 /** What hooks heard, as the root half knows it; what was seen since is newer than any look. */
@@ -192,14 +195,19 @@ function nextFor(
     if (!hook.on.includes(role) || (heard?.sequence === news.sequence && heard.role === role)) continue
     const last = hooks.last.get(key)
     const failed = last?.sequence === news.sequence ? last : undefined
-    if (failed !== undefined && (!isNewest || failed.tries >= maxTries)) continue
-    const fromMonoMs = failed === undefined ? 0 : failed.endedAt.monoMs + firstBackoffMs * 2 ** (failed.tries - 1)
+    if (failed !== undefined && (!isNewest || isGivenUp(failed))) continue
+    const fromMonoMs = failed === undefined ? 0 : failed.endedAt.monoMs + backoffMs(failed.tries)
     if (fromMonoMs <= now.monoMs)
       return { run: { number: hooks.runs + 1, key, hook: place, news: { ...news, role }, since: now } }
     waitUntilMonoMs = Math.min(waitUntilMonoMs ?? Infinity, fromMonoMs)
   }
   return waitUntilMonoMs === undefined ? undefined : { waitUntilMonoMs }
 }
+
+const isGivenUp = ({ tries, failure }: LastHookRun): boolean =>
+  tries >= maxTries && !(failure !== undefined && notRunCodes.includes(failure.code))
+
+const backoffMs = (tries: number): number => Math.min(maxBackoffMs, firstBackoffMs * 2 ** Math.min(tries - 1, 10))
 
 function newestOnly(hooks: Hooks): Hooks {
   const rest = hooks.waiting.length - 1

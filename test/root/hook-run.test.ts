@@ -7,7 +7,9 @@ import {
   linkSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -17,13 +19,13 @@ import {
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runConfined } from '../../src/linux/confined.ts'
+import { openNamespace } from '../../src/linux/netns.ts'
 import { openRootFile } from '../../src/linux/root-file.ts'
 import { commandLine } from '../../src/linux/process.ts'
 import { runHook, type HookPlace } from '../../src/reactions/hook.ts'
 import type { News } from '../../src/router/hook.ts'
 import type { Hook } from '../../src/router/spec.ts'
 import { routerSpec } from '../support/router.ts'
-import { readdirSync } from 'node:fs'
 import { until } from '../support/until.ts'
 
 const uid = 60_231
@@ -119,6 +121,19 @@ test('a hook hears the event in a clean environment and on stdin, with its argum
     '{"version":1,"agent":"host1","router":"r1","role":"primary","previousRole":"backup","sequence":42,"time":"2023-11-14T22:13:20.123Z","cause":"kernel","namespace":"keepward-r1"}',
     '--site a',
   ])
+})
+
+test('a hook sees the network of the host, or that of the router where it is told to', async () => {
+  const name = `kwt-hook-${String(process.pid)}`
+  execFileSync('ip', ['netns', 'add', name])
+  try {
+    using namespace = openNamespace(name)
+    const path = script('readlink /proc/self/ns/net')
+    expect(await run(path)).toBe(readlinkSync('/proc/self/ns/net'))
+    expect(await run(path, {}, { namespaceFd: namespace.fd })).toBe(`net:[${String(namespace.inode)}]`)
+  } finally {
+    execFileSync('ip', ['netns', 'delete', name])
+  }
 })
 
 test('a program that is no script is executed too', async () => {

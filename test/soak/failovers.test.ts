@@ -5,7 +5,9 @@ const rounds = 20
 let it: LabUnderTest
 
 beforeAll(async () => {
-  it = await labFor('soak', { hosts: 3, routers: 3 })
+  // So many changes of role are on purpose here.
+  const config = (text: string) => text.replaceAll(/^ {4}vrid: .*$/gm, '$&\n    flaps: { changes: 100 }')
+  it = await labFor('soak', { hosts: 3, routers: 3, config })
 })
 afterAll(async () => {
   await it.down()
