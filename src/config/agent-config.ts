@@ -54,6 +54,7 @@ function completeRouter(entry: RouterEntry): RouterSpec {
     interfaces: entry.interfaces,
     marker: entry.marker ?? defaultMarker(entry.vrid, vrrpFamily({ ...entry, advertise, ownMarker: undefined })),
     virtualAddresses: withLinkLocals({ ...entry, haInterface: entry.ha.interface }),
+    announcements: entry.announcements,
     virtualRoutes: entry.virtualRoutes.map(completeRoute),
     advertise,
     authentication: entry.authentication,

@@ -24,6 +24,7 @@ const ofNamespace: readonly Setting[] = [
   ['net/ipv6/ip_nonlocal_bind', '1'],
   ['net/ipv6/conf/all/accept_ra', '0'],
   ['net/ipv6/conf/default/accept_ra', '0'],
+  ['net/ipv6/conf/default/autoconf', '0'],
   // Of interfaces that are still to come: one that somebody else brings up must not speak before we see it.
   ['net/ipv6/conf/default/addr_gen_mode', '1'],
 ]
@@ -47,11 +48,14 @@ export function isSettled(spec: RouterSpec, { fd }: Namespace): boolean {
   return madeUp(spec, socket).length === 0
 }
 
-function ofInterface(spec: RouterSpec, { name }: InterfaceSpec): Setting[] {
+function ofInterface(spec: RouterSpec, { name, acceptRouterAdvertisements }: InterfaceSpec): Setting[] {
   return [
     [`net/ipv4/conf/${name}/forwarding`, '1'],
     [`net/ipv6/conf/${name}/forwarding`, '1'],
-    [`net/ipv6/conf/${name}/accept_ra`, '0'],
+    // 2: although it forwards. A default route harms no backup, which nobody sends anything to.
+    [`net/ipv6/conf/${name}/accept_ra`, acceptRouterAdvertisements ? '2' : '0'],
+    // Addresses are declared: one of the kernel's making would be there whatever the role, and in no config.
+    [`net/ipv6/conf/${name}/autoconf`, '0'],
     // 1: no link-local address of the kernel's own making, for which it would speak whatever the role.
     [`net/ipv6/conf/${name}/addr_gen_mode`, silentInterfaces(spec).includes(name) ? '1' : '0'],
   ]

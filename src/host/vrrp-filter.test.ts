@@ -11,6 +11,7 @@ function spec(addresses: readonly string[], change: Partial<RouterSpec>): Router
     addresses: addresses.map(prefix),
     mtu: undefined,
     macAddress: undefined,
+    acceptRouterAdvertisements: false,
   }
   return routerSpec({ interfaces: [ha], ...change })
 }
