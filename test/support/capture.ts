@@ -55,6 +55,8 @@ const listener = `
   my ($device, $direction) = @ARGV;
   $| = 1;
   socket(my $link, 17, 3, unpack 'n', pack 'S', 3) or die "socket: $!";
+  # SO_RCVBUFFORCE: what comes in a burst must not be lost here.
+  setsockopt($link, 1, 33, pack 'i', 1 << 24) or die "setsockopt: $!";
   ioctl($link, 0x8933, my $request = pack 'a16 i x20', $device, 0) or die "$device: $!";
   my $index = unpack 'x16 i', $request;
   bind($link, pack 'S n i S C C a8', 17, 3, $index, 0, 0, 0, '') or die "bind: $!";
