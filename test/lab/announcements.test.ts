@@ -92,16 +92,23 @@ test.each([1, 2, 3])(
   },
 )
 
-test('an address that comes while the router is primary is announced', async () => {
+test('an address that comes while the router is primary is announced; that, and other times, move no role', async () => {
   const primary = await it.settled()
   const since = Date.now()
+  const before = await it.lastSeq(primary)
   it.editConfig(primary, (text) =>
-    text.replace(/(\n *- \{ address: )198\.51\.100\.102\/32(.*)/, '$&$1198.51.100.103/24$2$1"2001:db8:1::103/64"$2'),
+    text
+      .replace(/(\n *- \{ address: )198\.51\.100\.102\/32(.*)/, '$&$1198.51.100.103/24$2$1"2001:db8:1::103/64"$2')
+      .replace('refresh: 4s', 'refresh: 1s'),
   )
   await it.apply(primary)
   for (const address of ['198.51.100.103', '2001:db8:1::103'])
-    await until(`${address} is announced`, () => announced('outer', address, macOf(primary, 'ext0'), since).length > 0)
+    await until(
+      `${address} is announced, now each second`,
+      () => announced('outer', address, macOf(primary, 'ext0'), since).length > 5,
+    )
   await it.noCondition(primary)
+  expect(await it.transitions(primary, 'r1', before)).toEqual([])
 })
 
 /** What a client believes of an address, without asking. */
