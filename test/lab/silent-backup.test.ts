@@ -94,6 +94,9 @@ test('a backup says nothing outside of its HA link, from its start on and for 10
   const primary = await it.settled()
   const backup = it.other(primary)
   expect(said(primary, 'ext')).toContain('neighbour-advertisement 2001:db8:1::1')
+  // Usable at once: the kernel looks for no duplicate.
+  for (const line of it.ip(primary, 'r1', '-6', '-o', 'address', 'show', 'dev', 'int0').trim().split('\n'))
+    expect(line).toContain('nodad')
   await until('the primary advertises itself', () => said(primary, 'int').includes('router-advertisement from fe80::1'))
   await staysSilent(backup, 0, 10_000)
 })
