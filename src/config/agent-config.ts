@@ -60,6 +60,8 @@ function completeRouter(entry: RouterEntry): RouterSpec {
     authentication: entry.authentication,
     routerAdvertisements: entry.routerAdvertisements.map((one) => completeAdvertisement(one, entry)),
     metadata: entry.metadata && completeMetadata(entry.metadata, entry),
+    hooks: entry.hooks.map(({ timeout, ...hook }) => ({ ...hook, timeoutMs: timeout })),
+    flaps: { changes: entry.flaps.changes, windowMs: entry.flaps.window },
     trackedInterfaces: entry.track ?? [entry.ha.interface],
   }
 }

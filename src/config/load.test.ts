@@ -110,6 +110,9 @@ routers:
       user: nobody
       group: nogroup
       networkId: n1
+    hooks:
+      - { program: /opt/h, args: [-x, 'a=b'], user: 7, on: [fault], timeout: 500ms, namespace: router }
+    flaps: { changes: 20, window: 5s }
     routerAdvertisements:
       - interface: int0
         prefixes:
@@ -197,6 +200,10 @@ routers:
           group: 'nogroup',
           networkId: 'n1',
         },
+        hooks: [
+          { program: '/opt/h', args: ['-x', 'a=b'], user: 7, on: ['fault'], timeoutMs: 500, namespace: 'router' },
+        ],
+        flaps: { changes: 20, windowMs: 5000 },
         routerAdvertisements: [
           {
             interface: 'int0',

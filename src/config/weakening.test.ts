@@ -190,6 +190,16 @@ test('safe defaults: each setting of the schema either weakens or is one of thes
     'routers[].metadata.port',
     'routers[].metadata.socket',
     'routers[].metadata.networkId',
+    'routers[].hooks',
+    'routers[].hooks[].program',
+    'routers[].hooks[].args',
+    'routers[].hooks[].user',
+    'routers[].hooks[].on',
+    'routers[].hooks[].timeout',
+    'routers[].hooks[].namespace',
+    'routers[].flaps',
+    'routers[].flaps.changes',
+    'routers[].flaps.window',
   ])
 })
 

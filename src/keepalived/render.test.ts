@@ -46,6 +46,8 @@ const small: RouterSpec = {
   virtualRoutes: [],
   advertise: { kind: 'multicast', peers: undefined },
   routerAdvertisements: [],
+  hooks: [],
+  flaps: { changes: 10, windowMs: 60_000 },
   metadata: undefined,
   authentication: { kind: 'none' },
   trackedInterfaces: ['ha0'],

@@ -38,8 +38,34 @@ export interface RouterSpec {
   readonly routerAdvertisements: readonly RouterAdvertisement[]
   /** A proxy to a metadata service on a Unix socket; undefined: none. */
   readonly metadata: MetadataProxy | undefined
+  /** Programs of the operator that hear of each change of role, in this order. */
+  readonly hooks: readonly Hook[]
+  readonly flaps: FlapLimits
   /** Interfaces whose loss makes this instance FAULT; all others are rendered `no_track`. */
   readonly trackedInterfaces: readonly string[]
+}
+
+export const hookRoles = ['primary', 'backup', 'fault'] as const
+export type HookRole = (typeof hookRoles)[number]
+
+/** A program of the operator that is run when a role was taken. */
+export interface Hook {
+  /** Absolute path; root's alone to write. */
+  readonly program: string
+  readonly args: readonly string[]
+  /** Whom it runs as, by name or number; never root. */
+  readonly user: string | number
+  readonly on: readonly HookRole[]
+  /** After it the program is killed, with all that it started. */
+  readonly timeoutMs: number
+  /** Whose network it sees. */
+  readonly namespace: 'host' | 'router'
+}
+
+/** More changes of role than `changes` within `windowMs` are flapping. */
+export interface FlapLimits {
+  readonly changes: number
+  readonly windowMs: number
 }
 
 /** Where instances behind the router ask for their metadata, and who answers. */

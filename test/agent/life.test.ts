@@ -70,7 +70,10 @@ test('start() after an orderly stop records nothing of a router that did not cha
   const seq = first.journal.status.durableSeq
   await using second = await first.restart({ routers: [r1] })
   const after = await second.role('primary')
-  await until('everything was looked at', () => second.world.count('inspect r1') > 0 && second.agent.queued === 0)
+  await until(
+    'everything was looked at',
+    () => second.world.count('inspect r1') > 0 && second.agent.figures.queued === 0,
+  )
   expect(after.sinceMs).toBe(before.sinceMs)
   expect(await second.since(seq)).toEqual([])
   expect(second.world.host.print()).toBe(world)

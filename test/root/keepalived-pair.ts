@@ -58,6 +58,8 @@ export function specOf(index: 1 | 2): RouterSpec {
     ],
     advertise: { kind: 'unicast', source: `10.9.0.${index}`, peers: [`10.9.0.${3 - index}`], minTtl: undefined },
     routerAdvertisements: [],
+    hooks: [],
+    flaps: { changes: 10, windowMs: 60_000 },
     metadata: undefined,
     authentication: { kind: 'none' },
     trackedInterfaces: ['ha0'],
