@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Advertise, Preempt } from '../router/spec.ts'
+import { announcementSchema } from './announcement-schema.ts'
 import { advertisementSchema } from './advertisement-schema.ts'
 import { authenticationSchema } from './authentication-schema.ts'
 import {
@@ -196,6 +197,10 @@ export const routerShape = {
     .array(virtualAddress, 'must be a list of maps with the keys address and interface')
     .prefault([])
     .meta({ description: 'Addresses of either family that move with the role.' }),
+  announcements: announcementSchema.prefault({}).meta({
+    description:
+      'Gratuitous ARP and unsolicited neighbour advertisements, which the primary sends for every virtual address.',
+  }),
   virtualRoutes: z
     .array(virtualRoute, 'must be a list of maps with the keys to, via and interface')
     .prefault([])

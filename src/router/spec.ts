@@ -30,6 +30,7 @@ export interface RouterSpec {
   /** Alone in `virtual_ipaddress`, on the HA interface, fixed for the router's life; its presence is the role. */
   readonly marker: Prefix
   readonly virtualAddresses: readonly VirtualAddress[]
+  readonly announcements: Announcements
   readonly virtualRoutes: readonly VirtualRoute[]
   readonly advertise: Advertise
   readonly authentication: Authentication
@@ -121,6 +122,8 @@ export interface InterfaceSpec {
   readonly addresses: readonly Prefix[]
   readonly mtu: number | undefined
   readonly macAddress: string | undefined
+  /** Default routes are taken from routers on the link, whatever the role. */
+  readonly acceptRouterAdvertisements: boolean
 }
 
 export type Attach =
@@ -141,6 +144,17 @@ export type Attach =
 
 export interface VirtualAddress extends Prefix {
   readonly interface: string
+}
+
+/** How a primary tells its neighbours where the virtual addresses are: gratuitous ARP, unsolicited neighbour advertisements. */
+export interface Announcements {
+  /** Of each address, when the role is taken and again `delayS` later. */
+  readonly repeat: number
+  readonly delayS: number
+  /** Each once every so often while primary; 0: never. */
+  readonly refreshS: number
+  /** Between two on one interface. */
+  readonly pauseMs: number
 }
 
 export interface VirtualRoute {

@@ -43,6 +43,7 @@ export function specOf(index: 1 | 2): RouterSpec {
         addresses: [prefix(`10.9.0.${index}/24`)],
         mtu: undefined,
         macAddress: undefined,
+        acceptRouterAdvertisements: false,
       },
     ],
     marker: prefix(marker),
@@ -50,6 +51,7 @@ export function specOf(index: 1 | 2): RouterSpec {
       { ...prefix('192.0.2.1/24'), interface: 'qr0' },
       { ...prefix('2001:db8::1/64'), interface: 'qr0' },
     ],
+    announcements: { repeat: 3, delayS: 5, refreshS: 60, pauseMs: 0 },
     virtualRoutes: [
       { destination: prefix('198.51.100.0/24'), via: '192.0.2.9', interface: 'qr0', metric: undefined },
       { destination: prefix('::/0'), via: '2001:db8::9', interface: 'qr0', metric: undefined },

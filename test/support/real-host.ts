@@ -80,7 +80,7 @@ async function maker(number: string, run: string): Promise<(events: HostEvent[])
 
 function specFor(number: string): RouterSpec {
   const [ha, ext] = bridgesOf(number)
-  const plain = { mtu: undefined, macAddress: undefined }
+  const plain = { mtu: undefined, macAddress: undefined, acceptRouterAdvertisements: false }
   return routerSpec({
     id: id(`r${number}`),
     namespace: `kwt-${number}`,
