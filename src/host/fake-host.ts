@@ -114,7 +114,7 @@ export class FakeHost implements Host {
   /** The service of a reaction dies. */
   killService(router: RouterId, reaction: ReactionName): void {
     this.#known(router).services.delete(reaction)
-    this.#emit({ type: 'service-ended', router, reaction })
+    this.#emit({ type: 'service-ended', router, reaction, lastWords: '' })
   }
 
   /** Somebody removes the filter. */

@@ -75,8 +75,8 @@ class RealHost implements RootHalf {
     this.#homes = options.runDir.sub(homesName, { create: true, volatile: true })
     this.#hints = new Hints(options.runDir, emit)
     this.#filters = new FilterKeeper(options.clock)
-    this.#reactor = new Reactor((router, reaction) => {
-      emit({ type: 'service-ended', router, reaction })
+    this.#reactor = new Reactor((router, reaction, lastWords) => {
+      emit({ type: 'service-ended', router, reaction, lastWords })
     })
     this.#place = { features, fifoPath: this.#hints.fifoPath, secrets: options.secrets }
   }

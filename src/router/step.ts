@@ -67,7 +67,7 @@ function absorb(router: Router, event: RouterEvent, now: Instant): Router {
     case 'reacted':
       return { ...router, reactions: absorbRun(router.reactions, event.number, event.outcome, now) }
     case 'service-ended':
-      return { ...router, reactions: absorbDeath(router.reactions, event.reaction, now) }
+      return { ...router, reactions: absorbDeath(router.reactions, event.reaction, event.lastWords, now) }
     case 'look-failed':
       return { ...router, lookFailure: event.text }
     case 'answer':
