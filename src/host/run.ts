@@ -7,6 +7,7 @@ import { systemClock } from '../base/instant.ts'
 import type { AgentConfig } from '../config/agent-config.ts'
 import { readTrustedConfig } from '../config/trusted.ts'
 import { accountNumber } from '../linux/account.ts'
+import { lockDirectory } from '../linux/lock.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import { feedWatchdog, notifyServiceManager } from '../linux/sd-notify.ts'
 import { openVault } from '../vault/open.ts'
@@ -47,6 +48,8 @@ export async function runHost(options: HostRunOptions): Promise<number> {
   open.use(lockIdentity(agent.id))
   // The agent must pass through it to the socket; everything else in it is closed to all but root.
   const dir = open.use(SafeDir.open(paths.host, { create: true, mode: 0o711, volatile: true }))
+  // Before anything in it is touched: it may be another agent's by mistake.
+  open.use(lockDirectory(dir))
   await dir.removeUnfinished()
   const vault = await openVault(settings, 'host', systemClock)
   vault?.onTrouble(onVaultTrouble)

@@ -79,6 +79,26 @@ afterEach(async () => {
 
 const path = () => join(directory, 'host', hostSocketName)
 
+test('whoever would serve where somebody answers is refused, and the socket stays the agent’s', async () => {
+  const seen = () => {
+    const { uid: owner, gid, mode, ino } = statSync(path())
+    return { owner, gid, mode, ino }
+  }
+  const before = seen()
+  const second = serveHost({
+    dir,
+    agentUid: uid,
+    openRoot: () => new Root(),
+    tableOf: () => Promise.reject(new Error('nobody asks')),
+    sign: () => Promise.resolve(),
+    onPseudonymKey: () => undefined,
+    onRefused: () => undefined,
+  })
+  await expect(second).rejects.toMatchObject({ code: 'state-in-use' })
+  expect(before.owner).toBe(uid)
+  expect(seen()).toEqual(before)
+})
+
 /** Send this, and give back the lines that come until the other side ends or `forMs` is over; the first two are empty, as each bears a descriptor. */
 async function say(
   text: string,
