@@ -119,7 +119,7 @@ export class FakeHost implements Host {
 
   /** Somebody removes the filter. */
   loseFilter(router: RouterId): void {
-    this.#known(router).filter = undefined
+    this.#known(router).filter = 'gone'
   }
 
   /** The world as `ip` would tell it. */

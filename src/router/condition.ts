@@ -88,8 +88,8 @@ export const conditions = {
   },
   'vrrp-unfiltered': {
     severity: 'warning',
-    title: 'The VRRP filter cannot be put in force: whoever reaches the router can take its role away',
-    hint: 'Install nftables and a kernel with nf_tables (`keepward doctor` tries both); it is tried again every 30 s',
+    title: 'The VRRP filter is not in force: whoever reaches the router can take its role away',
+    hint: 'Where it was removed, find out by whom; where it cannot be made, install nftables and a kernel with nf_tables (`keepward doctor` tries both). It is tried again by itself',
   },
   'vrrp-peers-undeclared': {
     severity: 'warning',
