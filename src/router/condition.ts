@@ -126,6 +126,11 @@ export const conditions = {
     title: 'The newest records of the journal are not signed: who altered them now would not be found out',
     hint: 'The text says why; if more was signed before than there is, run `keepward audit --verify` and keep journal and anchors for inquiry',
   },
+  'anchors-not-copied': {
+    severity: 'warning',
+    title: 'The anchors of the journal are signed, and cannot be copied to syslog: they are on this host alone',
+    hint: 'See audit.syslogSocket or audit.syslogServer in agent.yaml, and whether somebody listens there; the next anchor is tried again',
+  },
   'config-not-applied': {
     severity: 'warning',
     title: 'The config file could not be loaded; the one before stays in force',

@@ -63,7 +63,7 @@ beforeEach(async () => {
         : Promise.reject(new KeepwardError('config-changed', 'The config file was changed')),
     sign: (point) => {
       root.asked.push(['sign', point])
-      return Promise.resolve()
+      return Promise.resolve(undefined)
     },
     onPseudonymKey: (key) => root.asked.push(['key', key.revealBytes().length]),
     onRefused: (refusal) => {
@@ -90,7 +90,7 @@ test('whoever would serve where somebody answers is refused, and the socket stay
     agentUid: uid,
     openRoot: () => new Root(),
     tableOf: () => Promise.reject(new Error('nobody asks')),
-    sign: () => Promise.resolve(),
+    sign: () => Promise.resolve(undefined),
     onPseudonymKey: () => undefined,
     onRefused: () => undefined,
   })
