@@ -41,6 +41,7 @@ napi_value drain(napi_env env, napi_callback_info info);
 
 /* process.c */
 napi_value set_namespace(napi_env env, napi_callback_info info);
+napi_value drop_capability(napi_env env, napi_callback_info info);
 napi_value pidfd_open_call(napi_env env, napi_callback_info info);
 napi_value pidfd_signal(napi_env env, napi_callback_info info);
 napi_value pidfd_ended(napi_env env, napi_callback_info info);

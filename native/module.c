@@ -15,6 +15,7 @@ static napi_value init(napi_env env, napi_value exports) {
       {"bootTime", boot_time},       {"unreadBytes", unread_bytes},        {"connectUnix", connect_unix},
       {"peerPidfd", peer_pidfd},     {"socketPair", socket_pair},
       {"sendDescriptor", send_descriptor}, {"receiveDescriptor", receive_descriptor},
+      {"dropCapability", drop_capability},
   };
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
     napi_value function;

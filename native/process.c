@@ -1,8 +1,9 @@
-/* The network namespace of a thread, and processes by their pidfd. */
+/* The network namespace and the rights of a thread, and processes by their pidfd. */
 #include "common.h"
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +14,14 @@ napi_value set_namespace(napi_env env, napi_callback_info info) {
   int fd;
   if (!arguments(env, info, 1, argv) || !to_int(env, argv[0], "fd must be a number", &fd)) return NULL;
   return setns(fd, CLONE_NEWNET) < 0 ? fail(env, "setns", errno) : NULL;
+}
+
+/* dropCapability(number): neither the calling thread nor what it starts or executes can have it again (PR_CAPBSET_DROP) */
+napi_value drop_capability(napi_env env, napi_callback_info info) {
+  napi_value argv[MAX_ARGS];
+  int number;
+  if (!arguments(env, info, 1, argv) || !to_int(env, argv[0], "number must be a number", &number)) return NULL;
+  return prctl(PR_CAPBSET_DROP, number, 0, 0, 0) < 0 ? fail(env, "prctl", errno) : NULL;
 }
 
 /* pidfdOpen(pid): fd */

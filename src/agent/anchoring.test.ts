@@ -9,7 +9,13 @@ const hash = 'a'.repeat(64)
 function place() {
   const signed: number[] = []
   const troubles: (string | undefined)[] = []
-  const at = { seq: 0, failure: undefined as KeepwardError | undefined, pending: 0 }
+  const copies: (string | undefined)[] = []
+  const at = {
+    seq: 0,
+    failure: undefined as KeepwardError | undefined,
+    copyTrouble: undefined as string | undefined,
+    pending: 0,
+  }
   const anchoring = new Anchoring({
     journal: {
       epoch: { journal: 'b'.repeat(32), start: 1 },
@@ -25,12 +31,13 @@ function place() {
     sign: ({ seq }: AnchorPoint) => {
       if (at.failure !== undefined) return Promise.reject(at.failure)
       signed.push(seq)
-      return Promise.resolve()
+      return Promise.resolve(at.copyTrouble)
     },
     clock: () => ({ wallMs: Date.now(), monoMs: Date.now() }),
     onTrouble: (text) => troubles.push(text),
+    onCopyTrouble: (text) => copies.push(text),
   })
-  return { at, anchoring, signed, troubles }
+  return { at, anchoring, signed, troubles, copies }
 }
 
 async function inTime(work: (of: ReturnType<typeof place>) => Promise<void>): Promise<void> {
@@ -103,4 +110,16 @@ test('a root half that is away is said after 30 s, a refusal at once, and both a
     at.seq = 6
     await vi.advanceTimersByTimeAsync(6000)
     expect(troubles.at(-1)).toBe('record 6 is not signed: More was signed before')
+  }))
+
+test('what is signed and cannot be copied is said, and that it can again', () =>
+  inTime(async ({ at, copies, troubles }) => {
+    at.copyTrouble = 'Nobody listens at /dev/log'
+    at.seq = 1
+    await vi.advanceTimersByTimeAsync(1000)
+    at.copyTrouble = undefined
+    at.seq = 2
+    await vi.advanceTimersByTimeAsync(6000)
+    expect(copies).toEqual(['Nobody listens at /dev/log', undefined])
+    expect(troubles).toEqual([undefined, undefined])
   }))

@@ -5,11 +5,12 @@ import type { AnchorPoint } from '../anchor/anchor.ts'
 
 export interface AnchoringParts {
   readonly journal: Pick<Journal, 'epoch' | 'tail' | 'status'>
-  /** Of the root half. */
-  readonly sign: (point: AnchorPoint) => Promise<void>
+  /** Of the root half. Answers why what it signed cannot be copied to syslog; undefined when it was, or nobody wants that. */
+  readonly sign: (point: AnchorPoint) => Promise<string | undefined>
   readonly clock: Clock
   /** The end of the journal is not signed, and why; undefined: it is again. */
   readonly onTrouble: (text: string | undefined) => void
+  readonly onCopyTrouble: (text: string | undefined) => void
 }
 
 const lookMs = 1000
@@ -70,13 +71,14 @@ export class Anchoring {
   }
 
   async #sign(): Promise<void> {
-    const { journal, sign, clock, onTrouble } = this.#parts
+    const { journal, sign, clock, onTrouble, onCopyTrouble } = this.#parts
     const { tail, epoch } = journal
     if (tail.seq === 0) return
     try {
-      await sign({ ...epoch, ...tail })
+      const copyTrouble = await sign({ ...epoch, ...tail })
       this.#signed = { seq: tail.seq, monoMs: clock().monoMs }
       onTrouble(undefined)
+      onCopyTrouble(copyTrouble)
     } catch (error) {
       const passes = error instanceof KeepwardError && passing.includes(error.code)
       const sinceMs = clock().monoMs - this.#signed.monoMs

@@ -8,6 +8,7 @@ export interface Troubles {
   readonly stateChange?: string | undefined
   readonly host?: string | undefined
   readonly anchors?: string | undefined
+  readonly anchorCopies?: string | undefined
   /** Of the agent's own login, and of the keys that it reads there. */
   readonly vault?: string | undefined
   readonly vaultKeys?: string | undefined
@@ -24,6 +25,7 @@ export function ownConditions(journal: Journal['status'], troubles: Troubles): R
   if (troubles.stateChange !== undefined) texts.set('state-change-unavailable', troubles.stateChange)
   if (troubles.host !== undefined) texts.set('host-unreachable', troubles.host)
   if (troubles.anchors !== undefined) texts.set('journal-unanchored', troubles.anchors)
+  if (troubles.anchorCopies !== undefined) texts.set('anchors-not-copied', troubles.anchorCopies)
   const vault = [troubles.hostVault, troubles.vaultKeys ?? troubles.vault].filter((text) => text !== undefined)
   if (vault.length > 0) texts.set('vault-unavailable', vault.join('; '))
   if (troubles.clock !== undefined) texts.set('clock-stepped', troubles.clock)

@@ -5,6 +5,7 @@ import type { TrustedConfig } from '../config/trusted.ts'
 import type { HostRefusal } from '../host/refusal.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { JournalRecord, JsonObject, RecordKind } from '../journal/record.ts'
+import { Tallies, type Tallied } from '../base/tally.ts'
 import type { ConditionChange } from '../router/condition.ts'
 import type { Transition } from '../router/effect.ts'
 import type { Executable } from '../linux/peer-executable.ts'
@@ -41,6 +42,8 @@ export class Recorder {
   readonly #lastSeq = new Map<RouterId, number>()
   /** How each router's work failed last, until it does not. */
   readonly #failures = new Map<RouterId, string>()
+  /** What was done well on routers, which are as many as the config names: none of it may be counted together with another's. */
+  readonly #performed: Tallies<Performed>
   #configDigest: string | null = null
   /** Each router's newest transition of this life that is on the disk. */
   readonly #news = new Map<RouterId, News>()
@@ -51,6 +54,16 @@ export class Recorder {
 
   constructor(place: RecordingPlace) {
     this.#place = place
+    this.#performed = new Tallies(({ router, steps, configDigest, count }) => {
+      void this.#append('operation', router, {
+        change: 'performed',
+        steps,
+        code: null,
+        text: null,
+        configDigest,
+        count,
+      })
+    }, Infinity)
   }
 
   /** With what rights it works from now on is part of it: it gives none away later. */
@@ -68,6 +81,7 @@ export class Recorder {
   }
 
   agentStopped(): void {
+    this.#performed.close()
     void this.#append('agent', undefined, { change: 'stopped' })
   }
 
@@ -76,18 +90,20 @@ export class Recorder {
     const done = steps.map(({ operation }) =>
       'interface' in operation ? `${operation.verb} ${operation.interface}` : operation.verb,
     )
-    const failure = outcome.ok ? undefined : `${outcome.code} ${done.join()}`
+    const configDigest = this.#configDigest
+    if (outcome.ok) {
+      this.#failures.delete(router)
+      const reason = done.join()
+      this.#performed.note(`${router} ${reason}`, { router, steps: done, configDigest, reason, count: 1 })
+      return
+    }
+    const failure = `${outcome.code} ${done.join()}`
     // Tried again and again, it is the same: the condition says that it goes on.
-    if (failure !== undefined && failure === this.#failures.get(router)) return
-    if (failure === undefined) this.#failures.delete(router)
-    else this.#failures.set(router, failure)
-    void this.#append('operation', router, {
-      change: outcome.ok ? 'performed' : 'failed',
-      steps: done,
-      code: outcome.ok ? null : outcome.code,
-      text: outcome.ok ? null : outcome.text.slice(0, 1000),
-      configDigest: this.#configDigest,
-    })
+    if (failure === this.#failures.get(router)) return
+    this.#failures.set(router, failure)
+    const { code } = outcome
+    const text = outcome.text.slice(0, 1000)
+    void this.#append('operation', router, { change: 'failed', steps: done, code, text, configDigest })
   }
 
   /** Somebody has the agent remove all that it made. */
@@ -254,6 +270,12 @@ export class Recorder {
       return promise
     }
   }
+}
+
+interface Performed extends Tallied {
+  readonly router: RouterId
+  readonly steps: readonly string[]
+  readonly configDigest: string | null
 }
 
 /** A config may have a thousand problems; a record holds 16,384 characters. */

@@ -109,7 +109,7 @@ export class RouterSet {
           this.#place.onEnded(queue)
           break
         case 'service-ended':
-          queue.enqueue({ type: 'service-ended', reaction: event.reaction })
+          queue.enqueue({ type: 'service-ended', reaction: event.reaction, lastWords: event.lastWords })
           break
       }
     })

@@ -170,6 +170,9 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
     onTrouble: (text) => {
       agent.noteTrouble('anchors', text)
     },
+    onCopyTrouble: (text) => {
+      agent.noteTrouble('anchorCopies', text)
+    },
   })
   const executables = new Executables(host.executableBehind)
   const agent = new Agent({

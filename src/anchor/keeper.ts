@@ -58,7 +58,7 @@ export class AnchorKeeper {
    * Durable when it resolves. Throws `anchor-refused` for a sequence that does not rise, `request-invalid` when it comes too
    * soon, and what the file system throws.
    */
-  sign(point: AnchorPoint): Promise<void> {
+  sign(point: AnchorPoint): Promise<string | undefined> {
     return this.#oneAtATime(() => this.#sign(point))
   }
 
@@ -67,12 +67,12 @@ export class AnchorKeeper {
     this.#open = undefined
   }
 
-  async #sign(point: AnchorPoint): Promise<void> {
+  async #sign(point: AnchorPoint): Promise<string | undefined> {
     // Not at the start: a disk that takes no key must not keep anybody from starting.
     const { dir, key } = (this.#open ??= await this.#openPlace())
     const known = await this.#journalOf(dir, point.journal)
     const { last } = known
-    if (last !== undefined && last.seq === point.seq && last.hash === point.hash) return
+    if (last !== undefined && last.seq === point.seq && last.hash === point.hash) return this.#copyTrouble
     if (last !== undefined && (last.seq >= point.seq || last.start > point.start)) throw falling(point, last)
     this.#spend()
     const { agent, clock } = this.#options
@@ -89,6 +89,7 @@ export class AnchorKeeper {
     known.count += 1
     if (known.count > maxAnchors) await this.#thin(dir, point.journal)
     await this.#copy(line, wallMs)
+    return this.#copyTrouble
   }
 
   async #openPlace(): Promise<{ readonly dir: SafeDir; readonly key: KeyObject }> {

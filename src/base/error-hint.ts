@@ -43,7 +43,7 @@ export const errorHints = {
   'permission-denied': 'run it as root, or as the user and with the capabilities of the shipped unit',
   'privileges-excess': 'start it without capabilities, as the shipped unit does',
   'reaction-cancelled': 'nothing is to be done: the newer role is followed',
-  'reaction-failed': 'its last words are in the system log; it is tried again by itself',
+  'reaction-failed': 'what it said stands there, what it logged in the system log; it is tried again by itself',
   'reaction-refused': 'correct the router in the config by what the service says, and apply it',
   'records-removed': 'resume at the record that the message names, and take the present state as new',
   'request-invalid': 'correct what the sentence names; `keepward help` lists commands and options',

@@ -6,18 +6,20 @@ export interface Tallied {
 
 /** The first of a kind is written at once, the rest of the same ten seconds as one record. */
 const periodMs = 10_000
-/** Kinds at once; beyond, they are counted together. */
-const maxKinds = 256
+const defaultMaxKinds = 256
 
 /** Counts what others can cause as often as they like, so that a record of all of it is never more than a few lines. */
 export class Tallies<E extends Tallied> {
   readonly #write: (entry: E) => void
+  readonly #maxKinds: number
   /** By kind: the newest entry, and how many were not written yet. */
   readonly #kinds = new Map<string, { entry: E; count: number }>()
   readonly #timer: NodeJS.Timeout
 
-  constructor(write: (entry: E) => void) {
+  /** `maxKinds` at once; beyond, they are counted together. */
+  constructor(write: (entry: E) => void, maxKinds = defaultMaxKinds) {
     this.#write = write
+    this.#maxKinds = maxKinds
     this.#timer = setInterval(() => {
       this.#settle()
     }, periodMs).unref()
@@ -38,7 +40,7 @@ export class Tallies<E extends Tallied> {
 
   /** Undefined when the entry was written as the first of its kind. */
   #open(kind: string, entry: E): { entry: E; count: number } | undefined {
-    const full = this.#kinds.size >= maxKinds
+    const full = this.#kinds.size >= this.#maxKinds
     const rest = full ? this.#kinds.get('rest') : undefined
     if (rest !== undefined) return rest
     this.#kinds.set(full ? 'rest' : kind, { entry: full ? { ...entry, reason: 'many' } : entry, count: 0 })

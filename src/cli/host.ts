@@ -17,7 +17,9 @@ export function host({ config }: Globals): Promise<number> {
       names.learn(routers.map(({ id }) => id))
       if (logging.routerIds === 'pseudonym') log = makeLogger('info', agent, { names })
     },
-    onReady: ({ directory, uid, capabilities }) => {
+    onReady: ({ directory, uid, capabilities, missing, excess }) => {
+      if (missing.length > 0) log.warn({ missing }, 'keepalived has to do without some of what it asks for')
+      if (excess.length > 0) log.warn({ excess }, 'has more capabilities than it needs, and may not give them away')
       log.info({ directory, uid, capabilities }, 'root half ready')
     },
     onCopyTrouble: (text) => {

@@ -117,12 +117,12 @@ export class FakeHost implements Host {
   /** The service of a reaction dies. */
   killService(router: RouterId, reaction: ReactionName): void {
     this.#known(router).services.delete(reaction)
-    this.#emit({ type: 'service-ended', router, reaction })
+    this.#emit({ type: 'service-ended', router, reaction, lastWords: '' })
   }
 
   /** Somebody removes the filter. */
   loseFilter(router: RouterId): void {
-    this.#known(router).filter = undefined
+    this.#known(router).filter = 'gone'
   }
 
   /** The world as `ip` would tell it. */

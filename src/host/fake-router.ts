@@ -46,7 +46,9 @@ export function ensureFilter(it: FakeRouter, spec: RouterSpec): void {
 
 export function filterOf(it: FakeRouter | undefined, spec: RouterSpec | undefined): FilterEvidence {
   const ready = it !== undefined && spec !== undefined && it.filter === heard(spec)
-  return ready ? { kind: 'ready', strangers: [] } : { kind: 'missing', failure: undefined }
+  if (ready) return { kind: 'ready', strangers: [] }
+  const gone = it?.filter === 'gone' ? ({ gone: true } as const) : {}
+  return { kind: 'missing', failure: undefined, ...gone }
 }
 
 export function reload({ namespace, keepalived, written }: FakeRouter): void {

@@ -31,8 +31,9 @@ export class FilterKeeper {
     const known = this.#inForce.get(spec.id)
     if (known === undefined || known.text !== renderFilter(spec)) return missing
     const strangers = this.#inside(spec, (nftables) =>
-      nftables.fingerprint(filterTable, filterChain) === known.fingerprint ? this.#strangers(nftables) : undefined,
+      nftables.fingerprint(filterTable, filterChain) === known.fingerprint ? this.#strangers(nftables) : 'gone',
     )
+    if (strangers === 'gone') return { ...missing, gone: true }
     return strangers === undefined ? missing : { kind: 'ready', strangers }
   }
 

@@ -25,8 +25,8 @@ export class Followers {
 
   constructor(place: FollowersPlace) {
     this.#place = place
-    this.#reactor = new Reactor((router, reaction) => {
-      place.emit({ type: 'service-ended', router, reaction })
+    this.#reactor = new Reactor((router, reaction, lastWords) => {
+      place.emit({ type: 'service-ended', router, reaction, lastWords })
     })
     this.#hooks = new HookKeeper(place)
   }

@@ -96,8 +96,8 @@ export class HostLink implements RootHalf {
     await this.#ask({ verb: 'stage', hash })
   }
 
-  async sign({ journal, start, seq, hash }: AnchorPoint): Promise<void> {
-    await this.#ask({ verb: 'anchor', journal, start, seq, hash })
+  async sign({ journal, start, seq, hash }: AnchorPoint): Promise<string | undefined> {
+    return ((await this.#ask({ verb: 'anchor', journal, start, seq, hash })) as string | null) ?? undefined
   }
 
   async perform<O extends HostOperation>(operation: O): Promise<HostAnswers[O['verb']]> {

@@ -39,7 +39,7 @@ export interface HostPlace {
 export interface OpenedHost extends Disposable {
   readonly make: (emit: (event: HostEvent) => void) => Host
   /** Root's word that the journal came that far. Throws as {@link AnchorKeeper.sign}, and `host-unreachable`. */
-  readonly sign: (point: AnchorPoint) => Promise<void>
+  readonly sign: (point: AnchorPoint) => Promise<string | undefined>
   /** What the process behind a connection runs. The descriptor may be closed as soon as this returns. Throws `host-unreachable` or `file-failed`. */
   readonly executableBehind: (fd: number) => Promise<Executable | undefined>
 }

@@ -80,7 +80,13 @@ export type RootEvent =
   | { readonly type: 'ended'; readonly router: RouterId }
   | { readonly type: 'notified'; readonly router: RouterId; readonly says: Says | 'stopped' }
   /** A service that follows the role died. */
-  | { readonly type: 'service-ended'; readonly router: RouterId; readonly reaction: ReactionName }
+  | {
+      readonly type: 'service-ended'
+      readonly router: RouterId
+      readonly reaction: ReactionName
+      /** What it said, cut short; empty where nobody knows. */
+      readonly lastWords: string
+    }
   /** A line of the notify FIFO that was no line of keepalived. */
   | { readonly type: 'rejected' }
   /** What routers want of Vault cannot be had, and why; null: it can again. */

@@ -4,13 +4,16 @@ import type { RouterId, RouterSpec } from '../router/spec.ts'
 import { Daemon, type ServiceHome, type ServicePlace } from '../reactions/daemon.ts'
 import { services } from '../reactions/services.ts'
 
+/** `lastWords`: what it said, cut short; empty where nobody knows. */
+type ServiceEnded = (router: RouterId, reaction: ReactionName, lastWords: string) => void
+
 /** The services of all routers: of each router one is worked on at a time, and the newest wish ends an older one. */
 export class Reactor {
-  readonly #onEnded: (router: RouterId, reaction: ReactionName) => void
+  readonly #onEnded: ServiceEnded
   readonly #daemons = new Map<RouterId, ReadonlyMap<ReactionName, Daemon>>()
   readonly #runs = new Map<RouterId, { readonly abort: AbortController; readonly done: Promise<unknown> }>()
 
-  constructor(onEnded: (router: RouterId, reaction: ReactionName) => void) {
+  constructor(onEnded: ServiceEnded) {
     this.#onEnded = onEnded
   }
 
@@ -53,8 +56,8 @@ export class Reactor {
     if (known !== undefined) return known
     const made = new Map(
       reactionNames.map((name) => {
-        const onEnded = () => {
-          this.#onEnded(router, name)
+        const onEnded = (lastWords: string) => {
+          this.#onEnded(router, name, lastWords)
         }
         return [name, new Daemon(services[name], onEnded)] as const
       }),

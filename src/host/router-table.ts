@@ -15,6 +15,10 @@ export class RouterTable {
       // The first one stays: only there something may have been made.
       if (next.get(id)?.namespace !== namespace && !this.#retired.has(id)) this.#retired.set(id, namespace)
     }
+    // What is left of it there is wanted again.
+    for (const [id, namespace] of this.#retired) {
+      if (next.get(id)?.namespace === namespace) this.#retired.delete(id)
+    }
     this.#wanted = next
   }
 

@@ -7,17 +7,15 @@ import { systemClock } from '../base/instant.ts'
 import type { AgentConfig } from '../config/agent-config.ts'
 import { readTrustedConfig } from '../config/trusted.ts'
 import { accountNumber } from '../linux/account.ts'
+import { lockDirectory } from '../linux/lock.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
-import { demandAll, ownPrivileges, type Privileges } from '../linux/privileges.ts'
 import { feedWatchdog, notifyServiceManager } from '../linux/sd-notify.ts'
 import { openVault } from '../vault/open.ts'
 import { AppliedConfig } from './applied-config.ts'
 import { lockIdentity } from './identity.ts'
 import { openRealHost } from './real-host.ts'
+import { keepToNeeded, type Rights } from './rights.ts'
 import { serveHost, type HostServerParts } from './server.ts'
-
-/** Without these nothing can be made: namespaces, what is in them, and a socket of the agent's. */
-const needed = ['CAP_SYS_ADMIN', 'CAP_NET_ADMIN', 'CAP_NET_RAW', 'CAP_CHOWN']
 
 export interface HostRunOptions {
   /** Absolute path of the config, which is read anew whenever the agent says that it has. */
@@ -25,7 +23,7 @@ export interface HostRunOptions {
   /** The config was read; nothing is told before. */
   readonly onLoaded: (config: AgentConfig) => void
   /** It serves the agent from now on. */
-  readonly onReady: (ready: Privileges & { readonly directory: string }) => void
+  readonly onReady: (ready: Rights & { readonly directory: string }) => void
   readonly onPseudonymKey: HostServerParts['onPseudonymKey']
   readonly onRefused: HostServerParts['onRefused']
   readonly onCopyTrouble: KeeperOptions['onCopyTrouble']
@@ -41,8 +39,7 @@ export async function runHost(options: HostRunOptions): Promise<number> {
   const { file, onLoaded, onReady, onCopyTrouble, onPseudonymKey, onRefused, onVaultTrouble } = options
   const toEnd = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
   if (process.geteuid?.() !== 0) throw new KeepwardError('permission-denied', 'keepward-host must run as root')
-  const privileges = ownPrivileges()
-  demandAll(privileges, needed)
+  const rights = keepToNeeded()
   const running = await (await readTrustedConfig(file, hostname())).load()
   onLoaded(running.config)
   const { agent, paths, audit, vault: settings } = running.config
@@ -51,6 +48,8 @@ export async function runHost(options: HostRunOptions): Promise<number> {
   open.use(lockIdentity(agent.id))
   // The agent must pass through it to the socket; everything else in it is closed to all but root.
   const dir = open.use(SafeDir.open(paths.host, { create: true, mode: 0o711, volatile: true }))
+  // Before anything in it is touched: it may be another agent's by mistake.
+  open.use(lockDirectory(dir))
   await dir.removeUnfinished()
   const vault = await openVault(settings, 'host', systemClock)
   vault?.onTrouble(onVaultTrouble)
@@ -72,7 +71,7 @@ export async function runHost(options: HostRunOptions): Promise<number> {
   open.defer(await serveHost({ dir, agentUid, openRoot, tableOf, sign, onPseudonymKey, onRefused }))
   notifyServiceManager('READY=1')
   open.defer(feedWatchdog())
-  onReady({ directory: dir.path, ...privileges })
+  onReady({ directory: dir.path, ...rights })
   await toEnd
   notifyServiceManager('STOPPING=1')
   return 0

@@ -25,8 +25,8 @@ export interface HostServerParts {
   readonly openRoot: (emit: (event: RootEvent) => void) => RootHalf
   /** The routers of the config of this hash. Throws `config-changed`, or what reading it throws. */
   readonly tableOf: (hash: string, isApplied: boolean) => Promise<Table>
-  /** Root's word that the journal came that far. Throws `anchor-refused`, among others. */
-  readonly sign: (point: AnchorPoint) => Promise<void>
+  /** Root's word that the journal came that far. Answers why it cannot be copied to syslog. Throws `anchor-refused`, among others. */
+  readonly sign: (point: AnchorPoint) => Promise<string | undefined>
   /** The agent’s, which this process cannot read for itself. */
   readonly onPseudonymKey: (key: Secret) => void
   /** Something was refused; many of a kind are told as one. */

@@ -73,7 +73,7 @@ const full: RouterSpec = {
 test('renderConfig() puts the marker alone in virtual_ipaddress and starts as backup', () => {
   expect(renderConfig(small, features, context)).toBe(`global_defs {
     router_id "r1"
-    script_user root
+    script_user nobody
     enable_script_security
     umask 0177
     vrrp_startup_delay 1

@@ -63,7 +63,7 @@ function globalLines(spec: RouterSpec, context: RenderContext): string[] {
     // Else keepalived resolves the host's name, which can hang (LP#1511722).
     `router_id "${nameToken('router id', spec.id)}"`,
     // No script is ever rendered; these say what would hold for one.
-    'script_user root',
+    'script_user nobody',
     'enable_script_security',
     // Of the dump; pid files are 0644 whatever is said, hence their private directory.
     'umask 0177',

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { chmodSync, chownSync, closeSync, mkdirSync, openSync, readdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { KeepwardError } from '../base/error.ts'
+import { hostCapabilities } from '../host/rights.ts'
 import { inNamespace } from '../linux/in-namespace.ts'
 import { namespaceInode, openNamespace } from '../linux/netns.ts'
 import { commandLine, networkNamespaceOf, openProcess, processStat } from '../linux/process.ts'
@@ -16,17 +17,11 @@ export function startAgent(host: LabHost, program: string, uid: number | undefin
   return start(host, program, 'agent', uid === undefined ? {} : { uid, gid: uid })
 }
 
-/** Those of its unit (deploy/systemd): what a lab runs is what a host runs. */
-export const hostCapabilities = [
-  ...['sys_admin', 'net_admin', 'net_raw', 'net_broadcast', 'chown', 'kill', 'sys_ptrace', 'sys_nice', 'ipc_lock'],
-  ...['sys_resource', 'setuid', 'setgid'],
-]
-
-/** setpriv(1) */
-const boundedBy = (capabilities: readonly string[]): string[] => [
+/** Those of its unit (deploy/systemd): what a lab runs is what a host runs. setpriv(1) */
+export const boundedBy = (capabilities: readonly string[]): string[] => [
   'setpriv',
   '--bounding-set',
-  ['-all', ...capabilities.map((name) => `+${name}`)].join(),
+  ['-all', ...capabilities.map((name) => `+${name.replace('CAP_', '').toLowerCase()}`)].join(),
 ]
 
 /** Running already is fine. */

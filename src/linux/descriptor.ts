@@ -1,8 +1,9 @@
 import { closeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
-import { KeepwardError } from '../base/error.ts'
+import { errnoOf, KeepwardError } from '../base/error.ts'
 import { native } from './native.ts'
+import { describeOwner } from './owner.ts'
 import { descriptorOf } from './unix-socket.ts'
 
 /** A connection whose ends are in one process until one is sent away: over it descriptors go, one after another. */
@@ -49,7 +50,7 @@ export async function connectForDescriptors(
   try {
     connection = native().connectUnix(path)
   } catch (cause) {
-    throw unreachable(cause)
+    throw errnoOf(cause) === 'EACCES' ? lockedOut(path, cause) : unreachable(cause)
   }
   const fds: number[] = []
   try {
@@ -70,6 +71,15 @@ export async function connectForDescriptors(
 }
 
 const pollMs = 2
+
+function lockedOut(path: string, cause: unknown): KeepwardError {
+  const owner = describeOwner(path) ?? 'somebody who does not let us look'
+  const us = `uid ${String(process.geteuid?.())}`
+  return new KeepwardError('host-unreachable', `${path} is of ${owner}, and we are ${us}`, {
+    cause,
+    hint: 'keepward-host gives it to the user in agent.user of its config: have both read the same config, and restart keepward-host',
+  })
+}
 
 /** Whoever listens was there at listen(2): of another user, it is not who it should be. */
 function checkOwner(path: string, fd: number, wanted: number): void {

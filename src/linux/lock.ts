@@ -16,7 +16,7 @@ export function lockDirectory(dir: SafeDir, name = 'lock'): Lock {
     const holder = readPid(fd)
     closeSync(fd)
     throw new KeepwardError('state-in-use', `Another process${holder} uses ${dir.path}`, {
-      hint: 'only one agent may use a state directory; give the other one its own',
+      hint: 'only one process may use it; give the other one a directory of its own',
     })
   }
   if (readText(fd) === undefined) {

@@ -80,6 +80,8 @@ export interface Native {
   /** CLOCK_BOOTTIME in nanoseconds. */
   bootTime(): bigint
   sdNotify(path: string, text: string): void
+  /** From the bounding set of this thread (capabilities(7)). */
+  dropCapability(number: number): void
 }
 
 /** Loads the addon on first use. Throws `native-missing`. */

@@ -1,5 +1,15 @@
 import { statSync } from 'node:fs'
 
+/** Whose a path is, for a person; undefined where nobody may look, or nothing is. */
+export function describeOwner(path: string): string | undefined {
+  try {
+    const { uid, mode } = statSync(path)
+    return `uid ${uid}, mode ${(mode & 0o7777).toString(8)}`
+  } catch {
+    return undefined
+  }
+}
+
 /**
  * Who a path belongs to, to do what this user may do and no more: root that reads in a directory of another user's with its own
  * rights could be led anywhere. Anybody but root stays who he is (setresuid(2)).

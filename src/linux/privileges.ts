@@ -1,4 +1,5 @@
-import { KeepwardError } from '../base/error.ts'
+import { errnoOf, KeepwardError } from '../base/error.ts'
+import { native } from './native.ts'
 import { readProc } from './proc.ts'
 
 /** In the order of their numbers (linux/capability.h). */
@@ -33,19 +34,44 @@ export function privilegesOf(pid: number): Privileges | undefined {
 
 /** From /proc/<pid>/status (proc_pid_status(5)). */
 export function readPrivileges(status: string): Privileges {
-  const field = (name: string): string => {
-    const found = new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(status)?.[1]
-    if (found !== undefined) return found
-    throw new KeepwardError('internal', `/proc/self/status has no line ${name}`)
-  }
-  const sets = ['CapInh', 'CapPrm', 'CapEff', 'CapAmb'].map((name) => BigInt(`0x${field(name)}`))
-  const all = sets.reduce((sum, set) => sum | set, 0n)
+  const number = (name: string) => Number(field(status, name))
+  const sets = ['CapInh', 'CapPrm', 'CapEff', 'CapAmb'].map((name) => numbersOf(field(status, name)))
   return {
-    pid: Number(field('Pid')),
-    uid: Number(field('Uid')),
-    gid: Number(field('Gid')),
-    capabilities: names.filter((_, bit) => ((all >> BigInt(bit)) & 1n) === 1n),
+    pid: number('Pid'),
+    uid: number('Uid'),
+    gid: number('Gid'),
+    capabilities: names.filter((_, bit) => sets.some((set) => set.includes(bit))),
   }
+}
+
+/**
+ * Takes all but these from the bounding set of this thread, for good; what it executes afterwards has no more. False when there is nothing to
+ * take, or nothing may be taken.
+ */
+export function dropFromBounding(kept: readonly string[]): boolean {
+  const excess = numbersOf(field(readProc('/proc/thread-self/status') ?? '', 'CapBnd')).filter(
+    (number) => !kept.includes(names[number] ?? ''),
+  )
+  try {
+    for (const number of excess) native().dropCapability(number)
+  } catch (error) {
+    // Without CAP_SETPCAP.
+    if (errnoOf(error) === 'EPERM') return false
+    throw error
+  }
+  return excess.length > 0
+}
+
+function field(status: string, name: string): string {
+  const found = new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(status)?.[1]
+  if (found !== undefined) return found
+  throw new KeepwardError('internal', `/proc/self/status has no line ${name}`)
+}
+
+/** Of a set in hexadecimal, also of capabilities that have no name here. */
+function numbersOf(set: string): number[] {
+  const bits = BigInt(`0x${set}`)
+  return Array.from({ length: 64 }, (_, number) => number).filter((number) => ((bits >> BigInt(number)) & 1n) === 1n)
 }
 
 /** Throws `privileges-excess` for a process that is not root and can do some of what root can. */

@@ -12,6 +12,8 @@ export interface DetachedOptions {
   /** Added to a clean environment of PATH and LC_ALL=C. */
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
+  /** Descriptor for its stdout and stderr; /dev/null. */
+  readonly output?: number
 }
 
 export interface Detached {
@@ -26,7 +28,8 @@ export interface Detached {
  * handle.
  */
 export async function spawnDetached(argv: readonly string[], options: DetachedOptions = {}): Promise<Detached> {
-  const child = startChild(argv, options)
+  const { output = -1, ...rest } = options
+  const child = startChild(argv, { ...rest, stdio: [-1, output, output] })
   waitInBackground(child)
   // No turn of the event loop has passed: nobody has waited for it, and its pid is its own.
   const handle = openProcess(child.pid)

@@ -136,9 +136,7 @@ async function bind(
 export async function removeStaleSocket(dir: SafeDir, name: string, uid?: number): Promise<void> {
   using socket = dir.find(name, 'socket', uid)
   if (socket === undefined) return
-  // Root that is not above permissions (CAP_DAC_OVERRIDE) could not ask at another's.
-  if (uid !== undefined) socket.give({ mode: 0o600, uid: process.geteuid?.() ?? 0 })
-  if (await answers(socket)) throw inUse(dir.pathOf(name))
+  if (await (uid === undefined ? answers(socket) : answersUs(socket))) throw inUse(dir.pathOf(name))
   // The one that was asked is held, so that no other can have its inode number: who took the name meanwhile has just begun.
   const now = dir.look(name)
   if (now !== undefined && now.ino !== socket.stats.ino) throw inUse(dir.pathOf(name))
@@ -149,6 +147,15 @@ const inUse = (path: string): KeepwardError =>
   new KeepwardError('state-in-use', `Another process listens at ${path}`, {
     hint: 'stop the other agent, or give this one directories of its own',
   })
+
+/** Root that is not above permissions (CAP_DAC_OVERRIDE) could not ask at another's; who answers there keeps it. */
+async function answersUs(socket: Entry): Promise<boolean> {
+  const { uid, gid, mode } = socket.stats
+  socket.give({ mode: 0o600, uid: process.geteuid?.() ?? 0 })
+  const answered = await answers(socket)
+  if (answered) socket.give({ mode: mode & 0o7777, uid, gid })
+  return answered
+}
 
 /** Connecting to a Unix socket is decided at once: no deadline is needed, save for a full backlog, which is an answer. */
 async function answers({ path }: Entry): Promise<boolean> {

@@ -7,6 +7,7 @@ import {
   type ProcessHandle,
   type ProcessIdentity,
 } from '../linux/process.ts'
+import { openFirstWords, type FirstWords } from '../linux/first-words.ts'
 import { CommandError, run } from '../linux/run.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
 import { spawnDetached } from '../linux/spawn-detached.ts'
@@ -31,16 +32,16 @@ const checkMs = 5000
 
 /**
  * One service of one router: started in its namespace so that it outlives us, adopted by its record, ended when its stance wants none.
- * `onEnded`: it ended without being told to.
+ * `onEnded`: it ended without being told to; with what it said, as far as that was kept.
  */
 export class Daemon implements Disposable {
   readonly #service: Service
-  readonly #onEnded: () => void
+  readonly #onEnded: (lastWords: string) => void
   #held: Held | undefined
   /** One that is not held is looked for once, by its record: nobody but us starts one. */
   #searched = false
 
-  constructor(service: Service, onEnded: () => void) {
+  constructor(service: Service, onEnded: (lastWords: string) => void) {
     this.#service = service
     this.#onEnded = onEnded
   }
@@ -76,6 +77,7 @@ export class Daemon implements Disposable {
   [Symbol.dispose](): void {
     this.#held?.unwatch()
     this.#held?.process.close()
+    this.#held?.words?.[Symbol.dispose]()
     this.#held = undefined
   }
 
@@ -119,18 +121,22 @@ export class Daemon implements Disposable {
     // From now on there may be one: see #search.
     await home.write(this.#recordName, '')
     this.#searched = false
-    const { process } = await spawnDetached(plan.argv, { namespaceFd })
+    using open = new DisposableStack()
+    const words = open.use(openFirstWords())
+    const { process } = await spawnDetached(plan.argv, { namespaceFd, output: words.fd })
     const identity = process.identity()
     const digest = digestOf(plan)
     if (identity !== undefined && digest !== undefined)
       await home.write(this.#recordName, `${JSON.stringify({ version: 1, identity, digest })}\n`)
     if (identity === undefined || (await process.ended(provesItselfMs))) {
       process.close()
-      throw new KeepwardError('reaction-failed', `${name} ended as soon as it was started`, {
-        hint: `its last words are in the system log; try it by hand: ${plan.argv.join(' ')}`,
+      const why = words.read() || 'it said nothing'
+      throw new KeepwardError('reaction-failed', `${name} ended as soon as it was started: ${why}`, {
+        hint: `look for more in the system log; try it by hand: ${plan.argv.join(' ')}`,
       })
     }
-    this.#hold(process, digest ?? '')
+    open.move()
+    this.#hold(process, digest ?? '', words)
   }
 
   /** None is fine. Throws `reaction-failed`. */
@@ -152,17 +158,19 @@ export class Daemon implements Disposable {
     await home.remove(this.#recordName)
   }
 
-  #hold(process: ProcessHandle, digest: string): Held {
+  #hold(process: ProcessHandle, digest: string, words?: FirstWords): Held {
     // Two that looked at once found it both.
     if (this.#held?.process.alive() === true) {
       process.close()
+      words?.[Symbol.dispose]()
       return this.#held
     }
     const unwatch = process.onEnd(() => {
+      const lastWords = words?.read() ?? ''
       this[Symbol.dispose]()
-      this.#onEnded()
+      this.#onEnded(lastWords)
     })
-    return (this.#held = { process, digest, unwatch })
+    return (this.#held = { process, digest, words, unwatch })
   }
 
   get #recordName(): string {
@@ -174,6 +182,8 @@ interface Held {
   readonly process: ProcessHandle
   /** Of the plan that it was started with. */
   readonly digest: string
+  /** Of one that an earlier life of ours started there are none. */
+  readonly words: FirstWords | undefined
   readonly unwatch: () => void
 }
 

@@ -19,7 +19,16 @@ export const radvd: Service = {
     const config = pathOf(configName)
     return {
       files: new Map([[configName, renderRadvd(routerAdvertisements)]]),
-      argv: ['radvd', '--nodaemon', '--logmethod', 'syslog', '--config', config, '--pidfile', pathOf('radvd.pid')],
+      argv: [
+        'radvd',
+        '--nodaemon',
+        '--logmethod',
+        'stderr_syslog',
+        '--config',
+        config,
+        '--pidfile',
+        pathOf('radvd.pid'),
+      ],
       check: ['radvd', '--configtest', '--logmethod', 'stderr', '--config', config],
     }
   },

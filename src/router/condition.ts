@@ -88,8 +88,8 @@ export const conditions = {
   },
   'vrrp-unfiltered': {
     severity: 'warning',
-    title: 'The VRRP filter cannot be put in force: whoever reaches the router can take its role away',
-    hint: 'Install nftables and a kernel with nf_tables (`keepward doctor` tries both); it is tried again every 30 s',
+    title: 'The VRRP filter is not in force: whoever reaches the router can take its role away',
+    hint: 'Where it was removed, find out by whom; where it cannot be made, install nftables and a kernel with nf_tables (`keepward doctor` tries both). It is tried again by itself',
   },
   'vrrp-peers-undeclared': {
     severity: 'warning',
@@ -140,6 +140,11 @@ export const conditions = {
     severity: 'warning',
     title: 'The newest records of the journal are not signed: who altered them now would not be found out',
     hint: 'The text says why; if more was signed before than there is, run `keepward audit --verify` and keep journal and anchors for inquiry',
+  },
+  'anchors-not-copied': {
+    severity: 'warning',
+    title: 'The anchors of the journal are signed, and cannot be copied to syslog: they are on this host alone',
+    hint: 'See audit.syslogSocket or audit.syslogServer in agent.yaml, and whether somebody listens there; the next anchor is tried again',
   },
   'config-not-applied': {
     severity: 'warning',

@@ -27,7 +27,7 @@ export type RouterEvent =
   /** A run of a hook ended. */
   | { readonly type: 'hook-ended'; readonly number: number; readonly outcome: Outcome }
   /** The service of a reaction died behind our back. */
-  | { readonly type: 'service-ended'; readonly reaction: ReactionName }
+  | { readonly type: 'service-ended'; readonly reaction: ReactionName; readonly lastWords: string }
   /** Our own work for this router failed in a way that nobody foresaw. */
   | { readonly type: 'defect'; readonly text: string }
   /** The slow pass: ages are looked at, keepalived is asked again. */

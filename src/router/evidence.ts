@@ -103,8 +103,12 @@ export type SettingsEvidence =
 export type FilterEvidence =
   /** In force as wanted; and who was turned away of late. */
   | { readonly kind: 'ready'; readonly strangers: readonly Stranger[] }
-  /** Not there, or not as wanted. `failure`: why it could not be made the last time. */
-  | { readonly kind: 'missing'; readonly failure: { readonly why: string; readonly at: Instant } | undefined }
+  /** Not there, or not as wanted. `failure`: why it could not be made the last time. `gone`: it was put there, and somebody took it away. */
+  | {
+      readonly kind: 'missing'
+      readonly failure: { readonly why: string; readonly at: Instant } | undefined
+      readonly gone?: true
+    }
 
 /** A source of adverts that is no declared peer, or whose adverts came from too far away. */
 export interface Stranger {

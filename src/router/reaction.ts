@@ -33,6 +33,8 @@ export interface LastRun {
   /** Runs and deaths in a row of which none lasted. */
   readonly tries: number
   readonly notBeforeMonoMs: number
+  /** Its service died since, and what it had said. */
+  readonly lastWords?: string
 }
 
 /** The reactions of one router. One runs at a time. */
@@ -107,15 +109,18 @@ export function absorbRun(reactions: Reactions, number: number, outcome: RunOutc
   return { ...withReaction(reactions, run.reaction, { is, last }), underWay: undefined }
 }
 
-/** Its service died behind our back. The first one is started again at once. */
-export function absorbDeath(reactions: Reactions, reaction: ReactionName, now: Instant): Reactions {
+/** Its service died behind our back. The first one is started again at once. `lastWords`: empty where nobody knows them. */
+export function absorbDeath(reactions: Reactions, reaction: ReactionName, lastWords: string, now: Instant): Reactions {
   const known = reactions.all.get(reaction)
   if (known === undefined || reactions.underWay?.reaction === reaction) return reactions
   if (known.last === undefined) return withReaction(reactions, reaction, { is: 'neither', last: undefined })
   const lasted = now.monoMs - known.last.endedAt.monoMs > provenAliveMs
   const tries = lasted ? 1 : known.last.tries + 1
   const notBeforeMonoMs = now.monoMs + (tries === 1 ? 0 : backoffMs(tries - 1))
-  return withReaction(reactions, reaction, { is: 'neither', last: { ...known.last, tries, notBeforeMonoMs } })
+  return withReaction(reactions, reaction, {
+    is: 'neither',
+    last: { ...known.last, tries, notBeforeMonoMs, lastWords },
+  })
 }
 
 /** What is to be run now, if anything, and when to look again whether time alone allows it. */
@@ -149,7 +154,7 @@ export function judgeReactions({ reactions, wanted }: Router): string | undefine
   if (wanted === undefined) return undefined
   const failed = [...reactions.all].flatMap(([reaction, { is, last }]) => {
     if (last === undefined || last.tries === 0 || is !== 'neither') return []
-    const why = last.failure?.text ?? 'it died'
+    const why = last.failure?.text ?? (last.lastWords ? `it died: ${last.lastWords}` : 'it died')
     return [`${reaction} as ${last.stance}: ${why}${last.tries > 1 ? ` (${String(last.tries)} times in a row)` : ''}`]
   })
   return failed.length === 0 ? undefined : failed.join('; ')

@@ -58,14 +58,22 @@ export interface Recorded {
 
 export type Work =
   | { readonly kind: 'idle'; readonly last: LastWork | undefined }
-  | { readonly kind: 'performing'; readonly steps: readonly Step[]; readonly last: LastWork | undefined }
+  | {
+      readonly kind: 'performing'
+      readonly steps: readonly Step[]
+      /** As in {@link LastWork}. */
+      readonly wish: string
+      readonly last: LastWork | undefined
+    }
 
 /** How the last list of steps ended; nothing, once there is nothing left to do. */
 export interface LastWork {
   /** Undefined: it ended well. */
   readonly failure: { readonly code: string; readonly text: string } | undefined
-  /** The list as text: the same list again, after it ended well, means that it had no effect. */
+  /** The list as text. */
   readonly steps: string
+  /** The list and what had to wait, as text: the same wish again, after the list ended well, means that it had no effect. */
+  readonly wish: string
   readonly tries: number
   readonly notBeforeMonoMs: number
 }

@@ -204,6 +204,28 @@ describe('step()', () => {
     )
   })
 
+  it('step() repeats what has no effect ever more slowly, also while a part of it must wait, and shows that', () => {
+    const unmoved = settings(100, { wantedDigest: '', writtenDigest: 'left' })
+    let run = feed(fresh(), ...asBackup, [1000, { type: 'settings', evidence: unmoved }])
+    const done: (readonly [number, string])[] = []
+    for (let ms = 1000; ms <= 9000; ms += 500) {
+      while (verbs(run.effects).length > 0) {
+        done.push([ms, verbs(run.effects).join()])
+        run = feed(run.router, [ms, performed(run.router)])
+      }
+      run = feed(run.router, [ms + 500, { type: 'woken' }])
+    }
+    expect(done).toEqual([
+      [1000, 'write-config,reload-keepalived'],
+      [2000, 'write-config'],
+      [4000, 'write-config,reload-keepalived'],
+      [8000, 'write-config,reload-keepalived'],
+    ])
+    expect(run.router.raised.get('operation-failed')?.text).toBe(
+      'no effect after 4 tries: test and write the keepalived config of r1; reload keepalived',
+    )
+  })
+
   it('step() says primary as soon as the marker is on the HA interface, whatever keepalived said', () => {
     const { router, effects } = feed(fresh(), ...asBackup, [
       900,

@@ -10,7 +10,7 @@ import { childless, hints } from './hints.ts'
 import { absorbHeard, absorbHookEnd, absorbNews, nextHook, reconsiderHooks } from './hook.ts'
 import { withDispute, type NotifierClaim } from './notifier.ts'
 import type { Outcome, RouterOperation, Step } from './operation.ts'
-import { plan } from './plan.ts'
+import { plan, type Plan } from './plan.ts'
 import { absorbDeath, absorbLook, absorbRun, nextRun } from './reaction.ts'
 import type { Cause, Role } from './role.ts'
 import { shownRole, type LastWork, type Router, type Work } from './router.ts'
@@ -73,7 +73,7 @@ function absorb(router: Router, event: RouterEvent, now: Instant): Router {
     case 'reacted':
       return { ...router, reactions: absorbRun(router.reactions, event.number, event.outcome, now) }
     case 'service-ended':
-      return { ...router, reactions: absorbDeath(router.reactions, event.reaction, now) }
+      return { ...router, reactions: absorbDeath(router.reactions, event.reaction, event.lastWords, now) }
     case 'recorded':
       return { ...router, hooks: absorbNews(router.hooks, event.news, now) }
     case 'hook-ended':
@@ -167,11 +167,12 @@ function absorbOutcome(router: Router, operation: RouterOperation, outcome: Outc
   const supervision = { ...router.supervision, lastReloadMonoMs }
   const ended = !outcome.ok || work.steps.at(-1)?.operation === operation
   if (!ended) return { ...router, supervision }
-  const steps = stepsText(work.steps)
+  const { wish } = work
   const failure = outcome.ok ? undefined : { code: outcome.code, text: outcome.text }
-  const again = work.last !== undefined && (failure !== undefined || work.last.steps === steps)
+  const again = work.last !== undefined && (failure !== undefined || work.last.wish === wish)
   const tries = again ? work.last.tries + 1 : 1
-  const last: LastWork = { failure, steps, tries, notBeforeMonoMs: now.monoMs + backoffMs(tries) }
+  const steps = work.steps.map(textOf).join('; ')
+  const last: LastWork = { failure, steps, wish, tries, notBeforeMonoMs: now.monoMs + backoffMs(tries) }
   return { ...router, supervision, work: { kind: 'idle', last } }
 }
 
@@ -238,12 +239,14 @@ function witness(event: RouterEvent): Cause['kind'] {
 function converge(router: Router, now: Instant, effects: RouterEffect[]): Router {
   const { work } = router
   if (work.kind === 'performing') return router
-  const { steps } = plan(router, now.monoMs)
+  const planned = plan(router, now.monoMs)
+  const { steps } = planned
   if (steps.length === 0)
     return work.last === undefined ? router : { ...router, work: { kind: 'idle', last: undefined } }
-  if (mustWait(work.last, stepsText(steps), now)) return router
+  const wish = wishOf(planned)
+  if (mustWait(work.last, wish, now)) return router
   effects.push({ type: 'perform', steps })
-  return { ...router, work: { kind: 'performing', steps, last: work.last } }
+  return { ...router, work: { kind: 'performing', steps, wish, last: work.last } }
 }
 
 /** Have what follows the role follow it. */
@@ -269,12 +272,16 @@ function tellHooks(router: Router, now: Instant, effects: RouterEffect[]): Route
   return { ...router, hooks: { ...hooks, underWay: run, runs: run.number } }
 }
 
-function mustWait(last: LastWork | undefined, steps: string, now: Instant): boolean {
+function mustWait(last: LastWork | undefined, wish: string, now: Instant): boolean {
   if (last === undefined || now.monoMs >= last.notBeforeMonoMs) return false
-  return last.failure !== undefined || last.steps === steps
+  return last.failure !== undefined || last.wish === wish
 }
 
-const stepsText = (steps: readonly Step[]): string => steps.map((one) => one.text).join('; ')
+/** Of equal text whatever of it must wait: a wish is no other one for that. */
+const wishOf = ({ steps, waiting }: Plan): string =>
+  [...steps.map(textOf), ...waiting.map(({ step: one }) => textOf(one))].sort().join('; ')
+
+const textOf = ({ text }: Step): string => text
 const backoffMs = (tries: number): number => Math.min(maxBackoffMs, firstBackoffMs * 2 ** Math.min(tries - 1, 10))
 
 /** The soonest moment at which time alone changes something. */

@@ -55,6 +55,9 @@ test('judgeFilter() has nothing to say of a filter in force that nobody ran into
 })
 
 test('judgeFilter() says why there is no filter', () => {
+  expect(judge({ kind: 'missing', failure: undefined, gone: true })).toEqual([
+    ['vrrp-unfiltered', 'somebody removed or changed it behind our back; it is put there again'],
+  ])
   const failure = { why: 'The kernel has no nf_tables', at: at(0) }
   expect(judge({ kind: 'missing', failure })).toEqual([['vrrp-unfiltered', 'The kernel has no nf_tables']])
 })

@@ -1,7 +1,7 @@
 import type { Instant } from '../base/instant.ts'
 import type { ConditionCode } from './condition.ts'
 import { ageText } from '../base/age.ts'
-import type { Stranger } from './evidence.ts'
+import type { FilterEvidence, Stranger } from './evidence.ts'
 import type { Router } from './router.ts'
 import type { RouterSpec } from './spec.ts'
 
@@ -17,10 +17,14 @@ export function judgeFilter(
   const filter = settings.kind === 'seen' ? settings.filter : undefined
   return [
     ['vrrp-stranger', filter?.kind === 'ready' ? strangersText(filter.strangers, wanted, now) : undefined],
-    ['vrrp-unfiltered', filter?.kind === 'missing' ? filter.failure?.why : undefined],
+    ['vrrp-unfiltered', filter?.kind === 'missing' ? whyMissing(filter) : undefined],
     ['vrrp-peers-undeclared', undeclared(wanted) ? `anyone on ${wanted.haInterface} may speak VRRP to it` : undefined],
   ]
 }
+
+/** Of one that was not made yet there is nothing to say. */
+const whyMissing = ({ failure, gone }: Extract<FilterEvidence, { kind: 'missing' }>): string | undefined =>
+  failure?.why ?? (gone === true ? 'somebody removed or changed it behind our back; it is put there again' : undefined)
 
 const undeclared = ({ advertise }: RouterSpec): boolean =>
   advertise.kind === 'multicast' && advertise.peers === undefined

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { KeepwardError } from '../../src/base/error.ts'
+import type { JournalRecord } from '../../src/journal/record.ts'
 import { TestAgent, textOf } from '../support/agent.ts'
 import { id, prefix, routerSpec } from '../support/router.ts'
 import { staysSo, until } from '../support/until.ts'
@@ -53,7 +54,7 @@ test('the journal has what was done to each router, and for which config; a fail
   const work = async () =>
     (await test.records()).filter(({ kind }) => kind === 'operation').map(({ router, body }) => ({ router, ...body }))
   await test.role('backup')
-  const done = { router: 'r1', change: 'performed', code: null, text: null, configDigest: 'first' }
+  const done = { router: 'r1', change: 'performed', code: null, text: null, configDigest: 'first', count: 1 }
   const interfaces = ['ensure-interface ha0', 'ensure-interface ext0']
   expect(await work()).toEqual([
     { ...done, steps: ['ensure-namespace', 'ensure-filter', ...interfaces, 'write-config'] },
@@ -71,8 +72,28 @@ test('the journal has what was done to each router, and for which config; a fail
   const text = 'Cannot reload keepalived: it does not answer'
   expect((await work()).slice(2)).toEqual([
     { ...then, steps: ['write-config'] },
-    { ...then, change: 'failed', steps: ['reload-keepalived'], code: 'keepalived-silent', text },
+    { ...then, change: 'failed', steps: ['reload-keepalived'], code: 'keepalived-silent', text, count: undefined },
     { ...then, steps: ['reload-keepalived'] },
+  ])
+})
+
+test('what is done to a router over and over is written down once in ten seconds, with how often', async () => {
+  await using test = await TestAgent.start({ routers: [r1] })
+  await test.role('backup')
+  const step = 'ensure-interface ha0'
+  const work = (records: readonly JournalRecord[]) =>
+    records.filter(({ body }) => JSON.stringify(body['steps']) === JSON.stringify([step])).map(({ body }) => body)
+  for (let times = 1; times <= 4; times++) {
+    test.world.host.removeAddress(r1.id, 'ha0', '169.254.192.1')
+    await until('it is there again', () => test.world.count('ensure-interface r1 ha0') > times)
+    await until('and that is known', async () => (await test.agent.plan()).routers.length === 0)
+  }
+  expect(work(await test.records())).toMatchObject([{ change: 'performed', count: 1 }])
+  const next = await test.restart({ routers: [r1] })
+  await using after = next
+  expect(work(await after.records())).toMatchObject([
+    { count: 1 },
+    { change: 'performed', configDigest: 'first', count: 3 },
   ])
 })
 

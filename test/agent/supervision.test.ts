@@ -50,6 +50,18 @@ test('a keepalived that dies again and again is started ever more slowly', async
   await test.role('backup')
 })
 
+test('a filter that somebody removed is put there again, and it is on record that the router ran without', async () => {
+  await using test = await TestAgent.start({ routers: [r1] })
+  await test.role('backup')
+  await test.noCondition('vrrp-unfiltered', 'r1')
+  test.world.host.loseFilter(r1.id)
+  test.world.passTime(25_000)
+  await until('it is there again', () => test.world.count('ensure-filter r1') === 2)
+  await test.noCondition('vrrp-unfiltered', 'r1')
+  const changes = (await test.records({ router: 'r1' })).filter(({ body }) => body['code'] === 'vrrp-unfiltered')
+  expect(changes.map(({ body }) => body['change'])).toEqual(['raised', 'cleared'])
+})
+
 test('a stopped keepalived is keepalived-stalled: shown, neither killed nor started anew', async () => {
   await using test = await TestAgent.start({ routers: [r1] })
   await test.role('backup')

@@ -32,7 +32,7 @@ describe('an agent', () => {
     expect(code).not.toBe(0)
     expect(stderr).toBe(
       `keepward: Another process (pid ${String(pid)}) uses ${it.lab.host(primary).directory}/state` +
-        ' (only one agent may use a state directory; give the other one its own) [state-in-use]\n',
+        ' (only one process may use it; give the other one a directory of its own) [state-in-use]\n',
     )
     expect(it.lab.agentPid(primary)).toBe(pid)
     expect(await it.settled()).toBe(primary)

@@ -14,6 +14,7 @@ const heard: IncomingHttpHeaders[] = []
 let service: Server
 let it: LabUnderTest
 
+// The proxy has what the unit of keepward-host leaves to its children: it takes a port below 1024, and becomes another user.
 beforeAll(async () => {
   chmodSync(home, 0o755)
   service = createServer((request, response) => {
@@ -23,6 +24,7 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => service.listen(join(home, 'socket'), resolve))
   chmodSync(join(home, 'socket'), 0o666)
   it = await labFor('meta', {
+    agentUid: 60_991,
     config: (text, { name }) => `${text}
       - { address: 169.254.169.254/32, interface: ext0 }
     metadata: { on: ${name === 'h2' ? 'always' : 'primary'}, socket: ${home}/socket, networkId: n1 }
@@ -49,7 +51,7 @@ async function ask(...headers: string[]): Promise<string> {
 const answered = () =>
   until('the metadata service answers', async () => (await ask().catch(() => '')) === 'you asked for /latest', 10_000)
 const proxiesOn = (host: string): number[] =>
-  findByArgument(`${it.lab.host(host).directory}/run/routers/r1/metadata.cfg`, 'haproxy')
+  findByArgument(`${it.lab.host(host).directory}/host/routers/r1/metadata.cfg`, 'haproxy')
 
 test('an instance is answered, and the service learns by whom, whatever the instance says of itself', async () => {
   await it.settled()

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { signalAll } from '../../src/lab/processes.ts'
 import { clientNamespace } from '../../src/lab/topology.ts'
 import { inNamespace } from '../../src/linux/in-namespace.ts'
 import { openNamespace } from '../../src/linux/netns.ts'
@@ -10,8 +11,10 @@ import { staysSo, until } from '../support/until.ts'
 const network = '2001:db8:a::'
 let it: LabUnderTest
 
+// radvd has what the unit of keepward-host leaves to its children.
 beforeAll(async () => {
   it = await labFor('radvd', {
+    agentUid: 60_992,
     config: (text) => `${text}
       - { address: "fe80::1/64", interface: ext0 }
     routerAdvertisements:
@@ -32,7 +35,7 @@ afterAll(async () => {
 
 /** The pids of radvd of the router on a host. */
 const radvdOf = (host: string): number[] =>
-  findByArgument(`${it.lab.host(host).directory}/run/routers/r1/radvd.conf`, 'radvd')
+  findByArgument(`${it.lab.host(host).directory}/host/routers/r1/radvd.conf`, 'radvd')
 
 const client = (...words: string[]): string => ip('-n', clientNamespace(it.name), ...words)
 const router = (): string => client('-6', 'route', 'show', 'default')
@@ -76,15 +79,15 @@ test('radvd that dies is started again within 1 s, and the journal tells of it',
   await it.noCondition(primary)
 })
 
-test('an agent that is killed and comes back adopts radvd, and lets go of it where the role has gone meanwhile', async () => {
+test('keepward that is killed, both of it, and comes back adopts radvd, and lets go of it where the role has gone meanwhile', async () => {
   const primary = await it.settled()
   const before = radvdOf(primary)
-  await it.lab.killAgent(primary)
+  await signalAll([it.lab.agentPid(primary), it.lab.rootHalfPid(primary)], 'SIGKILL')
   it.lab.startAgent(primary)
   await it.answers(primary)
   await it.role(primary, 'primary')
   await staysSo('the same radvd runs on', () => String(radvdOf(primary)) === String(before), 1000)
-  await it.lab.killAgent(primary)
+  await signalAll([it.lab.agentPid(primary), it.lab.rootHalfPid(primary)], 'SIGKILL')
   await it.lab.killKeepalived(primary, 'r1')
   await it.role(it.other(primary), 'primary')
   it.lab.startAgent(primary)

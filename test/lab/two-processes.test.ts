@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EventView } from '../../src/agent/api.ts'
 import type { AuditView } from '../../src/cli/audit.ts'
 import { renderEvent } from '../../src/cli/events.ts'
-import { hostCapabilities, signalAll } from '../../src/lab/processes.ts'
+import { hostCapabilities } from '../../src/host/rights.ts'
+import { signalAll } from '../../src/lab/processes.ts'
 import { routerNamespace } from '../../src/lab/topology.ts'
 import { commandLine } from '../../src/linux/process.ts'
 import { readPrivileges } from '../../src/linux/privileges.ts'
@@ -34,9 +35,8 @@ test('the agent has neither root nor a capability, and its routers have a primar
     expect(statusOf(pid, 'Uid')).toBe(Array(4).fill(String(uid)).join('\t'))
     for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapAmb'])
       expect(`${set} ${statusOf(pid, set)}`).toBe(`${set} 0000000000000000`)
-    const allowed = hostCapabilities.map((name) => `CAP_${name.toUpperCase()}`)
     const root = readPrivileges(readFileSync(`/proc/${String(it.lab.rootHalfPid(host))}/status`, 'utf8'))
-    expect(root.capabilities.filter((one) => !allowed.includes(one))).toEqual([])
+    expect(root.capabilities.filter((one) => !hostCapabilities.includes(one))).toEqual([])
     expect(statusOf(it.lab.rootHalfPid(host), 'Uid')).toBe(Array(4).fill('0').join('\t'))
   }
 })

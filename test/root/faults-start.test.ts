@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import pLimit from 'p-limit'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { hostCapabilities } from '../../src/lab/processes.ts'
-import { bounded, buildShim, FaultHost, type Started } from '../support/faults/host.ts'
+import { hostCapabilities } from '../../src/host/rights.ts'
+import { boundedBy } from '../../src/lab/processes.ts'
+import { buildShim, FaultHost, type Started } from '../support/faults/host.ts'
 import { startRows, type Errno, type StartRow, type Who } from '../support/faults/rows.ts'
 import { until } from '../support/until.ts'
 
@@ -67,7 +68,7 @@ async function rootHalf(host: FaultHost): Promise<void> {
 test.concurrent('a root half without a capability that it needs says which', async () => {
   const host = FaultHost.make('two', shim)
   try {
-    const started = host.start('host', bounded(hostCapabilities.filter((one) => one !== 'net_admin')))
+    const started = host.start('host', boundedBy(hostCapabilities.filter((one) => one !== 'CAP_NET_ADMIN')))
     expect(await statusOf(started)).toBe(4)
     expect(started.said()).toContain('keepward-host needs CAP_NET_ADMIN and has not')
     expect(lineOf.exec(started.said())?.[1]).toBe('permission-denied')

@@ -51,6 +51,7 @@ let root: Root
 let troubles: (string | undefined)[]
 let refused: HostRefusal[]
 let stop: () => Promise<void>
+let copyTrouble: string | undefined
 
 const serve = async () => {
   root = new Root()
@@ -65,7 +66,7 @@ const serve = async () => {
       root.asked.push(`key ${key.revealBytes().toString('hex').slice(0, 4)}`)
     },
     onRefused: () => undefined,
-    sign: () => Promise.resolve(),
+    sign: () => Promise.resolve(copyTrouble),
   })
 }
 beforeEach(async () => {
@@ -202,4 +203,12 @@ test('no descriptor is left open, however often the other half comes and goes', 
     )
   }
   await until('as many as before', () => openNow() <= before)
+})
+
+test('sign() gives why what was signed cannot be copied', async () => {
+  const point = { journal: 'a'.repeat(32), start: 1, seq: 1, hash }
+  expect(await link.sign(point)).toBeUndefined()
+  copyTrouble = 'Nobody listens at /dev/log'
+  expect(await link.sign(point)).toBe('Nobody listens at /dev/log')
+  copyTrouble = undefined
 })

@@ -63,7 +63,7 @@ beforeEach(async () => {
         : Promise.reject(new KeepwardError('config-changed', 'The config file was changed')),
     sign: (point) => {
       root.asked.push(['sign', point])
-      return Promise.resolve()
+      return Promise.resolve(undefined)
     },
     onPseudonymKey: (key) => root.asked.push(['key', key.revealBytes().length]),
     onRefused: (refusal) => {
@@ -78,6 +78,26 @@ afterEach(async () => {
 })
 
 const path = () => join(directory, 'host', hostSocketName)
+
+test('whoever would serve where somebody answers is refused, and the socket stays the agent’s', async () => {
+  const seen = () => {
+    const { uid: owner, gid, mode, ino } = statSync(path())
+    return { owner, gid, mode, ino }
+  }
+  const before = seen()
+  const second = serveHost({
+    dir,
+    agentUid: uid,
+    openRoot: () => new Root(),
+    tableOf: () => Promise.reject(new Error('nobody asks')),
+    sign: () => Promise.resolve(undefined),
+    onPseudonymKey: () => undefined,
+    onRefused: () => undefined,
+  })
+  await expect(second).rejects.toMatchObject({ code: 'state-in-use' })
+  expect(before.owner).toBe(uid)
+  expect(seen()).toEqual(before)
+})
 
 /** Send this, and give back the lines that come until the other side ends or `forMs` is over; the first two are empty, as each bears a descriptor. */
 async function say(

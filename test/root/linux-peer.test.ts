@@ -2,6 +2,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { connectForDescriptors } from '../../src/linux/descriptor.ts'
 import { SafeDir } from '../../src/linux/safe-dir.ts'
 import { listenAt, peerOf } from '../../src/linux/unix-socket.ts'
 
@@ -30,6 +31,24 @@ function connectAs(uid: number, gid: number, groups: number[]): Socket {
     process.setgroups?.(before)
   }
 }
+
+test('connectForDescriptors() says whose a socket is that does not let us in', async () => {
+  const server = createServer()
+  await listenAt(server, dir, 'socket', { mode: 0o600 })
+  let refused: Promise<unknown>
+  process.seteuid?.(1234)
+  try {
+    refused = connectForDescriptors(dir.pathOf('socket'), 0, 1, 1000)
+    refused.catch(() => undefined)
+  } finally {
+    process.seteuid?.(0)
+  }
+  await expect(refused).rejects.toMatchObject({
+    code: 'host-unreachable',
+    message: `${dir.pathOf('socket')} is of uid 0, mode 600, and we are uid 1234`,
+  })
+  server.close()
+})
 
 describe('peerOf()', () => {
   test('says who connected, groups included', async () => {

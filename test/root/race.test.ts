@@ -14,8 +14,10 @@ test.each(['inside', 'journal', 'above', 'stranger'] as const)(
     expect(found.breaches).toEqual([])
     const outcomes = Object.entries(found.outcomes)
     const count = (form: RegExp) => outcomes.reduce((sum, [name, times]) => sum + (form.test(name) ? times : 0), 0)
-    // It was both: work that went through, and an attack that was met.
+    // It was both: work that went through, each kind of it, and an attack that was met.
     expect(count(/: done$/)).toBeGreaterThan(found.rounds / 10)
+    for (const step of new Set(outcomes.map(([name]) => name.replace(/:.*/, ''))))
+      expect(found.outcomes, step).toHaveProperty([`${step}: done`])
     expect(count(/: (?:directory|file|journal)-/)).toBeGreaterThan(0)
   },
 )

@@ -59,7 +59,7 @@ test.each([
   const before = await nft('list', 'table', 'inet', 'keepward_vrrp')
   expect(await filter()).toEqual({ kind: 'ready', strangers: [] })
   await nft(...words)
-  expect(await filter()).toEqual({ kind: 'missing', failure: undefined })
+  expect(await filter()).toEqual({ kind: 'missing', failure: undefined, gone: true })
   await perform('ensure-filter')
   expect(await filter()).toEqual({ kind: 'ready', strangers: [] })
   expect(await nft('list', 'table', 'inet', 'keepward_vrrp')).toBe(before)

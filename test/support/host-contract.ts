@@ -103,6 +103,15 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
       })
     })
 
+    test('a router that is wanted again where it was is looked at as if it had been wanted all the time', async () => {
+      await start()
+      const before = await picture()
+      await it.host.configure('nothing')
+      expect((await inspect()).settings).toMatchObject({ wantedDigest: '' })
+      await it.host.configure(table([it.spec]))
+      expect(await picture()).toEqual(before)
+    })
+
     test('an operation on an undeclared interface is interface-undeclared', async () => {
       const router = it.spec.id
       await it.host.perform({ verb: 'ensure-namespace', router })

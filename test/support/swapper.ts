@@ -79,7 +79,7 @@ for (let turn = 0, seed = process.pid; ; turn += 1) {
   seed = (Math.imul(seed, 1_103_515_245) + 12_345) & 0x7fff_ffff
   const path = join(directory, names[(seed >> 8) % names.length] ?? '')
   const trick = tricks[(seed >> 16) % tricks.length]
-  if (isSlow) Atomics.wait(never, 0, 0, seed % 64)
+  if (isSlow) Atomics.wait(never, 0, 0, seed % 192)
   // Now and then it stands aside, so that what is attacked gets past its first step.
   if (seed % 3 !== 0)
     attempt(() => {

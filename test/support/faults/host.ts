@@ -18,7 +18,8 @@ import type { AgentStatus, RouterStatus } from '../../../src/agent/api.ts'
 import { callAt } from '../../../src/cli/client.ts'
 import { inNamespace } from '../../../src/linux/in-namespace.ts'
 import { listNamespaces, openNamespace } from '../../../src/linux/netns.ts'
-import { hostCapabilities } from '../../../src/lab/processes.ts'
+import { hostCapabilities } from '../../../src/host/rights.ts'
+import { boundedBy } from '../../../src/lab/processes.ts'
 import { program } from '../lab.ts'
 import { until } from '../until.ts'
 import type { Failing } from './rows.ts'
@@ -125,7 +126,7 @@ export class FaultHost {
   start(command: Command, wrap: readonly string[] = [], options = ''): Started {
     const words = [...wrap, program, '-c', join(this.home, 'agent.yaml'), command]
     const [file = '', ...args] =
-      command === 'host' && wrap.length === 0 ? [...bounded(hostCapabilities), ...words] : words
+      command === 'host' && wrap.length === 0 ? [...boundedBy(hostCapabilities), ...words] : words
     const user = this.kind === 'two' && command === 'agent' ? { uid: agentUid, gid: agentUid } : {}
     const env = {
       PATH: process.env['PATH'],
@@ -250,13 +251,6 @@ export function buildShim(directory: string): string {
   run(process.env['CC'] ?? 'gcc', '-shared', '-fPIC', '-O2', '-Wall', '-Wextra', '-Werror', '-o', out, source)
   return out
 }
-
-/** setpriv(1) */
-export const bounded = (capabilities: readonly string[]): string[] => [
-  'setpriv',
-  '--bounding-set',
-  ['-all', ...capabilities.map((one) => `+${one}`)].join(),
-]
 
 export const run = (command: string, ...words: readonly string[]): string =>
   execFileSync(command, words, { encoding: 'utf8', timeout: 20_000, stdio: 'pipe' })
