@@ -79,6 +79,16 @@ export class Vault {
     return known.value !== undefined && known.failure !== undefined ? known.value : pending
   }
 
+  /** As {@link read} after {@link forget} would give it, but that what is known stays known. */
+  async readAhead(source: VaultSource): Promise<Secret> {
+    try {
+      return await this.#fetch(source)
+    } catch (error) {
+      if (error instanceof KeepwardError) return lastOf(this.#known.get(describeSource(source)), error)
+      throw error
+    }
+  }
+
   /** What was read is asked for anew, at the next read. */
   forget(): void {
     this.#notBeforeMonoMs = 0
@@ -204,8 +214,8 @@ export class Vault {
   }
 }
 
-function lastOf({ value }: Known, failure: KeepwardError): Secret {
-  if (value !== undefined) return value
+function lastOf(known: Known | undefined, failure: KeepwardError): Secret {
+  if (known?.value !== undefined) return known.value
   throw failure
 }
 

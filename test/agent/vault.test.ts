@@ -85,6 +85,17 @@ describe('read()', () => {
     expect(troubles).toEqual([])
   })
 
+  test('readAhead() gives what Vault has by now, or the last when it is lost, and read() what it gave before', async () => {
+    const vault = vaultWith(withToken(server.issue()))
+    await text(vault)
+    server.secrets.set('secret/keepward/r1', { password: 'another' })
+    expect((await vault.readAhead(source)).revealText()).toBe('another\n')
+    expect(await text(vault)).toBe('pl4nted\n')
+    server.fault = { kind: 'status', status: 503 }
+    expect((await vault.readAhead(source)).revealText()).toBe('pl4nted\n')
+    expect(troubles).toEqual([])
+  })
+
   test('gives nothing that was asked for before it was told to forget', async () => {
     const vault = vaultWith(withToken(server.issue()))
     await text(vault)
