@@ -1,6 +1,7 @@
 import { describeError, type KeepwardError } from '../base/error.ts'
 import type { Clock } from '../base/instant.ts'
 import { describeSource, type SecretSource } from '../base/secret-source.ts'
+import type { StartConfig } from '../config/applied.ts'
 import type { TrustedConfig } from '../config/trusted.ts'
 import type { HostRefusal } from '../host/refusal.ts'
 import type { Journal } from '../journal/journal.ts'
@@ -104,6 +105,19 @@ export class Recorder {
       const body = { change: 'secret-read', by: 'host', of, source: describeSource(source) }
       void this.#append('agent', router, body)
     }
+  }
+
+  /** Not what was applied last, but the file as the start found it. */
+  configTakenAtStart({ hash, signedBy }: TrustedConfig, { from, before, why }: Omit<StartConfig, 'loaded'>): void {
+    void this.#append('config', undefined, {
+      change: 'loaded',
+      digest: hash,
+      key: signedBy ?? null,
+      by: 'start',
+      from,
+      before: before ?? null,
+      text: why?.slice(0, maxTextLength) ?? null,
+    })
   }
 
   configLoaded(

@@ -13,9 +13,10 @@ export function host({ config }: Globals): Promise<number> {
   let log = makeLogger('info', agent)
   return runHost({
     file: resolve(config),
-    onLoaded: ({ logging, routers }) => {
+    onLoaded: ({ logging, routers }, { from, loaded }) => {
       names.learn(routers.map(({ id }) => id))
       if (logging.routerIds === 'pseudonym') log = makeLogger('info', agent, { names })
+      log[from === 'unusable-copy' ? 'warn' : 'info']({ digest: loaded.hash, from }, 'config read')
     },
     onReady: ({ directory, uid, capabilities }) => {
       log.info({ directory, uid, capabilities }, 'root half ready')

@@ -5,10 +5,11 @@ import type { Secret } from '../base/secret.ts'
 import { executableBehind, type Executable } from '../linux/peer-executable.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import { openWatchSocket } from '../linux/watch.ts'
+import type { AppliedConfig } from './applied-config.ts'
 import { lockIdentity } from './identity.ts'
 import type { VaultReader } from './known-secrets.ts'
 import { HostLink } from './link.ts'
-import type { Host, HostEvent, RootEvent } from './operation.ts'
+import type { Host, HostEvent, RootEvent, RootHalf } from './operation.ts'
 import { openRealHost } from './real-host.ts'
 import type { HostRefusal } from './refusal.ts'
 import { hostSocketName } from './server.ts'
@@ -21,6 +22,8 @@ export interface HostPlace {
   readonly hostPath: string
   /** The agent's own, for one that is root and does root's work itself. */
   readonly runDir: SafeDir
+  /** Of an agent that is root, which keeps what it applies itself. */
+  readonly applied: Pick<AppliedConfig, 'tableOf' | 'forget'>
   /** Of an agent that is root, for the secrets of routers. */
   readonly vault: VaultReader | undefined
   /** Where an agent that is root keeps its anchors. */
@@ -52,9 +55,18 @@ export function openHost(place: HostPlace): Promise<OpenedHost> {
   return process.geteuid?.() === 0 ? openOwn(place) : openLink(place)
 }
 
-async function openOwn({ agent, clock, runDir, anchors, vault, onVaultTrouble }: HostPlace): Promise<OpenedHost> {
+async function openOwn({
+  agent,
+  clock,
+  runDir,
+  applied,
+  anchors,
+  vault,
+  onVaultTrouble,
+}: HostPlace): Promise<OpenedHost> {
   const lock = lockIdentity(agent)
-  const openRoot = await openRealHost({ agent, runDir, clock, vault })
+  const openReal = await openRealHost({ agent, runDir, clock, vault })
+  const openRoot = (emit: (event: RootEvent) => void) => keeping(openReal(emit), applied)
   const watchFd = openWatchSocket()
   const keeper = new AnchorKeeper({ ...anchors, agent, clock })
   return {
@@ -65,6 +77,20 @@ async function openOwn({ agent, clock, runDir, anchors, vault, onVaultTrouble }:
       keeper.close()
       lock.release()
     },
+  }
+}
+
+/** As keepward-host does it: what is not kept is not taken over. */
+function keeping(root: RootHalf, applied: HostPlace['applied']): RootHalf {
+  return {
+    async configure(table) {
+      if (table === 'nothing') await applied.forget()
+      else await applied.tableOf(table.hash, true)
+      await root.configure(table)
+    },
+    stage: root.stage.bind(root),
+    perform: root.perform.bind(root),
+    close: root.close.bind(root),
   }
 }
 

@@ -5,7 +5,7 @@ import { syslogTargetOf } from '../anchor/syslog.ts'
 import { KeepwardError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
 import type { AgentConfig } from '../config/agent-config.ts'
-import { readTrustedConfig } from '../config/trusted.ts'
+import { readAtStart, type StartConfig } from '../config/applied.ts'
 import { accountNumber } from '../linux/account.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import { demandAll, ownPrivileges, type Privileges } from '../linux/privileges.ts'
@@ -23,7 +23,7 @@ export interface HostRunOptions {
   /** Absolute path of the config, which is read anew whenever the agent says that it has. */
   readonly file: string
   /** The config was read; nothing is told before. */
-  readonly onLoaded: (config: AgentConfig) => void
+  readonly onLoaded: (config: AgentConfig, start: StartConfig) => void
   /** It serves the agent from now on. */
   readonly onReady: (ready: Privileges & { readonly directory: string }) => void
   readonly onPseudonymKey: HostServerParts['onPseudonymKey']
@@ -43,8 +43,9 @@ export async function runHost(options: HostRunOptions): Promise<number> {
   if (process.geteuid?.() !== 0) throw new KeepwardError('permission-denied', 'keepward-host must run as root')
   const privileges = ownPrivileges()
   demandAll(privileges, needed)
-  const running = await (await readTrustedConfig(file, hostname())).load()
-  onLoaded(running.config)
+  const start = await readAtStart(file, hostname())
+  const { loaded: running } = start
+  onLoaded(running.config, start)
   const { agent, paths, audit, vault: settings } = running.config
   const agentUid = await uidOf(agent.user)
   await using open = new AsyncDisposableStack()
@@ -56,8 +57,7 @@ export async function runHost(options: HostRunOptions): Promise<number> {
   vault?.onTrouble(onVaultTrouble)
   open.defer(() => vault?.close())
   const openRoot = await openRealHost({ agent: agent.id, runDir: dir, clock: systemClock, vault })
-  const applied = new AppliedConfig(file, hostname(), dir, running)
-  const tableOf = applied.tableOf.bind(applied)
+  const applied = new AppliedConfig(file, hostname(), running)
   const keeper = new AnchorKeeper({
     path: paths.anchors,
     agent: agent.id,
@@ -69,7 +69,7 @@ export async function runHost(options: HostRunOptions): Promise<number> {
     keeper.close()
   })
   const sign = keeper.sign.bind(keeper)
-  open.defer(await serveHost({ dir, agentUid, openRoot, tableOf, sign, onPseudonymKey, onRefused }))
+  open.defer(await serveHost({ dir, agentUid, openRoot, applied, sign, onPseudonymKey, onRefused }))
   notifyServiceManager('READY=1')
   open.defer(feedWatchdog())
   onReady({ directory: dir.path, ...privileges })

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EventView } from '../../src/agent/api.ts'
@@ -94,17 +94,22 @@ test('when both are killed and started again, keepalived, its namespace and its 
   expect(await it.transitions(primary, 'r1', after)).toEqual([])
 })
 
-test('keepward-host started anew goes on with the config in force, whatever the file has become since', async () => {
+test('both halves started anew go on with the config in force, whatever the file has become since', async () => {
   const primary = await it.settled()
-  const { config } = it.lab.host(primary)
+  const { config, directory } = it.lab.host(primary)
   const text = readFileSync(config, 'utf8')
-  writeFileSync(config, text.replaceAll('203.0.113.', '203.0.112.').replace('intervalMs: 2000', 'intervalMs: 1900'))
+  writeFileSync(config, text.replaceAll('198.51.100.', '203.0.113.').replace('/host }', '/elsewhere }'))
   await signalAll([it.lab.rootHalfPid(primary)], 'SIGKILL')
   it.lab.startRootHalf(primary)
   const codes = async () => (await it.status(primary)).conditions.map(({ code }) => code)
   await until('all but the file is well', async () => (await codes()).join() === 'config-changed-on-disk')
   await it.lab.killKeepalived(primary, 'r1')
   await until('it is started again', () => it.lab.keepalivedPids(primary, 'r1').length === 2)
+  writeFileSync(config, 'nobody has applied: [this')
+  await signalAll([it.lab.agentPid(primary), it.lab.rootHalfPid(primary)], 'SIGKILL')
+  it.lab.startAgent(primary)
+  await until('both are back', async () => (await codes()).join() === 'config-changed-on-disk', 20_000)
+  expect(existsSync(`${directory}/elsewhere`)).toBe(false)
   writeFileSync(config, text)
   await until('nothing is to be said', async () => (await codes()).length === 0)
 })

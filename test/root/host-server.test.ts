@@ -57,10 +57,13 @@ beforeEach(async () => {
       root.emit = emit
       return root
     },
-    tableOf: (wanted) =>
-      wanted === hash
-        ? Promise.resolve(table)
-        : Promise.reject(new KeepwardError('config-changed', 'The config file was changed')),
+    applied: {
+      tableOf: (wanted) =>
+        wanted === hash
+          ? Promise.resolve(table)
+          : Promise.reject(new KeepwardError('config-changed', 'The config file was changed')),
+      forget: () => Promise.resolve(),
+    },
     sign: (point) => {
       root.asked.push(['sign', point])
       return Promise.resolve()
