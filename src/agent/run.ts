@@ -146,9 +146,8 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
       anchors: {
         path: paths.anchors,
         syslog: syslogTargetOf(audit),
-        onCopyTrouble: (text) => {
-          chronicle.anchorsNotCopied(text)
-        },
+        onCopyTrouble: chronicle.anchorsNotCopied,
+        onNewJournal: chronicle.newJournalSigned,
       },
       onTrouble: (text) => {
         onHostTrouble(text)

@@ -25,6 +25,9 @@ export function host({ config }: Globals): Promise<number> {
       if (text === undefined) log.info('anchors of the journal are copied to syslog again')
       else log.warn({ text }, 'anchors of the journal cannot be copied to syslog')
     },
+    onNewJournal: (journal, besides) => {
+      log.warn({ journal, besides }, 'a new journal is signed, beside others that were: was one removed?')
+    },
     onVaultTrouble: (text) => {
       if (text === undefined) log.info('Vault gives what is wanted of it again')
       else log.warn({ text }, 'Vault does not give what is wanted of it')

@@ -27,7 +27,7 @@ export interface HostPlace {
   /** Of an agent that is root, for the secrets of routers. */
   readonly vault: VaultReader | undefined
   /** Where an agent that is root keeps its anchors. */
-  readonly anchors: Pick<KeeperOptions, 'path' | 'syslog' | 'onCopyTrouble'>
+  readonly anchors: Pick<KeeperOptions, 'path' | 'syslog' | 'onCopyTrouble' | 'onNewJournal'>
   /** The root half cannot be asked, and why; undefined: it can again. */
   readonly onTrouble: (text: string | undefined) => void
   /** What routers want of Vault cannot be had, and why; undefined: it can again. */

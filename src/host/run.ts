@@ -29,6 +29,7 @@ export interface HostRunOptions {
   readonly onPseudonymKey: HostServerParts['onPseudonymKey']
   readonly onRefused: HostServerParts['onRefused']
   readonly onCopyTrouble: KeeperOptions['onCopyTrouble']
+  readonly onNewJournal: KeeperOptions['onNewJournal']
   /** What is wanted of Vault cannot be had, and why; undefined: it can again. */
   readonly onVaultTrouble: (text: string | undefined) => void
 }
@@ -38,7 +39,7 @@ export interface HostRunOptions {
  * it impossible; then nothing was touched.
  */
 export async function runHost(options: HostRunOptions): Promise<number> {
-  const { file, onLoaded, onReady, onCopyTrouble, onPseudonymKey, onRefused, onVaultTrouble } = options
+  const { file, onLoaded, onReady, onCopyTrouble, onNewJournal, onPseudonymKey, onRefused, onVaultTrouble } = options
   const toEnd = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
   if (process.geteuid?.() !== 0) throw new KeepwardError('permission-denied', 'keepward-host must run as root')
   const privileges = ownPrivileges()
@@ -64,6 +65,7 @@ export async function runHost(options: HostRunOptions): Promise<number> {
     clock: systemClock,
     syslog: syslogTargetOf(audit),
     onCopyTrouble,
+    onNewJournal,
   })
   open.defer(() => {
     keeper.close()

@@ -1,5 +1,16 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EventView } from '../../src/agent/api.ts'
@@ -247,5 +258,32 @@ describe('the journal is signed by root, and proven by keepward audit', () => {
     expect(verify().view).toMatchObject({ ok: true })
     it.lab.startAgent('h1')
     await until('the agent answers', async () => !(await it.router('h1')).stale, 20_000)
+  })
+
+  test('a journal that is gone is found by its anchors, until root has moved them aside', async () => {
+    const { journal } = (await it.status('h1')).agent
+    const verify = (...words: string[]) => audit('-c', it.lab.host('h1').config, 'audit', '--verify', ...words)
+    await it.lab.killAgent('h1')
+    const directory = directoryOf('h1')
+    const gone = `${directory}/gone`
+    mkdirSync(gone)
+    chownSync(gone, uid, uid)
+    for (const name of readdirSync(`${directory}/state`).filter((one) => one.startsWith('journal')))
+      renameSync(`${directory}/state/${name}`, `${gone}/${name}`)
+    it.lab.startAgent('h1')
+    await until('the agent answers', async () => !(await it.router('h1')).stale, 20_000)
+    const found = await until('the new one is signed', () => {
+      const one = verify()
+      return one.view.proven !== undefined && one
+    })
+    expect(found).toMatchObject({ status: 2, view: { ok: false, missing: [{ journal }] } })
+    expect(found.view.broken).toBeUndefined()
+    const anchors = `${directory}/state-anchors`
+    mkdirSync(`${anchors}/aside`)
+    copyFileSync(`${anchors}/anchor.pub`, `${anchors}/aside/anchor.pub`)
+    renameSync(`${anchors}/${journal}.anchors`, `${anchors}/aside/${journal}.anchors`)
+    expect(verify().view).toMatchObject({ ok: true, missing: [] })
+    const aside = verify('--file', `${gone}/journal.sqlite`, '--anchors', `${anchors}/aside/${journal}.anchors`)
+    expect(aside.view).toMatchObject({ ok: true, journal })
   })
 })
