@@ -224,6 +224,7 @@ export class Agent {
       if (file.kind === 'unreadable') throw file.error
       const loaded = await file.file.load(this.#config.loaded)
       const sections = this.#compareSections(loaded)
+      await this.recorder.configApplying(loaded, applicant)
       await this.host.configure(tableOf(loaded))
       this.#config.take(withIdentityOf(this.config, loaded))
       this.#reconcile()
@@ -270,7 +271,6 @@ export class Agent {
     return compareSections(this.#parts.config.config, this.config, config)
   }
 
-  /** In the background: it only says what the next start would do. */
   #noteKept(): void {
     void this.#parts.keptDigest?.().then((hash) => {
       this.#config.noteKept(hash)

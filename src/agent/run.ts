@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { hostname } from 'node:os'
 import { syslogTargetOf } from '../anchor/syslog.ts'
 import { readAtStart, type StartConfig } from '../config/applied.ts'
@@ -6,6 +5,7 @@ import { appliedFileOf } from '../config/read.ts'
 import { readTrustedConfig, type ConfigFile, type TrustedConfig } from '../config/trusted.ts'
 import { describeError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
+import type { VaultLogin } from '../base/vault-login.ts'
 import { versionText } from '../base/version.ts'
 import { AppliedConfig } from '../host/applied-config.ts'
 import { openHost } from '../host/open.ts'
@@ -31,6 +31,7 @@ import { Executables } from './executables.ts'
 import { makeLogger, type Logger } from './log.ts'
 import { makeMetrics } from './metrics.ts'
 import { Pseudonyms, pseudonymKeyName } from './pseudonym.ts'
+import { listenForSignals } from './signals.ts'
 import { accessOf, startStateChanges, type StateChanges } from './state-change.ts'
 import { journalName, openStateDirectory } from './state-directory.ts'
 import { readVaultKeys, type VaultKeysParts } from './vault-keys.ts'
@@ -155,6 +156,9 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
       onVaultTrouble: (text) => {
         onVaultTrouble(text)
       },
+      onVaultLogin: () => {
+        if (vault?.host !== undefined) agent.recorder.secretRead(loginSecret(vault.host), 'vault', 'host')
+      },
       pseudonymKey,
       onRefused: (refusal) => {
         agent.recorder.hostRefused(refusal)
@@ -237,6 +241,9 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
     ownVault?.onTrouble((text) => {
       agent.noteTrouble('vault', text)
     })
+    ownVault?.onLogin((source) => {
+      agent.recorder.secretRead(source, 'vault')
+    })
     open.defer(() => ownVault?.close())
     if (ownVault !== undefined) open.defer(readVaultKeys(keysFrom(ownVault, changes, agent)))
     const rotateKeys = async (graceMs: number, applicant: Applicant | undefined) => {
@@ -269,6 +276,8 @@ type SecretRead = StateChanges['secrets'][number]
 
 const closeJournalMs = 5000
 
+const loginSecret = (login: VaultLogin) => (login.kind === 'token' ? login.token : login.secretId)
+
 const digestOf = async (file: string): Promise<string | undefined> =>
   (await readTrustedConfig(file, hostname()).catch(() => undefined))?.hash
 
@@ -282,17 +291,3 @@ const learning = (file: ConfigFile, names: Pseudonyms): ConfigFile => ({
     return loaded
   },
 })
-
-/** From the first moment on, so that no signal finds its default action. */
-function listenForSignals(): { readonly toEnd: Promise<unknown>; onHangUp(apply: () => void): void } {
-  let apply: () => void = () => undefined
-  process.on('SIGHUP', () => {
-    apply()
-  })
-  return {
-    toEnd: Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]),
-    onHangUp: (next) => {
-      apply = next
-    },
-  }
-}

@@ -38,6 +38,7 @@ test('KnownSecrets.ahead() asks each source once more, and what is known stays k
       throw new Error('forgotten')
     },
     onTrouble: () => undefined,
+    onLogin: () => undefined,
   }
   const known = new KnownSecrets(vault, () => Promise.resolve(new Secret(`command ${String(++said)}`)))
   const read = async (from: SecretReader, source: SecretSource) => (await from.read(source)).revealText()

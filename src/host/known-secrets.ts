@@ -16,6 +16,8 @@ export interface VaultReader {
   forget(): void
   /** What is wanted of it cannot be had, and why; undefined: it can again. */
   onTrouble(listener: (text: string | undefined) => void): void
+  /** What it logs in with was read. */
+  onLogin(listener: (source: LocalSource) => void): void
 }
 
 /**
@@ -86,6 +88,9 @@ const notYet = new KeepwardError('secret-unavailable', 'The section vault of the
 export function openSecrets(vault: VaultReader | undefined, emit: (event: RootEvent) => void): KnownSecrets {
   vault?.onTrouble((text) => {
     emit({ type: 'vault', trouble: text ?? null })
+  })
+  vault?.onLogin(() => {
+    emit({ type: 'vault-login' })
   })
   return new KnownSecrets(vault)
 }

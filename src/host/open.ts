@@ -32,6 +32,8 @@ export interface HostPlace {
   readonly onTrouble: (text: string | undefined) => void
   /** What routers want of Vault cannot be had, and why; undefined: it can again. */
   readonly onVaultTrouble: (text: string | undefined) => void
+  /** The root half has read what it logs in with at Vault. */
+  readonly onVaultLogin: () => void
   /** Undefined: logs call routers what they are. */
   readonly pseudonymKey: Secret | undefined
   /** keepward-host did not do something that was asked of it. */
@@ -63,6 +65,7 @@ async function openOwn({
   anchors,
   vault,
   onVaultTrouble,
+  onVaultLogin,
 }: HostPlace): Promise<OpenedHost> {
   const lock = lockIdentity(agent)
   const openReal = await openRealHost({ agent, runDir, clock, vault })
@@ -70,7 +73,7 @@ async function openOwn({
   const watchFd = openWatchSocket()
   const keeper = new AnchorKeeper({ ...anchors, agent, clock })
   return {
-    make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot, onVaultTrouble }, emit),
+    make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot, onVaultTrouble, onVaultLogin }, emit),
     sign: keeper.sign.bind(keeper),
     executableBehind: (fd) => Promise.resolve(executableBehind(fd)),
     [Symbol.dispose]: () => {
@@ -101,6 +104,7 @@ async function openLink({
   pseudonymKey,
   onTrouble,
   onVaultTrouble,
+  onVaultLogin,
   onRefused,
 }: HostPlace): Promise<OpenedHost> {
   // What it says before anybody listens are hints, but for this one.
@@ -122,7 +126,7 @@ async function openLink({
     return link
   }
   return {
-    make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot, onVaultTrouble }, emit),
+    make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot, onVaultTrouble, onVaultLogin }, emit),
     sign: link.sign.bind(link),
     executableBehind: link.executableBehind.bind(link),
     // Also when no host was made of it: a link that is whole keeps the process alive.

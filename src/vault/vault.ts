@@ -50,13 +50,18 @@ export class Vault {
   /** How often it was told to forget. */
   #round = 0
   readonly #listeners: ((text: string | undefined) => void)[] = []
+  readonly #loginListeners: ((source: LocalSource) => void)[] = []
 
   constructor(parts: VaultParts) {
     this.#parts = parts
     const { login, readLocal, clock } = parts
     this.#token = new VaultToken({
       login,
-      readLocal,
+      readLocal: async (source) => {
+        const secret = await readLocal(source)
+        for (const told of this.#loginListeners) told(source)
+        return secret
+      },
       clock,
       ask: (question) => this.#ask(question),
       onNews: () => {
@@ -104,6 +109,11 @@ export class Vault {
   /** Told when it changes: what is wanted of Vault cannot be had, and why; undefined: it can again. */
   onTrouble(listener: (text: string | undefined) => void): void {
     this.#listeners.push(listener)
+  }
+
+  /** Told each time when what it logs in with was read. */
+  onLogin(listener: (source: LocalSource) => void): void {
+    this.#loginListeners.push(listener)
   }
 
   close(): void {

@@ -33,8 +33,9 @@ test('apply() says and does what is added, changed and removed, and touches no o
   const done = changing(test.world.host.performed.slice(made))
   expect(done.filter((one) => one.includes('r1'))).toEqual(['write-config r1', 'reload-keepalived r1'])
   expect(done.filter((one) => one.includes('r2'))).toEqual(['remove-router r2'])
-  const [loaded] = (await test.records({ after: seq })).filter(({ kind }) => kind === 'config')
+  const [applying, loaded] = (await test.records({ after: seq })).filter(({ kind }) => kind === 'config')
   const nobody = { by: null, uid: null, gid: null, pid: null, executable: null, executableBy: null }
+  expect(applying?.body).toEqual({ change: 'applying', digest: '2 routers', key: null, ...nobody })
   expect(loaded?.body).toEqual({
     change: 'loaded',
     digest: '2 routers',
@@ -107,10 +108,11 @@ test('apply() of a refused config keeps the old one, raises config-not-applied, 
   await test.noCondition('config-not-applied')
   const written = (await test.records()).filter(({ kind }) => kind === 'config' || kind === 'condition')
   const said = written.map(({ kind, body }) => `${kind} ${textOf(body['code'] ?? '')} ${textOf(body['change'])}`)
-  expect(said.slice(-6)).toEqual([
+  expect(said.slice(-7)).toEqual([
     'config config-invalid refused',
     'condition config-not-applied raised',
     'condition config-changed-on-disk raised',
+    'config  applying',
     'config  loaded',
     'condition config-not-applied cleared',
     'condition config-changed-on-disk cleared',

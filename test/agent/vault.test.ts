@@ -18,6 +18,7 @@ const held = new Map<string, string>()
 /** Milliseconds that the clock is ahead. */
 let ahead = 0
 let troubles: (string | undefined)[] = []
+let logins: LocalSource[] = []
 
 beforeAll(() => {
   makeCertificates(directory)
@@ -32,6 +33,7 @@ beforeEach(async () => {
   server.secrets.set('secret/keepward/r1', { password: 'pl4nted', other: 7 })
   ahead = 0
   troubles = []
+  logins = []
 })
 afterEach(async () => {
   for (const vault of open) vault.close()
@@ -62,6 +64,7 @@ function vaultWith(login: VaultLogin, change: Partial<VaultParts> = {}): Vault {
     ...change,
   })
   vault.onTrouble((text) => troubles.push(text))
+  vault.onLogin((source) => logins.push(source))
   open.push(vault)
   return vault
 }
@@ -119,6 +122,7 @@ describe('read()', () => {
     vault.forget()
     expect(await text(vault)).toBe('pl4nted\n')
     expect(server.times('auth/approle/login')).toBe(2)
+    expect(logins).toEqual(Array(2).fill({ kind: 'credential', name: 'secret-id' }))
   })
 
   test('takes the token that was put into the place of one that ended', async () => {

@@ -201,11 +201,12 @@ test('the journal has what those run who are refused, who speak for the first ti
     const found = events.filter(
       ({ kind, body }) => kind === 'refusal' || kind === 'config' || body['change'] === 'sender-seen',
     )
-    return found.length >= 3 && found
+    return found.length >= 4 && found
   })
   expect(written.map(({ kind, body }) => [kind, body])).toEqual([
     ['refusal', expect.objectContaining({ reason: 'state-malformed', ...who })],
     ['agent', { change: 'sender-seen', controlGroup: expect.any(String) as string, ...who }],
+    ['config', expect.objectContaining({ change: 'applying', by: 'request', ...who })],
     ['config', expect.objectContaining({ change: 'loaded', by: 'request', ...who })],
   ])
 })

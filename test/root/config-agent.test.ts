@@ -132,8 +132,10 @@ test('a running agent refuses to plan and to apply a config that is another user
   expect(answer.restartFor).toEqual(['control'])
   expect(await conditions()).toEqual([])
   const self = { by: 'request', uid: 0, gid: 0 }
-  expect((await configRecords(2)).map(({ body }) => body)).toMatchObject([
+  expect((await configRecords(4)).map(({ body }) => body)).toMatchObject([
+    { change: 'planned', count: 1, ...self },
     { change: 'refused', code: 'config-unsafe', digest: null, ...self, pid: expect.any(Number) as number },
+    { change: 'applying', digest: answer.configDigest, ...self, pid: process.pid },
     { change: 'loaded', digest: answer.configDigest, ...self, pid: process.pid },
   ])
 })
@@ -182,7 +184,10 @@ test('once keys lie beside the config, a file without their signature is refused
   await sign()
   expect(await ended('apply')).toEqual([0, ''])
   expect(await conditions()).toEqual([])
-  const records = (await configRecords(4)).map(({ body }) => `${String(body['code'])} ${String(body['key'])}`)
+  const applied = (await configRecords(6)).filter(
+    ({ body }) => !['planned', 'applying'].includes(String(body['change'])),
+  )
+  const records = applied.map(({ body }) => `${String(body['code'])} ${String(body['key'])}`)
   const events = await ask<EventView[]>('GET', '/v1/events?limit=1000')
   const key = String(events.find(({ kind }) => kind === 'agent')?.body['configKey'])
   expect(key).toMatch(/^[0-9a-f]{16}$/)
@@ -224,7 +229,10 @@ test('a start takes what was applied last, whatever the file has become, until s
   await startAnew(agent)
   expect(await digest()).toBe(digestOf(textWith('journal: { retainDays: 77 }\n')))
   await until('all is well', async () => (await conditions()).length === 0)
-  expect((await configRecords(1)).map(({ body }) => body['by'])).toEqual(['request'])
+  expect((await configRecords(2)).map(({ body }) => `${String(body['change'])} ${String(body['by'])}`)).toEqual([
+    'applying request',
+    'loaded request',
+  ])
 })
 
 test('paths that are applied are those of the next start, and commands find the agent at both', async () => {
