@@ -147,8 +147,12 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
       anchors: {
         path: paths.anchors,
         syslog: syslogTargetOf(audit),
-        onCopyTrouble: chronicle.anchorsNotCopied,
-        onNewJournal: chronicle.newJournalSigned,
+        onCopyTrouble: (text) => {
+          chronicle.anchorsNotCopied(text)
+        },
+        onNewJournal: (journalId, besides) => {
+          chronicle.newJournalSigned(journalId, besides)
+        },
       },
       onTrouble: (text) => {
         onHostTrouble(text)
