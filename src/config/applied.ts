@@ -1,4 +1,3 @@
-import { lstat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { describeError, KeepwardError } from '../base/error.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
@@ -45,13 +44,13 @@ export async function keepApplied(path: string, { bytes, signature }: ConfigByte
   const copy = appliedFileOf(path)
   const kept = await readTrustedConfig(copy, '').catch(() => undefined)
   if (kept !== undefined && isSame(kept.bytes, bytes) && isSame(kept.signature, signature)) return
+  using directory = openBeside(path)
   try {
-    const { mode, gid } = await lstat(path)
-    using directory = SafeDir.open(dirname(path), { mode: 'any', owner: 'root' })
+    const { mode, gid } = directory.look(basename(path)) ?? { mode: 0o600, gid: 0 }
     await put(directory, signatureFileOf(copy), signature, { mode: mode & 0o644, gid })
     await put(directory, copy, bytes, { mode: mode & 0o644, gid })
   } catch (cause) {
-    if (!(await isThere(copy))) return
+    if (directory.look(basename(copy)) === undefined) return
     throw new KeepwardError('config-not-kept', `${copy} holds what was applied before, and cannot be replaced`, {
       cause,
     })
@@ -61,8 +60,8 @@ export async function keepApplied(path: string, { bytes, signature }: ConfigByte
 /** Nothing is applied any more. */
 export async function forgetApplied(path: string): Promise<void> {
   const copy = appliedFileOf(path)
-  if (!(await isThere(copy))) return
-  using directory = SafeDir.open(dirname(path), { mode: 'any', owner: 'root' })
+  using directory = openBeside(path)
+  if (directory.look(basename(copy)) === undefined) return
   await directory.remove(basename(copy))
   await directory.remove(basename(signatureFileOf(copy)))
 }
@@ -113,7 +112,4 @@ async function put(directory: SafeDir, path: string, data: Buffer | undefined, a
 const isSame = (one: Buffer | undefined, other: Buffer | undefined): boolean =>
   one === undefined || other === undefined ? one === other : one.equals(other)
 
-const isThere = async (path: string): Promise<boolean> => {
-  const stats = await lstat(path).catch(() => undefined)
-  return stats !== undefined
-}
+const openBeside = (path: string): SafeDir => SafeDir.open(dirname(path), { mode: 'any', owner: 'root' })
