@@ -1,4 +1,5 @@
 import type { Clock } from '../base/instant.ts'
+import type { StartConfig } from '../config/applied.ts'
 import type { ConfigFile, TrustedConfig } from '../config/trusted.ts'
 import type { Privileges } from '../linux/privileges.ts'
 import type { Host, HostEvent } from '../host/operation.ts'
@@ -10,6 +11,10 @@ import type { Metrics } from './metrics.ts'
 /** What an agent is made of; tests put a world in memory in the place of the host. */
 export interface AgentParts {
   readonly config: TrustedConfig
+  /** How it came to that config; unless told, it is what was applied last. */
+  readonly start?: Omit<StartConfig, 'loaded'>
+  /** The digest of the copy that the next start would take. */
+  readonly keptDigest?: () => Promise<string | undefined>
   /** Read the config file again. Throws `config-unsafe` or `config-unreadable`. */
   readonly readConfig: () => Promise<ConfigFile>
   readonly makeHost: (emit: (event: HostEvent) => void) => Host

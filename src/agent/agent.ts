@@ -13,18 +13,16 @@ import type { Applicant } from './applicant.ts'
 import type { AgentStatus, ApplyAnswer, Explanation, PlanAnswer } from './api.ts'
 import type { AgentParts } from './agent-parts.ts'
 import { makeExecutors } from './executors.ts'
-import { compareSections, refuseOtherIdentity, type SectionChange } from './fixed-settings.ts'
+import { compareSections, withIdentityOf, type SectionChange } from './fixed-settings.ts'
 import { ownConditions, type Troubles } from './own-conditions.ts'
 import { previewConfig, tableOf } from './preview.ts'
 import { startReconciling } from './reconcile.ts'
 import { recordedRole } from './record.ts'
 import { Recorder } from './recorder.ts'
-import { isGone, RouterSet } from './router-set.ts'
+import { RouterSet } from './router-set.ts'
+import { untilGone } from './teardown.ts'
 import { explainRouter, overallHealth, viewClaims, viewConditions, viewRouter } from './view.ts'
 
-/** How long `--teardown` may take in all. */
-const teardownMs = 60_000
-const lookMs = 20
 /** So many wait for the one before them, as long as the disk does not give the file. */
 const maxApplies = 16
 
@@ -52,7 +50,7 @@ export class Agent {
   constructor(parts: AgentParts) {
     this.#parts = parts
     this.recorder = new Recorder(parts)
-    this.#config = new ConfigInForce(parts.config)
+    this.#config = new ConfigInForce(parts.config, parts.start?.why)
     this.journal = parts.journal
     this.#started = parts.clock()
     this.host = parts.makeHost((event) => {
@@ -93,10 +91,13 @@ export class Agent {
 
   /** Adopt what runs, make what is wanted, remove what is ours and wanted no more. Moves no address by itself. */
   async start(): Promise<void> {
-    const { config, version, privileges } = this.#parts
+    const { config, version, privileges, start = { from: 'copy' } } = this.#parts
     const { routers } = config.config
     this.recorder.agentStarted(version, config, privileges)
+    if (start.from !== 'copy' && (start.from !== 'file' || this.journal.epoch.start > 1))
+      this.recorder.configTakenAtStart(config, start)
     await this.host.configure(tableOf(config))
+    this.#noteKept()
     const owned = await this.host.perform({ verb: 'list-owned' })
     const wanted = new Map(routers.map((spec) => [spec.id, spec.namespace]))
     const orphans = owned.filter(({ router, namespace }) => wanted.get(router) !== namespace)
@@ -185,7 +186,6 @@ export class Agent {
   async plan(): Promise<PlanAnswer> {
     const file = await this.#parts.readConfig()
     const loaded = await file.load(this.#config.loaded)
-    refuseOtherIdentity(this.config, loaded.config)
     const preview = await previewConfig(loaded, this.host, this.#routers.queues, this.#parts.clock())
     return { ...preview, ...this.#compareSections(loaded) }
   }
@@ -224,13 +224,14 @@ export class Agent {
     try {
       if (file.kind === 'unreadable') throw file.error
       const loaded = await file.file.load(this.#config.loaded)
-      refuseOtherIdentity(this.config, loaded.config)
       const sections = this.#compareSections(loaded)
+      await this.recorder.configApplying(loaded, applicant)
       await this.host.configure(tableOf(loaded))
-      this.#config.take(loaded)
+      this.#config.take(withIdentityOf(this.config, loaded))
       this.#reconcile()
       const change = this.#routers.want(loaded.config.routers)
       this.recorder.configLoaded(loaded, applicant, { ...change, ...sections })
+      this.#noteKept()
       this.#recheckAll()
       return { configDigest: loaded.hash, ...change, ...sections }
     } catch (error) {
@@ -261,21 +262,21 @@ export class Agent {
 
   /** Remove everything that was made for any router. Throws `host-failed` when something is left after 60 s. */
   async teardown(): Promise<void> {
-    const deadline = this.#parts.clock().monoMs + teardownMs
     this.recorder.teardown(this.#parts.privileges)
     await this.host.configure('nothing')
     this.#routers.want([])
-    while (this.#routers.queues.some(({ router }) => !isGone(router))) {
-      if (this.#parts.clock().monoMs > deadline) {
-        const left = this.#routers.queues.filter(({ router }) => !isGone(router)).map((queue) => queue.id)
-        throw new KeepwardError('host-failed', `Teardown did not finish in 60 s; still there: ${left.join(', ')}`)
-      }
-      await new Promise((resolve) => setTimeout(resolve, lookMs))
-    }
+    await untilGone(this.#routers, this.#parts.clock)
   }
 
   #compareSections({ config }: TrustedConfig): SectionChange {
     return compareSections(this.#parts.config.config, this.config, config)
+  }
+
+  #noteKept(): void {
+    void this.#parts.keptDigest?.().then((hash) => {
+      this.#config.noteKept(hash)
+      if (!this.#stopped) this.#reviewConditions()
+    })
   }
 
   #recheckAll(): void {

@@ -23,9 +23,14 @@ export class ConfigInForce {
   #loaded: TrustedConfig
   #seen: { readonly hash: string | undefined; readonly stamp: string; readonly reason: string } | undefined
   #trouble: string | undefined
+  /** Why it was taken over by the start, and not by anybody. */
+  #unasked: string | undefined
+  /** Of the copy that the next start would take; null: not known. */
+  #kept: string | undefined | null = null
 
-  constructor(loaded: TrustedConfig) {
+  constructor(loaded: TrustedConfig, unasked?: string) {
     this.#loaded = loaded
+    this.#unasked = unasked
   }
 
   get loaded(): TrustedConfig {
@@ -53,6 +58,12 @@ export class ConfigInForce {
   take(loaded: TrustedConfig): void {
     this.#loaded = loaded
     this.#trouble = undefined
+    this.#unasked = undefined
+  }
+
+  /** The digest of the copy that the next start would take; undefined: there is none. */
+  noteKept(hash: string | undefined): void {
+    this.#kept = hash
   }
 
   refuse(error: KeepwardError): void {
@@ -62,6 +73,8 @@ export class ConfigInForce {
   conditions(): [ConditionCode, string][] {
     const found: [ConditionCode, string][] = []
     if (this.#trouble !== undefined) found.push(['config-not-applied', this.#trouble])
+    if (this.#unasked !== undefined) found.push(['config-taken-at-start', this.#unasked])
+    if (this.#kept === undefined) found.push(['config-not-kept', 'There is no copy beside the config file'])
     const variables = weakeningsOf(this.#loaded.config).filter(({ setting }) => setting.endsWith('.environment'))
     if (variables.length > 0) found.push(['secret-in-environment', variables.map(weakText).join('; ')])
     if (this.#seen === undefined || !this.differs) return found

@@ -28,6 +28,7 @@ export interface Chronicle {
   keysRotated(untilMs: number): void
   /** `text`: undefined when they are again. */
   anchorsNotCopied(text: string | undefined): void
+  newJournalSigned(journal: string, besides: number): void
   defect(router: string, error: unknown): void
 }
 
@@ -94,6 +95,9 @@ export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
     anchorsNotCopied(text) {
       if (text === undefined) log.info('anchors of the journal are copied to syslog again')
       else log.warn({ text }, 'anchors of the journal cannot be copied to syslog')
+    },
+    newJournalSigned(journal, besides) {
+      log.warn({ journal, besides }, 'a new journal is signed, beside others that were: was one removed?')
     },
     defect(router, error) {
       metrics.defects.inc()

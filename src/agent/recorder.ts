@@ -1,6 +1,7 @@
 import { describeError, type KeepwardError } from '../base/error.ts'
 import type { Clock } from '../base/instant.ts'
 import { describeSource, type SecretSource } from '../base/secret-source.ts'
+import type { StartConfig } from '../config/applied.ts'
 import type { TrustedConfig } from '../config/trusted.ts'
 import type { HostRefusal } from '../host/refusal.ts'
 import type { Journal } from '../journal/journal.ts'
@@ -111,9 +112,9 @@ export class Recorder {
     void this.#append('operation', undefined, { change: 'teardown', uid, gid, pid })
   }
 
-  /** The secret of that key of notifiers was read by the agent; nothing of it is part of the record. */
-  secretRead(source: SecretSource, of: string): void {
-    void this.#append('agent', undefined, { change: 'secret-read', by: 'agent', of, source: describeSource(source) })
+  /** A secret was read for what `of` names; nothing of it is part of the record. */
+  secretRead(source: SecretSource, of: string, by: 'agent' | 'host' = 'agent'): void {
+    void this.#append('agent', undefined, { change: 'secret-read', by, of, source: describeSource(source) })
   }
 
   /** The root half has what a router authenticates itself with. It reads that at each look: written down once for each config. */
@@ -124,6 +125,30 @@ export class Recorder {
       const body = { change: 'secret-read', by: 'host', of, source: describeSource(source) }
       void this.#append('agent', router, body)
     }
+  }
+
+  /** Not what was applied last, but the file as the start found it. */
+  configTakenAtStart({ hash, signedBy }: TrustedConfig, { from, before, why }: Omit<StartConfig, 'loaded'>): void {
+    void this.#append('config', undefined, {
+      change: 'loaded',
+      digest: hash,
+      key: signedBy ?? null,
+      by: 'start',
+      from,
+      before: before ?? null,
+      text: why?.slice(0, maxTextLength) ?? null,
+    })
+  }
+
+  /** Before it is done, so that no crash leaves a change of which nobody knows who wanted it. A disk that does not answer is waited for 100 ms. */
+  async configApplying({ hash, signedBy }: TrustedConfig, applicant: Applicant | undefined): Promise<void> {
+    const body = { change: 'applying', digest: hash, key: signedBy ?? null, ...applicantBody(applicant) }
+    await durableOrLate(this.#append('config', undefined, body), maxGateMs)
+  }
+
+  /** Somebody has the root half look at what applying would do, for which it reads secrets; `count`: so often of late. */
+  configPlanned(applicant: Applicant | undefined, count: number): void {
+    void this.#append('config', undefined, { change: 'planned', ...applicantBody(applicant), count })
   }
 
   configLoaded(

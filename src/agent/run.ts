@@ -1,10 +1,13 @@
-import { once } from 'node:events'
 import { hostname } from 'node:os'
 import { syslogTargetOf } from '../anchor/syslog.ts'
+import { readAtStart, type StartConfig } from '../config/applied.ts'
+import { appliedFileOf } from '../config/read.ts'
 import { readTrustedConfig, type ConfigFile, type TrustedConfig } from '../config/trusted.ts'
 import { describeError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
+import type { VaultLogin } from '../base/vault-login.ts'
 import { versionText } from '../base/version.ts'
+import { AppliedConfig } from '../host/applied-config.ts'
 import { openHost } from '../host/open.ts'
 import { openJournal } from '../journal/journal.ts'
 import { accountNumber } from '../linux/account.ts'
@@ -28,6 +31,7 @@ import { Executables } from './executables.ts'
 import { makeLogger, type Logger } from './log.ts'
 import { makeMetrics } from './metrics.ts'
 import { Pseudonyms, pseudonymKeyName } from './pseudonym.ts'
+import { listenForSignals } from './signals.ts'
 import { accessOf, startStateChanges, type StateChanges } from './state-change.ts'
 import { journalName, openStateDirectory } from './state-directory.ts'
 import { readVaultKeys, type VaultKeysParts } from './vault-keys.ts'
@@ -40,32 +44,34 @@ export async function runAgent(file: string, options: { readonly teardown: boole
   const told = listenForSignals()
   const learned = new Pseudonyms()
   const read = async () => learning(await readTrustedConfig(file, hostname(), accountNumber), learned)
-  const loaded = await (await read()).load()
+  const { loaded, ...start } = await readAtStart(file, hostname(), accountNumber)
+  learned.learn(loaded.config.routers.map(({ id }) => id))
   const { level, routerIds } = loaded.config.logging
   const names = routerIds === 'pseudonym' ? learned : undefined
   const log = makeLogger(level, loaded.config.agent.id, { names })
   try {
-    return await runLoaded({ loaded, read, names, log, file, told, ...options })
+    return await runLoaded({ loaded, start, read, names, log, file, told, ...options })
   } catch (error) {
     throw names?.error(error) ?? error
   }
 }
 
 interface Opening {
+  readonly file: string
   readonly loaded: TrustedConfig
+  readonly start: Omit<StartConfig, 'loaded'>
   readonly read: () => Promise<ConfigFile>
   readonly names: Pseudonyms | undefined
   readonly log: Logger
 }
 
 interface Running extends Opening {
-  readonly file: string
   readonly told: ReturnType<typeof listenForSignals>
   readonly teardown: boolean
 }
 
-async function runLoaded({ file, told, teardown, ...opening }: Running): Promise<number> {
-  const { loaded, read, log } = opening
+async function runLoaded({ told, teardown, ...opening }: Running): Promise<number> {
+  const { file, loaded, start, read, log } = opening
   const privileges = ownPrivileges()
   demandNone(privileges)
   await using open = new AsyncDisposableStack()
@@ -85,7 +91,10 @@ async function runLoaded({ file, told, teardown, ...opening }: Running): Promise
       ? 'runs as root, and does by itself what needs root'
       : 'runs without root and without capabilities',
   )
-  log.info({ version: versionText, config: file, routers: loaded.config.routers.length }, 'agent ready')
+  log.info(
+    { version: versionText, config: file, from: start.from, routers: loaded.config.routers.length },
+    'agent ready',
+  )
   open.defer(watchConfigFile({ agent, file, read }))
   told.onHangUp(() => {
     agent.apply({ by: 'signal' }).catch((error: unknown) => {
@@ -105,7 +114,7 @@ interface Opened {
 
 /** Open all that an agent needs, each put on the stack that closes it, last opened first. */
 async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves: boolean }): Promise<Opened> {
-  const { loaded, read, names, log, serves } = opening
+  const { file, loaded, start, read, names, log, serves } = opening
   const { agent: identity, paths, control, journal: retention, audit, stateChange, vault } = loaded.config
   const access = await accessOf(stateChange)
   const state = open.use(openStateDirectory(paths.state, directoryMode(access)))
@@ -133,6 +142,7 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
       clock,
       hostPath: paths.host,
       runDir,
+      applied: new AppliedConfig(file, hostname(), loaded),
       vault: hostVault,
       anchors: {
         path: paths.anchors,
@@ -140,12 +150,18 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
         onCopyTrouble: (text) => {
           chronicle.anchorsNotCopied(text)
         },
+        onNewJournal: (journalId, besides) => {
+          chronicle.newJournalSigned(journalId, besides)
+        },
       },
       onTrouble: (text) => {
         onHostTrouble(text)
       },
       onVaultTrouble: (text) => {
         onVaultTrouble(text)
+      },
+      onVaultLogin: () => {
+        if (vault?.host !== undefined) agent.recorder.secretRead(loginSecret(vault.host), 'vault', 'host')
       },
       pseudonymKey,
       onRefused: (refusal) => {
@@ -177,6 +193,8 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
   const executables = new Executables(host.executableBehind)
   const agent = new Agent({
     config: loaded,
+    start,
+    keptDigest: () => digestOf(appliedFileOf(file)),
     readConfig: read,
     makeHost: host.make,
     journal,
@@ -230,6 +248,9 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
     ownVault?.onTrouble((text) => {
       agent.noteTrouble('vault', text)
     })
+    ownVault?.onLogin((source) => {
+      agent.recorder.secretRead(source, 'vault')
+    })
     open.defer(() => ownVault?.close())
     if (ownVault !== undefined) open.defer(readVaultKeys(keysFrom(ownVault, changes, agent)))
     const rotateKeys = async (graceMs: number, applicant: Applicant | undefined) => {
@@ -262,6 +283,11 @@ type SecretRead = StateChanges['secrets'][number]
 
 const closeJournalMs = 5000
 
+const loginSecret = (login: VaultLogin) => (login.kind === 'token' ? login.token : login.secretId)
+
+const digestOf = async (file: string): Promise<string | undefined> =>
+  (await readTrustedConfig(file, hostname()).catch(() => undefined))?.hash
+
 /** Whatever is loaded, its routers are known by name from then on. */
 const learning = (file: ConfigFile, names: Pseudonyms): ConfigFile => ({
   hash: file.hash,
@@ -272,17 +298,3 @@ const learning = (file: ConfigFile, names: Pseudonyms): ConfigFile => ({
     return loaded
   },
 })
-
-/** From the first moment on, so that no signal finds its default action. */
-function listenForSignals(): { readonly toEnd: Promise<unknown>; onHangUp(apply: () => void): void } {
-  let apply: () => void = () => undefined
-  process.on('SIGHUP', () => {
-    apply()
-  })
-  return {
-    toEnd: Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]),
-    onHangUp: (next) => {
-      apply = next
-    },
-  }
-}

@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { anchorsFileOf } from './anchor.ts'
 import { AnchorKeeper, type KeeperOptions } from './keeper.ts'
-import { readAnchors } from './read.ts'
+import { readAnchors, readOthers } from './read.ts'
+import { until } from '../../test/support/until.ts'
 import { thin } from './retention.ts'
 import { syslogText, type SyslogTarget } from './syslog.ts'
 
@@ -18,6 +19,7 @@ let path: string
 let nowMs: number
 let troubles: (string | undefined)[]
 let keepers: AnchorKeeper[]
+let newJournals: string[]
 
 beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), 'kwt-anchor-'))
@@ -25,6 +27,7 @@ beforeEach(() => {
   nowMs = 1_000_000
   troubles = []
   keepers = []
+  newJournals = []
 })
 afterEach(() => {
   for (const keeper of keepers) keeper.close()
@@ -38,6 +41,7 @@ function keeper(syslog: SyslogTarget = { kind: 'none' }): AnchorKeeper {
     clock: () => ({ wallMs: 1_795_255_200_000 + nowMs, monoMs: nowMs }),
     syslog,
     onCopyTrouble: (text) => troubles.push(text),
+    onNewJournal: (id, besides) => newJournals.push(`${id.slice(0, 4)} ${String(besides)}`),
   }
   const made = new AnchorKeeper(options)
   keepers.push(made)
@@ -102,8 +106,45 @@ test('sign() refuses to be asked again and again, and a journal too many', async
   nowMs += 1000
   await one.sign(point(11))
   nowMs += 60_000
-  for (let n = 1; n < 16; n++) writeFileSync(join(path, anchorsFileOf(String(n).padStart(32, '0'))), '')
+  for (let n = 1; n < 256; n++) writeFileSync(join(path, anchorsFileOf(String(n).padStart(32, '0'))), '')
   await expect(one.sign({ ...point(1), journal: 'f'.repeat(32) })).rejects.toMatchObject({ code: 'anchor-refused' })
+})
+
+test('sign() tells of a journal that appears beside others, in syslog too, and takes no more than a few in a short time', async () => {
+  const server = createSocket('udp4')
+  await new Promise<void>((resolve) => server.bind(0, '127.0.0.1', resolve))
+  const heard: string[] = []
+  server.on('message', (bytes) => heard.push(String(bytes).replace(/^.*? - (?=keepward)/, '')))
+  const one = keeper({ kind: 'udp', address: '127.0.0.1', port: server.address().port })
+  const other = (digit: string) => ({ ...point(999_999_999_999_999), journal: digit.repeat(32) })
+  await one.sign(point(3))
+  for (const digit of ['1', '2', '3']) await one.sign(other(digit))
+  expect(newJournals).toEqual(['1111 1', '2222 2', '3333 3'])
+  await expect(one.sign(other('4'))).rejects.toMatchObject({ code: 'request-invalid' })
+  await one.sign(point(4))
+  nowMs += 600_000
+  await one.sign(other('5'))
+  await one.sign({ ...other('5'), seq: 999_999_999_999_999, hash: 'a'.repeat(64) })
+  expect(newJournals.slice(3)).toEqual(['5555 4'])
+  await until('all were copied', () => heard.filter((text) => text.startsWith('keepward-new-journal')).length === 4)
+  server.close()
+  expect(heard).toContain(`keepward-new-journal 1 host1 ${'1'.repeat(32)} beside 1`)
+})
+
+test('readOthers() finds the other journals of an agent, as far as root has signed them', async () => {
+  const one = keeper()
+  await one.sign(point(3))
+  await one.sign({ ...point(7), journal: '1'.repeat(32) })
+  appendFileSync(join(path, anchorsFileOf('1'.repeat(32))), 'keepward-anchor 1 host1 none\n')
+  const found = {
+    journal: '1'.repeat(32),
+    file: join(path, anchorsFileOf('1'.repeat(32))),
+    seq: 7,
+    wallMs: 1_795_256_200_000,
+  }
+  expect(await readOthers(file(), 'host1')).toEqual([found])
+  expect(await readOthers(file(), undefined)).toEqual([found])
+  expect(await readOthers(file(), 'host2')).toEqual([])
 })
 
 test.each<[what: string, change: (text: string) => string, fault: string]>([

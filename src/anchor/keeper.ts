@@ -1,6 +1,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { hostname } from 'node:os'
 import pLimit from 'p-limit'
+import { Buckets } from '../base/bucket.ts'
 import { describeError, KeepwardError } from '../base/error.ts'
 import type { Clock } from '../base/instant.ts'
 import type { Secret } from '../base/secret.ts'
@@ -28,11 +29,15 @@ export interface KeeperOptions {
   readonly syslog: SyslogTarget
   /** The copy cannot be sent, and why; undefined: it can again. */
   readonly onCopyTrouble: (text: string | undefined) => void
+  /** It signs for a journal that it never signed for, beside so many others. */
+  readonly onNewJournal: (journal: string, besides: number) => void
 }
 
 const privateName = 'anchor.key'
 /** Journals whose anchors are kept: whoever makes journals must not fill the disk of root. */
-const maxJournals = 16
+const maxJournals = 256
+/** Nor take the place of those that come later: after the first few, there is one each ten minutes. */
+const newJournals = { perSecond: 1 / 600, burst: 4 }
 /** One a second in the long run, so that nobody pushes the older ones out by signing very often. */
 const burst = 10
 const perMs = 1 / 1000
@@ -45,7 +50,8 @@ const maxPublicKeys = 16
 export class AnchorKeeper {
   readonly #options: KeeperOptions
   readonly #oneAtATime = pLimit(1)
-  readonly #journals = new Map<string, { last: Anchor | undefined; count: number }>()
+  readonly #journals = new Map<string, KnownJournal>()
+  readonly #newJournals = new Buckets<'all'>(newJournals, 1)
   #open: { readonly dir: SafeDir; readonly key: KeyObject } | undefined
   #copyTrouble: string | undefined
   #allowance = { left: burst, atMs: 0 }
@@ -87,6 +93,7 @@ export class AnchorKeeper {
     }
     known.last = parseAnchor(line)
     known.count += 1
+    await this.#tellIfNew(known, point.journal, wallMs)
     if (known.count > maxAnchors) await this.#thin(dir, point.journal)
     await this.#copy(line, wallMs)
     return this.#copyTrouble
@@ -103,12 +110,12 @@ export class AnchorKeeper {
     }
   }
 
-  async #journalOf(dir: SafeDir, journal: string): Promise<{ last: Anchor | undefined; count: number }> {
+  async #journalOf(dir: SafeDir, journal: string): Promise<KnownJournal> {
     const known = this.#journals.get(journal)
     if (known !== undefined) return known
     const name = anchorsFileOf(journal)
     const text = await dir.readText(name, { maxBytes: maxAnchorsBytes })
-    if (text === undefined) await demandRoom(dir)
+    const besides = text === undefined ? await this.#demandRoom(dir) : 0
     const end = (text ?? '').lastIndexOf('\n') + 1
     // A line that a crash cut short was never answered for.
     if (text !== undefined && end < text.length) await dir.write(name, text.slice(0, end), { mode: 0o644 })
@@ -120,7 +127,7 @@ export class AnchorKeeper {
         hint: 'find out who changed it; move it aside to begin a new one',
       })
     }
-    const made = { last, count: lines.length }
+    const made = { last, count: lines.length, besides }
     this.#journals.set(journal, made)
     return made
   }
@@ -145,6 +152,29 @@ export class AnchorKeeper {
   }
 
   /** The anchor is there, whatever becomes of its copy. */
+  /** Who removes a journal must begin another one: beside those that were signed it shows. */
+  async #tellIfNew(known: KnownJournal, journal: string, wallMs: number): Promise<void> {
+    const { besides } = known
+    known.besides = 0
+    if (besides === 0) return
+    const { agent, onNewJournal } = this.#options
+    onNewJournal(journal, besides)
+    await this.#copy(`keepward-new-journal 1 ${agent} ${journal} beside ${String(besides)}`, wallMs)
+  }
+
+  /** Answers how many other journals were signed for. Throws `anchor-refused`, and `request-invalid` when it is too soon. */
+  async #demandRoom(dir: SafeDir): Promise<number> {
+    const besides = (await dir.list()).filter((name) => name.endsWith(anchorsSuffix)).length
+    if (besides >= maxJournals)
+      throw new KeepwardError('anchor-refused', `${dir.path} has the anchors of ${String(besides)} journals already`, {
+        hint: 'move those of journals that are gone elsewhere',
+      })
+    if (this.#newJournals.take('all', this.#options.clock().monoMs)) return besides
+    throw new KeepwardError('request-invalid', 'New journals come too fast to be signed', {
+      hint: 'this one is signed within ten minutes; `keepward audit --verify` names those that are not here',
+    })
+  }
+
   async #copy(line: string, wallMs: number): Promise<void> {
     const { syslog, onCopyTrouble } = this.#options
     const trouble = await sendSyslog(syslog, syslogText(hostname(), wallMs, line)).then(
@@ -155,6 +185,13 @@ export class AnchorKeeper {
     this.#copyTrouble = trouble
     onCopyTrouble(trouble)
   }
+}
+
+interface KnownJournal {
+  last: Anchor | undefined
+  count: number
+  /** Other journals, at the time that it came; 0 once that is told. */
+  besides: number
 }
 
 /** Made by us, once; the public half is for everybody, beside those of keys that were here before. */
@@ -190,14 +227,6 @@ function privateKeyIn(pem: Secret, path: string): KeyObject {
   }
   throw new KeepwardError('key-invalid', `${path} is no Ed25519 private key in PEM without a passphrase`, {
     hint: 'move it aside: a new one is made, and its public half is added to those that are known',
-  })
-}
-
-async function demandRoom(dir: SafeDir): Promise<void> {
-  const journals = (await dir.list()).filter((name) => name.endsWith(anchorsSuffix))
-  if (journals.length < maxJournals) return
-  throw new KeepwardError('anchor-refused', `${dir.path} has the anchors of ${journals.length} journals already`, {
-    hint: 'move those of journals that are gone elsewhere',
   })
 }
 

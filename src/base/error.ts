@@ -30,6 +30,7 @@ export const errorMeanings = {
   'config-invalid': 'The config has problems; each is named with file, line, column, what is and what is wanted.',
   'config-key-unusable':
     'A file of keys for config signatures is absent where one is needed, or holds anything but such keys.',
+  'config-not-kept': 'What is to be applied cannot be kept for the next start, which would go back to an older config.',
   'config-signature-wrong':
     'The signature of the config file is of another form, by another key than those wanted, or of another file.',
   'config-unreadable': 'The config file cannot be read: absent, forbidden, too long, or no regular file.',

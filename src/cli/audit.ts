@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { AgentStatus } from '../agent/api.ts'
 import { anchorsFileOf, type Anchor } from '../anchor/anchor.ts'
-import { readAnchors } from '../anchor/read.ts'
+import { readAnchors, readOthers, type SignedJournal } from '../anchor/read.ts'
 import { countText } from '../base/count.ts'
 import { KeepwardError } from '../base/error.ts'
 import { readAnchorsPath } from '../config/read.ts'
@@ -22,6 +22,8 @@ export interface AuditView extends Proof {
   readonly key: string | undefined
   readonly anchors: number
   readonly anchorsFile: string
+  /** Journals of this agent that root has signed for, and that are not here. */
+  readonly missing: readonly SignedJournal[]
 }
 
 /** A new anchor, and a retention that goes on meanwhile, have come by then. */
@@ -37,29 +39,55 @@ export async function audit(globals: Globals, options: Record<string, unknown>):
 }
 
 async function verify(globals: Globals, file: string | undefined, anchors: unknown): Promise<number> {
-  const journal = file === undefined ? await journalOfAgent(globals) : journalIdOf(file)
-  const anchorsFile =
-    typeof anchors === 'string'
-      ? resolve(anchors)
-      : join(await readAnchorsPath(resolve(globals.config)), anchorsFileOf(journal))
-  let view = await look(globals, journal, file, anchorsFile)
+  const named = typeof anchors === 'string' ? resolve(anchors) : undefined
+  const place = named === undefined ? await readAnchorsPath(resolve(globals.config)) : ''
+  const what = file === undefined ? await journalOfAgent(globals) : { journal: journalIdOf(file), agent: undefined }
+  const subject = {
+    ...what,
+    file,
+    anchorsFile: named ?? join(place, anchorsFileOf(what.journal)),
+    isNamed: named !== undefined,
+  }
+  let view = await look(globals, subject)
   // Of a journal that is written to, what was found may be no more than a signature that is on its way.
-  if (!view.ok && file === undefined) {
+  if (view.broken !== undefined && file === undefined) {
     await pause(secondLookMs)
-    view = await look(globals, journal, file, anchorsFile)
+    view = await look(globals, subject)
   }
   process.stdout.write(`${globals.json ? JSON.stringify(view) : renderAudit(view)}\n`)
   if (!view.ok) return ExitStatus.critical
   return view.proven === undefined ? ExitStatus.degraded : ExitStatus.ok
 }
 
-async function look(globals: Globals, journal: string, file: string | undefined, path: string): Promise<AuditView> {
+interface Subject {
+  readonly journal: string
+  readonly agent: string | undefined
+  /** Undefined: the agent's. */
+  readonly file: string | undefined
+  readonly anchorsFile: string
+  /** By the caller, who then asks for this journal alone. */
+  readonly isNamed: boolean
+}
+
+async function look(globals: Globals, subject: Subject): Promise<AuditView> {
+  const { journal, file, anchorsFile: path } = subject
   // Anchors first: what is signed meanwhile would be of records that come later.
   const { anchors, fault } = await readAnchors(path, journal)
   const proof = file === undefined ? await proveAgent(globals, journal, anchors) : proveFile(file, anchors)
   const broken = proof.broken ?? (fault === undefined ? undefined : faultyAfter(anchors, fault))
   const last = anchors.at(-1)
-  return { ...proof, ok: broken === undefined, broken, key: last?.key, anchors: anchors.length, anchorsFile: path }
+  const missing = subject.isNamed ? [] : await missingBeside(subject, last)
+  const ok = broken === undefined && missing.length === 0
+  return { ...proof, ok, broken, key: last?.key, anchors: anchors.length, anchorsFile: path, missing }
+}
+
+/** Whoever removes a journal has the agent begin another. Beside a file that somebody names, one that was signed later is no news. */
+async function missingBeside(
+  { anchorsFile, agent, file }: Subject,
+  last: Anchor | undefined,
+): Promise<SignedJournal[]> {
+  const others = await readOthers(anchorsFile, agent ?? last?.agent)
+  return others.filter(({ wallMs }) => file === undefined || last === undefined || wallMs <= last.wallMs)
 }
 
 const faultyAfter = (anchors: readonly Anchor[], fault: string) => ({
@@ -68,8 +96,10 @@ const faultyAfter = (anchors: readonly Anchor[], fault: string) => ({
   reason: `the anchors that should vouch for it are not root’s: ${fault}`,
 })
 
-const journalOfAgent = async (globals: Globals): Promise<string> =>
-  (await call<AgentStatus>(globals, 'GET', '/v1/status')).agent.journal
+async function journalOfAgent(globals: Globals): Promise<Pick<Subject, 'journal' | 'agent'>> {
+  const { journal, id } = (await call<AgentStatus>(globals, 'GET', '/v1/status')).agent
+  return { journal, agent: id }
+}
 
 /** The agent hands over the records; whether they are what was signed is found out here. */
 async function proveAgent(globals: Globals, journal: string, anchors: readonly Anchor[]): Promise<Proof> {
@@ -83,7 +113,15 @@ async function proveAgent(globals: Globals, journal: string, anchors: readonly A
 }
 
 /** What was found, and how far it is proven. */
-function renderAudit({ broken, records, fromSeq, toSeq, proven, key, anchors, anchorsFile }: AuditView): string {
+function renderAudit(view: AuditView): string {
+  return [proofText(view), ...view.missing.map(missingText)].join('\n')
+}
+
+const missingText = ({ journal, file, seq, wallMs }: SignedJournal): string =>
+  `Journal ${journal}, signed up to record ${String(seq)} at ${timeText(wallMs)}, is not here: it was removed, or moved aside. ` +
+  `Once you know why, move ${file} into another directory, with anchor.pub beside it.`
+
+function proofText({ broken, records, fromSeq, toSeq, proven, key, anchors, anchorsFile }: AuditView): string {
   const walked =
     broken === undefined
       ? `The journal is whole: ${countText(records, 'record')}, ${fromSeq} to ${toSeq}.`

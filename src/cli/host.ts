@@ -13,9 +13,10 @@ export function host({ config }: Globals): Promise<number> {
   let log = makeLogger('info', agent)
   return runHost({
     file: resolve(config),
-    onLoaded: ({ logging, routers }) => {
+    onLoaded: ({ logging, routers }, { from, loaded }) => {
       names.learn(routers.map(({ id }) => id))
       if (logging.routerIds === 'pseudonym') log = makeLogger('info', agent, { names })
+      log[from === 'unusable-copy' ? 'warn' : 'info']({ digest: loaded.hash, from }, 'config read')
     },
     onReady: ({ directory, uid, capabilities, missing, excess }) => {
       if (missing.length > 0) log.warn({ missing }, 'keepalived has to do without some of what it asks for')
@@ -25,6 +26,9 @@ export function host({ config }: Globals): Promise<number> {
     onCopyTrouble: (text) => {
       if (text === undefined) log.info('anchors of the journal are copied to syslog again')
       else log.warn({ text }, 'anchors of the journal cannot be copied to syslog')
+    },
+    onNewJournal: (journal, besides) => {
+      log.warn({ journal, besides }, 'a new journal is signed, beside others that were: was one removed?')
     },
     onVaultTrouble: (text) => {
       if (text === undefined) log.info('Vault gives what is wanted of it again')

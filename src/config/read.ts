@@ -42,8 +42,11 @@ export async function loadForHost(
   return loadConfig(text, path, hostname, missing)
 }
 
+/** The copy of what was applied last, beside its file; it is believed by the same rules. */
+export const appliedFileOf = (file: string): string => `${file}.applied`
+
 /**
- * Where the config file puts the control socket's directory. Nothing else of the file is judged: with a config that has an error
+ * Where the config that was applied last, or else the file, puts the control socket's directory. Nothing else of it is judged: with a config that has an error
  * the agent that runs must still be reachable. Throws `config-unreadable`.
  */
 export const readRunPath = (path: string): Promise<string> => readPathSetting(path, 'run')
@@ -58,7 +61,7 @@ export async function readAnchorsPath(path: string): Promise<string> {
 
 /** As {@link readRunPath}, of how routers are named in logs and exports: a word that is wrong does not open anything. */
 export async function readRouterIds(path: string): Promise<'plain' | 'pseudonym'> {
-  const given = valueAt(await readValue(path), ['logging', 'routerIds'])
+  const given = valueAt(await readApplied(path), ['logging', 'routerIds'])
   return given === undefined || given === 'plain' ? 'plain' : 'pseudonym'
 }
 
@@ -76,8 +79,13 @@ function listAt(value: unknown, path: Path): readonly unknown[] {
 }
 
 async function readPathSetting<N extends keyof Paths>(path: string, name: N): Promise<Paths[N]> {
-  const given = pathsSchema.safeParse({ [name]: valueAt(await readValue(path), ['paths', name]) })
+  const given = pathsSchema.safeParse({ [name]: valueAt(await readApplied(path), ['paths', name]) })
   return (given.success ? given.data : pathsSchema.parse({}))[name]
+}
+
+/** Whoever may not read the copy asks the file, which is the same unless somebody changed it. */
+async function readApplied(path: string): Promise<unknown> {
+  return readValue(appliedFileOf(path)).catch(() => readValue(path))
 }
 
 async function readValue(path: string): Promise<unknown> {
@@ -158,7 +166,7 @@ export function decode(path: string, bytes: Uint8Array): string {
 }
 
 /** Absent is an answer. */
-export async function unlessAbsent(reading: Promise<Buffer>): Promise<Buffer | undefined> {
+export async function unlessAbsent<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
     return await reading
   } catch (error) {

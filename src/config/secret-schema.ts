@@ -25,7 +25,7 @@ export const localFields = {
     .optional()
     .meta({
       description:
-        'What this program says within 5 s and 4 KiB, in a clean environment and without a shell. The program must be root’s alone, with no link on its way. Run at the start; for a password, at each plan and apply too.',
+        'What this program says within 5 s and 4 KiB, in a clean environment and without a shell. The program must be root’s alone, with no link on its way. Run at the start; for a password, at each apply too (a plan asks as well, and changes nothing of what runs).',
       examples: [['/usr/local/bin/get-secret', 'r1']],
     }),
   environment: variableName.optional().meta({
@@ -51,7 +51,7 @@ export const secretFields = {
   ...localFields,
   vault: vault.optional().meta({
     description:
-      'A field of a secret of HashiCorp Vault or OpenBao, see the section vault. Read at the start; for a password, at each plan and apply too.',
+      'A field of a secret of HashiCorp Vault or OpenBao, see the section vault. Read at the start; for a password, at each apply too (a plan asks as well, and changes nothing of what runs).',
     examples: [{ path: 'keepward/r1', field: 'password' }],
   }),
 }

@@ -14,6 +14,21 @@ refused, and who asked.
 A changed file is not what runs until somebody runs \`keepward apply\`, or sends SIGHUP. Within a second it is the condition
 \`config-changed-on-disk\`, and so is a change of its signature or of the public keys; \`config.applyChanges\` applies it by itself.
 
+**A restart is no \`apply\`.** What is applied is kept in \`agent.yaml.applied\` (with its signature) beside the file, and both processes start with that copy, after
+a crash, an update or a reboot too: a file that was changed, or broken, is left where it is and shows. What only a start can take (\`agent\`,
+\`paths\`, \`control\`, \`journal\`, \`audit\`, \`stateChange\`, \`vault\`, \`logging\`) is applied first, \`apply\` says whom to restart, and that start takes it.
+Restart at once when \`paths.run\` or \`paths.host\` are among it: commands, and each process that starts, look at the new place from then on.
+The copy is believed by the same rules as the file. A start takes the file itself
+
+- when there is no copy: the first time, after \`keepward agent --teardown\`, or when somebody has removed it: \`rm agent.yaml.applied\` and a restart is the way
+  out where an agent does not run with what was applied;
+- when the copy says \`config.applyChanges: true\`, and the file is good;
+- when the copy cannot be used, as when a newer version takes another format or it is not root’s alone: \`config-taken-at-start\` until the next
+  \`apply\`. What was signed is not followed by what is not.
+
+All but the first time is in the journal: \`config loaded\`, by \`start\`. Where the directory cannot be written there is no copy, and \`config-not-kept\`
+says so; where only an older copy cannot be replaced, \`apply\` is refused (\`config-not-kept\`).
+
 ## Signatures
 
 Who may write the file as root and who decides what stands in it can be two: a program distributes it, a person or a pipeline
@@ -35,11 +50,11 @@ keepward -c agent.yaml config sign --key ~/keepward-keys/config-signing.key
   a signature of a config without the setting too. A keys file that is broken or not root’s alone refuses every config.
 - What runs once with a signature asks for one of each later file until the agent ends, even when the keys are removed.
 - A config that is refused changes nothing: what runs goes on, with the condition \`config-not-applied\`. An agent that is
-  *started* with such a config does not run; its routers do, as keepalived does not need it.
+  *started* with such a config, and with no copy of another, does not run; its routers do, as keepalived does not need it.
 - The signature is of the file’s bytes and is checked before they are parsed. \`keepward config verify\` asks the same anywhere.
 
-To change keys, put old and new public keys into the file, sign with the new one, then take the old one out. To go without
-signatures, take \`requireSignature\` out of the config (and sign that), remove the keys, and start the agent anew.
+To change keys, put old and new public keys into the file, sign with the new one, apply, then take the old one out. To go without
+signatures, take \`requireSignature\` out of the config, sign and apply that, remove the keys, and start the agent anew.
 
 What a signature does not say: that a file is the newest, or that it is for this host. Who can write the config as root can put
 back an older file with its signature, or another host’s: \`config-changed-on-disk\` and the digest in the journal show it, and

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto'
 import { dirname } from 'node:path'
 import type { FindAccount } from './account-rules.ts'
-import type { AgentConfig } from './agent-config.ts'
-import { configHash, loadConfig } from './load.ts'
+import { configHash } from './load.ts'
 import { decode, loadForHost, readTrusted, unlessAbsent, type LoadedConfig } from './read.ts'
 import {
   checkSignature,
@@ -37,6 +36,8 @@ export interface ConfigFile {
 
 export interface ConfigBytes extends ConfigFile {
   readonly bytes: Buffer
+  /** Of its signature, where there is one. */
+  readonly signature: Buffer | undefined
 }
 
 /**
@@ -52,6 +53,7 @@ export async function readTrustedConfig(path: string, hostname: string, find?: F
   const stamp = createHash('sha256').update(hashes.join(' ')).digest('hex')
   return {
     bytes: file,
+    signature,
     hash: configHash(file),
     stamp,
     async load(running) {
@@ -61,10 +63,6 @@ export async function readTrustedConfig(path: string, hostname: string, find?: F
     },
   }
 }
-
-/** Bytes that were found trusted before and have lain where only root writes since. Throws `config-invalid`. */
-export const loadAgain = (path: string, bytes: Buffer, hostname: string): AgentConfig =>
-  loadConfig(decode(path, bytes), path, hostname)
 
 /** Public keys lie in the config's directory under a fixed name, which no config can change. */
 export const keysFileOf = (configFile: string): string => `${dirname(configFile)}/config-signing.pub`
@@ -104,4 +102,4 @@ async function loadTrusted({ path, file, signature, keys }: Found, asked: Asked)
 }
 
 const putThere =
-  'put the public keys there; to do without signatures, take requireSignature out of the config and start the agent anew'
+  'put the public keys there; to do without signatures, take requireSignature out of the config, apply that, and start the agent anew'

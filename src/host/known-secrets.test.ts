@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { SecretSource } from '../base/secret-source.ts'
 import { Secret } from '../base/secret.ts'
-import { KnownSecrets } from './known-secrets.ts'
+import { KnownSecrets, type SecretReader, type VaultReader } from './known-secrets.ts'
 
 const command = (...words: string[]): SecretSource => ({ kind: 'command', argv: ['/usr/bin/x', ...words] })
 
@@ -27,4 +27,25 @@ test('KnownSecrets runs a command that failed again', async () => {
   await expect(known.read(command())).rejects.toThrow('no')
   fails = false
   expect((await known.read(command())).revealText()).toBe('s')
+})
+
+test('KnownSecrets.ahead() asks each source once more, and what is known stays known', async () => {
+  let said = 0
+  const vault: VaultReader = {
+    read: () => Promise.resolve(new Secret('of before')),
+    readAhead: () => Promise.resolve(new Secret(`vault ${String(++said)}`)),
+    forget: () => {
+      throw new Error('forgotten')
+    },
+    onTrouble: () => undefined,
+    onLogin: () => undefined,
+  }
+  const known = new KnownSecrets(vault, () => Promise.resolve(new Secret(`command ${String(++said)}`)))
+  const read = async (from: SecretReader, source: SecretSource) => (await from.read(source)).revealText()
+  const kept = { kind: 'vault', mount: 'secret', path: 'r1', field: 'password' } as const
+  expect(await read(known, command())).toBe('command 1')
+  const ahead = known.ahead()
+  expect([await read(ahead, command()), await read(ahead, command())]).toEqual(['command 2', 'command 2'])
+  expect([await read(ahead, kept), await read(ahead, kept)]).toEqual(['vault 3', 'vault 3'])
+  expect([await read(known, command()), await read(known, kept)]).toEqual(['command 1', 'of before'])
 })

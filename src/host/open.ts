@@ -5,10 +5,11 @@ import type { Secret } from '../base/secret.ts'
 import { executableBehind, type Executable } from '../linux/peer-executable.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import { openWatchSocket } from '../linux/watch.ts'
+import type { AppliedConfig } from './applied-config.ts'
 import { lockIdentity } from './identity.ts'
 import type { VaultReader } from './known-secrets.ts'
 import { HostLink } from './link.ts'
-import type { Host, HostEvent, RootEvent } from './operation.ts'
+import type { Host, HostEvent, RootEvent, RootHalf } from './operation.ts'
 import { openRealHost } from './real-host.ts'
 import type { HostRefusal } from './refusal.ts'
 import { hostSocketName } from './server.ts'
@@ -21,14 +22,18 @@ export interface HostPlace {
   readonly hostPath: string
   /** The agent's own, for one that is root and does root's work itself. */
   readonly runDir: SafeDir
+  /** Of an agent that is root, which keeps what it applies itself. */
+  readonly applied: Pick<AppliedConfig, 'tableOf' | 'forget'>
   /** Of an agent that is root, for the secrets of routers. */
   readonly vault: VaultReader | undefined
   /** Where an agent that is root keeps its anchors. */
-  readonly anchors: Pick<KeeperOptions, 'path' | 'syslog' | 'onCopyTrouble'>
+  readonly anchors: Pick<KeeperOptions, 'path' | 'syslog' | 'onCopyTrouble' | 'onNewJournal'>
   /** The root half cannot be asked, and why; undefined: it can again. */
   readonly onTrouble: (text: string | undefined) => void
   /** What routers want of Vault cannot be had, and why; undefined: it can again. */
   readonly onVaultTrouble: (text: string | undefined) => void
+  /** The root half has read what it logs in with at Vault. */
+  readonly onVaultLogin: () => void
   /** Undefined: logs call routers what they are. */
   readonly pseudonymKey: Secret | undefined
   /** keepward-host did not do something that was asked of it. */
@@ -52,19 +57,43 @@ export function openHost(place: HostPlace): Promise<OpenedHost> {
   return process.geteuid?.() === 0 ? openOwn(place) : openLink(place)
 }
 
-async function openOwn({ agent, clock, runDir, anchors, vault, onVaultTrouble }: HostPlace): Promise<OpenedHost> {
+async function openOwn({
+  agent,
+  clock,
+  runDir,
+  applied,
+  anchors,
+  vault,
+  onVaultTrouble,
+  onVaultLogin,
+}: HostPlace): Promise<OpenedHost> {
   const lock = lockIdentity(agent)
-  const openRoot = await openRealHost({ agent, agentUid: 0, runDir, clock, vault })
+  const openReal = await openRealHost({ agent, agentUid: 0, runDir, clock, vault })
+  const openRoot = (emit: (event: RootEvent) => void) => keeping(openReal(emit), applied)
   const watchFd = openWatchSocket()
   const keeper = new AnchorKeeper({ ...anchors, agent, clock })
   return {
-    make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot, onVaultTrouble }, emit),
+    make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot, onVaultTrouble, onVaultLogin }, emit),
     sign: keeper.sign.bind(keeper),
     executableBehind: (fd) => Promise.resolve(executableBehind(fd)),
     [Symbol.dispose]: () => {
       keeper.close()
       lock.release()
     },
+  }
+}
+
+/** As keepward-host does it: what is not kept is not taken over. */
+function keeping(root: RootHalf, applied: HostPlace['applied']): RootHalf {
+  return {
+    async configure(table) {
+      if (table === 'nothing') await applied.forget()
+      else await applied.tableOf(table.hash, true)
+      await root.configure(table)
+    },
+    stage: root.stage.bind(root),
+    perform: root.perform.bind(root),
+    close: root.close.bind(root),
   }
 }
 
@@ -75,6 +104,7 @@ async function openLink({
   pseudonymKey,
   onTrouble,
   onVaultTrouble,
+  onVaultLogin,
   onRefused,
 }: HostPlace): Promise<OpenedHost> {
   // What it says before anybody listens are hints, but for this one.
@@ -96,7 +126,7 @@ async function openLink({
     return link
   }
   return {
-    make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot, onVaultTrouble }, emit),
+    make: (emit) => new WatchedHost({ agent, clock, watchFd, openRoot, onVaultTrouble, onVaultLogin }, emit),
     sign: link.sign.bind(link),
     executableBehind: link.executableBehind.bind(link),
     // Also when no host was made of it: a link that is whole keeps the process alive.

@@ -91,10 +91,12 @@ export type RootEvent =
   | { readonly type: 'rejected' }
   /** What routers want of Vault cannot be had, and why; null: it can again. */
   | { readonly type: 'vault'; readonly trouble: string | null }
+  /** The root half has read what it logs in with at Vault. */
+  | { readonly type: 'vault-login' }
 
 /** Hints from the host: each only says where to look. */
 export type HostEvent =
-  | Exclude<RootEvent, { type: 'rejected' | 'vault' }>
+  | Exclude<RootEvent, { type: 'rejected' | 'vault' | 'vault-login' }>
   | {
       readonly type: 'kernel'
       readonly router: RouterId

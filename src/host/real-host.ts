@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { Clock, Instant } from '../base/instant.ts'
+import type { Clock } from '../base/instant.ts'
 import { KeepwardError } from '../base/error.ts'
 import { askKeepalived } from '../keepalived/ask.ts'
 import type { KeepalivedView } from '../keepalived/dump.ts'
@@ -23,7 +23,7 @@ import { Lanes } from './lanes.ts'
 import { clearVirtualAddresses } from './leftover.ts'
 import { namespaceBatch } from './namespace-batch.ts'
 import { ensureNamespace, namespaceReady } from './namespace.ts'
-import { nothingLeft } from './nothing-left.ts'
+import { lookAhead, nothingLeft } from './nothing-left.ts'
 import { besides } from './operation.ts'
 import type { HostAnswers, HostOperation, Inspection, NamespaceLook, RootEvent, RootHalf, Table } from './operation.ts'
 import { listOwned } from './owned.ts'
@@ -59,6 +59,8 @@ class RealHost implements RootHalf {
   readonly #emit: (event: RootEvent) => void
   readonly #hints: Hints
   readonly #place: RenderPlace
+  /** Of the staged table: a look at it must not change what running routers get. */
+  #stagedPlace: RenderPlace
   readonly #homes: SafeDir
   /** In the host's own namespace: bridges and parents are looked up here. */
   readonly #socket: NetlinkSocket
@@ -84,6 +86,7 @@ class RealHost implements RootHalf {
       emit,
     })
     this.#place = { features, fifoPath: this.#hints.fifoPath, secrets: options.secrets }
+    this.#stagedPlace = this.#place
   }
 
   configure(table: Table | 'nothing'): Promise<void> {
@@ -93,7 +96,7 @@ class RealHost implements RootHalf {
   }
 
   stage({ routers }: Table): Promise<void> {
-    this.#options.secrets.forget()
+    this.#stagedPlace = { ...this.#place, secrets: this.#options.secrets.ahead() }
     this.#table.stage(routers)
     return Promise.resolve()
   }
@@ -140,7 +143,7 @@ class RealHost implements RootHalf {
         return this.#options.seal.process(await this.#glance(operation.router))
       case 'preview':
         return this.#options.seal.inspection(
-          await this.#inspect(operation.router, this.#table.staged(operation.router)),
+          await this.#inspect(operation.router, this.#table.staged(operation.router), this.#stagedPlace),
         )
       case 'ask-keepalived':
         return this.#ask(operation.router)
@@ -178,13 +181,13 @@ class RealHost implements RootHalf {
   }
 
   #look(router: RouterId): Promise<Inspection> {
-    return this.#inspect(router, this.#table.wantedHere(router))
+    return this.#inspect(router, this.#table.wantedHere(router), this.#place)
   }
 
-  async #inspect(router: RouterId, spec: RouterSpec | undefined): Promise<Inspection> {
+  async #inspect(router: RouterId, spec: RouterSpec | undefined, place: RenderPlace): Promise<Inspection> {
     const namespace = this.#table.namespaceOf(router)
     const asOf = this.#options.clock()
-    if (namespace === undefined) return this.#lookAhead(spec, asOf)
+    if (namespace === undefined) return lookAhead(spec, place, asOf)
     using home = this.#home(router)
     const process = await this.#supervisedOf(router).look(home, namespaceInode(namespace))
     if (spec === undefined) {
@@ -201,7 +204,7 @@ class RealHost implements RootHalf {
       settings: {
         kind: 'seen',
         namespaceReady: namespaceReady(spec),
-        ...(await compareConfig(spec, home, this.#place)),
+        ...(await compareConfig(spec, home, place)),
         misattached: misattached(spec, this.#options.agent, this.#socket),
         filter: this.#filters.look(spec),
         ...(await this.#followers.look(spec, home)),
@@ -213,14 +216,6 @@ class RealHost implements RootHalf {
   #lookInside(router: RouterId, depth: 'all' | 'addresses'): NamespaceLook {
     const holder = this.#supervised.get(router)?.process?.pid
     return lookInside(this.#table.namespaceOf(router), holder, this.#socket, depth)
-  }
-
-  /** A router that is only staged, or nobody's: nothing is made for the look. */
-  async #lookAhead(spec: RouterSpec | undefined, asOf: Instant): Promise<Inspection> {
-    const process = { kind: 'absent', asOf } as const
-    if (spec === undefined) return { process, settings: nothingLeft(asOf) }
-    const compared = await compareConfig(spec, undefined, this.#place)
-    return { process, settings: { ...nothingLeft(asOf), namespaceReady: namespaceReady(spec), ...compared } }
   }
 
   async #ask(router: RouterId): Promise<HostAnswers['ask-keepalived']> {

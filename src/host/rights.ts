@@ -2,15 +2,15 @@ import { demandAll, dropFromBounding, ownPrivileges, type Privileges } from '../
 
 /** Without these something that a config may ask for cannot be done. */
 const needed = [
-  // Namespaces, and what is in them.
-  ...['CAP_SYS_ADMIN', 'CAP_NET_ADMIN', 'CAP_NET_RAW'],
+  // Namespaces, what is in them, and what the kernel tells of all of them.
+  ...['CAP_SYS_ADMIN', 'CAP_NET_ADMIN', 'CAP_NET_RAW', 'CAP_NET_BROADCAST'],
   // Processes of others, and a socket of the agent's.
   ...['CAP_KILL', 'CAP_SYS_PTRACE', 'CAP_CHOWN'],
   // Programs that become another user, and take a port below 1024.
   ...['CAP_SETUID', 'CAP_SETGID', 'CAP_NET_BIND_SERVICE'],
 ]
 /** What keepalived asks for, and runs without. */
-const wished = ['CAP_NET_BROADCAST', 'CAP_SYS_NICE', 'CAP_IPC_LOCK', 'CAP_SYS_RESOURCE']
+const wished = ['CAP_SYS_NICE', 'CAP_IPC_LOCK', 'CAP_SYS_RESOURCE']
 
 /** What keepward-host and all that it starts may have, and its unit gives. */
 export const hostCapabilities: readonly string[] = [...needed, ...wished]

@@ -5,7 +5,7 @@ import { syslogTargetOf } from '../anchor/syslog.ts'
 import { KeepwardError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
 import type { AgentConfig } from '../config/agent-config.ts'
-import { readTrustedConfig } from '../config/trusted.ts'
+import { readAtStart, type StartConfig } from '../config/applied.ts'
 import { accountNumber } from '../linux/account.ts'
 import { lockDirectory } from '../linux/lock.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
@@ -21,12 +21,13 @@ export interface HostRunOptions {
   /** Absolute path of the config, which is read anew whenever the agent says that it has. */
   readonly file: string
   /** The config was read; nothing is told before. */
-  readonly onLoaded: (config: AgentConfig) => void
+  readonly onLoaded: (config: AgentConfig, start: StartConfig) => void
   /** It serves the agent from now on. */
   readonly onReady: (ready: Rights & { readonly directory: string }) => void
   readonly onPseudonymKey: HostServerParts['onPseudonymKey']
   readonly onRefused: HostServerParts['onRefused']
   readonly onCopyTrouble: KeeperOptions['onCopyTrouble']
+  readonly onNewJournal: KeeperOptions['onNewJournal']
   /** What is wanted of Vault cannot be had, and why; undefined: it can again. */
   readonly onVaultTrouble: (text: string | undefined) => void
 }
@@ -36,12 +37,13 @@ export interface HostRunOptions {
  * it impossible; then nothing was touched.
  */
 export async function runHost(options: HostRunOptions): Promise<number> {
-  const { file, onLoaded, onReady, onCopyTrouble, onPseudonymKey, onRefused, onVaultTrouble } = options
+  const { file, onLoaded, onReady, onCopyTrouble, onNewJournal, onPseudonymKey, onRefused, onVaultTrouble } = options
   const toEnd = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
   if (process.geteuid?.() !== 0) throw new KeepwardError('permission-denied', 'keepward-host must run as root')
   const rights = keepToNeeded()
-  const running = await (await readTrustedConfig(file, hostname())).load()
-  onLoaded(running.config)
+  const start = await readAtStart(file, hostname())
+  const { loaded: running } = start
+  onLoaded(running.config, start)
   const { agent, paths, audit, vault: settings } = running.config
   const agentUid = await uidOf(agent.user)
   await using open = new AsyncDisposableStack()
@@ -55,20 +57,20 @@ export async function runHost(options: HostRunOptions): Promise<number> {
   vault?.onTrouble(onVaultTrouble)
   open.defer(() => vault?.close())
   const openRoot = await openRealHost({ agent: agent.id, agentUid, runDir: dir, clock: systemClock, vault })
-  const applied = new AppliedConfig(file, hostname(), dir, running)
-  const tableOf = applied.tableOf.bind(applied)
+  const applied = new AppliedConfig(file, hostname(), running)
   const keeper = new AnchorKeeper({
     path: paths.anchors,
     agent: agent.id,
     clock: systemClock,
     syslog: syslogTargetOf(audit),
     onCopyTrouble,
+    onNewJournal,
   })
   open.defer(() => {
     keeper.close()
   })
   const sign = keeper.sign.bind(keeper)
-  open.defer(await serveHost({ dir, agentUid, openRoot, tableOf, sign, onPseudonymKey, onRefused }))
+  open.defer(await serveHost({ dir, agentUid, openRoot, applied, sign, onPseudonymKey, onRefused }))
   notifyServiceManager('READY=1')
   open.defer(feedWatchdog())
   onReady({ directory: dir.path, ...rights })

@@ -11,7 +11,8 @@ import { descriptorPair, nextDescriptor, sendDescriptor } from '../linux/descrip
 import { executableBehind, executableOfPeer, type Executable } from '../linux/peer-executable.ts'
 import { listenAt, peerOf } from '../linux/unix-socket.ts'
 import { openWatchSocket } from '../linux/watch.ts'
-import type { RootEvent, RootHalf, Table } from './operation.ts'
+import type { AppliedConfig } from './applied-config.ts'
+import type { RootEvent, RootHalf } from './operation.ts'
 import { isRefused, type ConnectionRefusal, type HostRefusal } from './refusal.ts'
 import { maxRequestBytes, maxUnderWay, readAttempt, readRequest, replyError, type Reply, type Request } from './wire.ts'
 
@@ -23,8 +24,7 @@ export interface HostServerParts {
   /** The one user that may ask, beside root. */
   readonly agentUid: number
   readonly openRoot: (emit: (event: RootEvent) => void) => RootHalf
-  /** The routers of the config of this hash. Throws `config-changed`, or what reading it throws. */
-  readonly tableOf: (hash: string, isApplied: boolean) => Promise<Table>
+  readonly applied: Pick<AppliedConfig, 'tableOf' | 'forget'>
   /** Root's word that the journal came that far. Answers why it cannot be copied to syslog. Throws `anchor-refused`, among others. */
   readonly sign: (point: AnchorPoint) => Promise<string | undefined>
   /** The agent’s, which this process cannot read for itself. */
@@ -130,9 +130,10 @@ class HostServer {
   }
 
   async #answer(request: Request, session: Session): Promise<unknown> {
-    const { tableOf, sign, onPseudonymKey } = this.#parts
+    const { applied, sign, onPseudonymKey } = this.#parts
     if (request.verb === 'configure' || request.verb === 'configure-nothing') {
-      await this.#root.configure(request.verb === 'configure' ? await tableOf(request.hash, true) : 'nothing')
+      if (request.verb === 'configure') await this.#root.configure(await applied.tableOf(request.hash, true))
+      else await this.#configureNothing()
       session.isConfigured = true
       this.#tellRefusals()
       return
@@ -143,8 +144,13 @@ class HostServer {
     }
     if (request.verb === 'peer-executable') return this.#lookBehind(session)
     if (request.verb === 'anchor') return sign(request)
-    if (request.verb === 'stage') return this.#root.stage(await tableOf(request.hash, false))
+    if (request.verb === 'stage') return this.#root.stage(await applied.tableOf(request.hash, false))
     return this.#root.perform(request)
+  }
+
+  async #configureNothing(): Promise<void> {
+    await this.#parts.applied.forget()
+    await this.#root.configure('nothing')
   }
 
   #lookBehind({ handover }: Session): Executable | undefined {

@@ -19,6 +19,7 @@ export interface WatchedHostParts {
   readonly watchFd: number
   readonly openRoot: (emit: (event: RootEvent) => void) => RootHalf
   readonly onVaultTrouble: (text: string | undefined) => void
+  readonly onVaultLogin: () => void
 }
 
 /** The root half together with a kernel watch of our own: what changes in the kernel is heard without asking anybody. */
@@ -31,6 +32,7 @@ export class WatchedHost implements Host {
     this.#root = parts.openRoot((event) => {
       if (event.type === 'rejected') this.#notifyRejected += 1
       else if (event.type === 'vault') parts.onVaultTrouble(event.trouble ?? undefined)
+      else if (event.type === 'vault-login') parts.onVaultLogin()
       else emit(event)
     })
     const { agent, clock, watchFd: fd } = parts

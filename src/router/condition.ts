@@ -151,6 +151,17 @@ export const conditions = {
     title: 'The config file could not be loaded; the one before stays in force',
     hint: 'Run `keepward validate`, correct what it names, then `keepward apply`',
   },
+  'config-taken-at-start': {
+    severity: 'warning',
+    title: 'The agent started with the config file as it was, since the copy of what was applied last cannot be used',
+    hint: 'The text says why. See that the file is what you want, then `keepward apply`',
+  },
+  'config-not-kept': {
+    severity: 'warning',
+    title:
+      'No copy of the config that runs can be kept beside its file: a restart takes the file as it is then, applied or not',
+    hint: 'Make the directory of the file one that root can write and others cannot, then `keepward apply`',
+  },
   'config-changed-on-disk': {
     severity: 'warning',
     title: 'The config file, or what vouches for it, is not what runs: it was changed, and nobody applied it',

@@ -50,13 +50,18 @@ export class Vault {
   /** How often it was told to forget. */
   #round = 0
   readonly #listeners: ((text: string | undefined) => void)[] = []
+  readonly #loginListeners: ((source: LocalSource) => void)[] = []
 
   constructor(parts: VaultParts) {
     this.#parts = parts
     const { login, readLocal, clock } = parts
     this.#token = new VaultToken({
       login,
-      readLocal,
+      readLocal: async (source) => {
+        const secret = await readLocal(source)
+        for (const told of this.#loginListeners) told(source)
+        return secret
+      },
       clock,
       ask: (question) => this.#ask(question),
       onNews: () => {
@@ -79,6 +84,16 @@ export class Vault {
     return known.value !== undefined && known.failure !== undefined ? known.value : pending
   }
 
+  /** As {@link read} after {@link forget} would give it, but that what is known stays known. */
+  async readAhead(source: VaultSource): Promise<Secret> {
+    try {
+      return await this.#fetch(source)
+    } catch (error) {
+      if (error instanceof KeepwardError) return lastOf(this.#known.get(describeSource(source)), error)
+      throw error
+    }
+  }
+
   /** What was read is asked for anew, at the next read. */
   forget(): void {
     this.#notBeforeMonoMs = 0
@@ -94,6 +109,11 @@ export class Vault {
   /** Told when it changes: what is wanted of Vault cannot be had, and why; undefined: it can again. */
   onTrouble(listener: (text: string | undefined) => void): void {
     this.#listeners.push(listener)
+  }
+
+  /** Told each time when what it logs in with was read. */
+  onLogin(listener: (source: LocalSource) => void): void {
+    this.#loginListeners.push(listener)
   }
 
   close(): void {
@@ -204,8 +224,8 @@ export class Vault {
   }
 }
 
-function lastOf({ value }: Known, failure: KeepwardError): Secret {
-  if (value !== undefined) return value
+function lastOf(known: Known | undefined, failure: KeepwardError): Secret {
+  if (known?.value !== undefined) return known.value
   throw failure
 }
 

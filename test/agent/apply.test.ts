@@ -34,8 +34,9 @@ test('apply() says and does what is added, changed and removed, and touches no o
   const done = changing(test.world.host.performed.slice(made))
   expect(done.filter((one) => one.includes('r1'))).toEqual(['write-config r1', 'reload-keepalived r1'])
   expect(done.filter((one) => one.includes('r2'))).toEqual(['remove-router r2'])
-  const [loaded] = (await test.records({ after: seq })).filter(({ kind }) => kind === 'config')
+  const [applying, loaded] = (await test.records({ after: seq })).filter(({ kind }) => kind === 'config')
   const nobody = { by: null, uid: null, gid: null, pid: null, executable: null, executableBy: null }
+  expect(applying?.body).toEqual({ change: 'applying', digest: '2 routers', key: null, ...nobody })
   expect(loaded?.body).toEqual({
     change: 'loaded',
     digest: '2 routers',
@@ -128,28 +129,27 @@ test('apply() of a refused config keeps the old one, raises config-not-applied, 
   await test.noCondition('config-not-applied')
   const written = (await test.records()).filter(({ kind }) => kind === 'config' || kind === 'condition')
   const said = written.map(({ kind, body }) => `${kind} ${textOf(body['code'] ?? '')} ${textOf(body['change'])}`)
-  expect(said.slice(-6)).toEqual([
+  expect(said.slice(-7)).toEqual([
     'config config-invalid refused',
     'condition config-not-applied raised',
     'condition config-changed-on-disk raised',
+    'config  applying',
     'config  loaded',
     'condition config-not-applied cleared',
     'condition config-changed-on-disk cleared',
   ])
 })
 
-test('apply() refuses another identity and other paths', async () => {
+test('apply() takes another identity and other paths for the next start, and the rest at once', async () => {
   await using test = await TestAgent.start({ routers: [r1] })
   await test.role('backup')
   const { paths } = test.agent.config
-  test.want([], { agent: { id: 'host2', user: 'keepward' }, paths: { ...paths, state: '/elsewhere' } })
-  await expect(test.agent.apply()).rejects.toMatchObject({
-    code: 'config-invalid',
-    message: 'agent.id and paths.state cannot change while the agent runs',
-    hint: 'restart the agent to take them over; routers keep running meanwhile',
-  })
-  expect(test.agent.config).toMatchObject({ agent: { id: 'host1' }, routers: [r1] })
-  expect(await test.condition('config-not-applied')).toMatch(/^agent\.id and paths\.state cannot change/)
+  test.want([r1, r2], { agent: { id: 'host2', user: 'keepward' }, paths: { ...paths, state: '/elsewhere' } })
+  const restartFor = ['agent', 'paths']
+  expect(await test.agent.plan()).toMatchObject({ restartFor })
+  expect(await test.agent.apply()).toMatchObject({ added: 1, restartFor })
+  expect(test.agent.config).toMatchObject({ agent: { id: 'host1' }, paths, routers: [r1, r2] })
+  expect(await test.agent.plan()).toMatchObject({ restartFor })
 })
 
 test('apply() with another namespace removes the router there, then makes it here', async () => {
@@ -258,16 +258,6 @@ test('plan() and apply() name the sections that take effect at once, and those f
   expect(await test.agent.plan()).toMatchObject({ routers: [], sections: [], restartFor: ['stateChange'] })
   test.want([r1], { reconcile: { intervalMs: 5000 }, stateChange })
   expect(await test.agent.plan()).toMatchObject({ routers: [], sections: [], restartFor: [] })
-})
-
-test('plan() refuses another identity as apply() does, and raises nothing', async () => {
-  await using test = await TestAgent.start({ routers: [r1] })
-  test.want([], { agent: { id: 'host2', user: 'keepward' } })
-  await expect(test.agent.plan()).rejects.toMatchObject({
-    code: 'config-invalid',
-    message: 'agent.id cannot change while the agent runs',
-  })
-  expect(test.agent.status().conditions).toEqual([])
 })
 
 test('plan() of an invalid config is refused, and raises nothing', async () => {

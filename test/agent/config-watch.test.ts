@@ -84,7 +84,7 @@ function replace(text: string): void {
 
 const applies = async (test: TestAgent): Promise<string[]> =>
   (await test.records())
-    .filter(({ kind }) => kind === 'config')
+    .filter(({ kind, body }) => kind === 'config' && body['change'] !== 'applying')
     .map(({ body }) => `${textOf(body['change'])} by ${textOf(body['by'])}`)
 
 test.each<readonly [how: string, change: () => void]>([

@@ -115,6 +115,7 @@ test('POST /v1/apply writes down who asked, and the digest of a file that is ref
   const written = (await test.records({ after: seq })).filter(({ kind }) => kind === 'config')
   const none = { change: 'refused', digest: null, code: 'config-unreadable', text: 'there is none' }
   expect(written.map(({ body }) => body)).toEqual([
+    { change: 'applying', digest: 'first', key: null, ...self },
     {
       change: 'loaded',
       digest: 'first',

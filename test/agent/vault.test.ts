@@ -18,6 +18,7 @@ const held = new Map<string, string>()
 /** Milliseconds that the clock is ahead. */
 let ahead = 0
 let troubles: (string | undefined)[] = []
+let logins: LocalSource[] = []
 
 beforeAll(() => {
   makeCertificates(directory)
@@ -32,6 +33,7 @@ beforeEach(async () => {
   server.secrets.set('secret/keepward/r1', { password: 'pl4nted', other: 7 })
   ahead = 0
   troubles = []
+  logins = []
 })
 afterEach(async () => {
   for (const vault of open) vault.close()
@@ -62,6 +64,7 @@ function vaultWith(login: VaultLogin, change: Partial<VaultParts> = {}): Vault {
     ...change,
   })
   vault.onTrouble((text) => troubles.push(text))
+  vault.onLogin((source) => logins.push(source))
   open.push(vault)
   return vault
 }
@@ -82,6 +85,17 @@ describe('read()', () => {
     vault.forget()
     expect([await text(vault), server.times('secret/data/keepward/r1')]).toEqual(['another\n', 2])
     expect(new Set(server.asked.map(({ namespace }) => namespace))).toEqual(new Set(['net']))
+    expect(troubles).toEqual([])
+  })
+
+  test('readAhead() gives what Vault has by now, or the last when it is lost, and read() what it gave before', async () => {
+    const vault = vaultWith(withToken(server.issue()))
+    await text(vault)
+    server.secrets.set('secret/keepward/r1', { password: 'another' })
+    expect((await vault.readAhead(source)).revealText()).toBe('another\n')
+    expect(await text(vault)).toBe('pl4nted\n')
+    server.fault = { kind: 'status', status: 503 }
+    expect((await vault.readAhead(source)).revealText()).toBe('pl4nted\n')
     expect(troubles).toEqual([])
   })
 
@@ -108,6 +122,7 @@ describe('read()', () => {
     vault.forget()
     expect(await text(vault)).toBe('pl4nted\n')
     expect(server.times('auth/approle/login')).toBe(2)
+    expect(logins).toEqual(Array(2).fill({ kind: 'credential', name: 'secret-id' }))
   })
 
   test('takes the token that was put into the place of one that ended', async () => {

@@ -1,5 +1,16 @@
 import { spawnSync } from 'node:child_process'
-import { readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EventView } from '../../src/agent/api.ts'
@@ -94,17 +105,22 @@ test('when both are killed and started again, keepalived, its namespace and its 
   expect(await it.transitions(primary, 'r1', after)).toEqual([])
 })
 
-test('keepward-host started anew goes on with the config in force, whatever the file has become since', async () => {
+test('both halves started anew go on with the config in force, whatever the file has become since', async () => {
   const primary = await it.settled()
-  const { config } = it.lab.host(primary)
+  const { config, directory } = it.lab.host(primary)
   const text = readFileSync(config, 'utf8')
-  writeFileSync(config, text.replaceAll('203.0.113.', '203.0.112.').replace('intervalMs: 2000', 'intervalMs: 1900'))
+  writeFileSync(config, text.replaceAll('198.51.100.', '203.0.113.').replace('/host }', '/elsewhere }'))
   await signalAll([it.lab.rootHalfPid(primary)], 'SIGKILL')
   it.lab.startRootHalf(primary)
   const codes = async () => (await it.status(primary)).conditions.map(({ code }) => code)
   await until('all but the file is well', async () => (await codes()).join() === 'config-changed-on-disk')
   await it.lab.killKeepalived(primary, 'r1')
   await until('it is started again', () => it.lab.keepalivedPids(primary, 'r1').length === 2)
+  writeFileSync(config, 'nobody has applied: [this')
+  await signalAll([it.lab.agentPid(primary), it.lab.rootHalfPid(primary)], 'SIGKILL')
+  it.lab.startAgent(primary)
+  await until('both are back', async () => (await codes()).join() === 'config-changed-on-disk', 20_000)
+  expect(existsSync(`${directory}/elsewhere`)).toBe(false)
   writeFileSync(config, text)
   await until('nothing is to be said', async () => (await codes()).length === 0)
 })
@@ -185,11 +201,12 @@ test('the journal has what those run who are refused, who speak for the first ti
     const found = events.filter(
       ({ kind, body }) => kind === 'refusal' || kind === 'config' || body['change'] === 'sender-seen',
     )
-    return found.length >= 3 && found
+    return found.length >= 4 && found
   })
   expect(written.map(({ kind, body }) => [kind, body])).toEqual([
     ['refusal', expect.objectContaining({ reason: 'state-malformed', ...who })],
     ['agent', { change: 'sender-seen', controlGroup: expect.any(String) as string, ...who }],
+    ['config', expect.objectContaining({ change: 'applying', by: 'request', ...who })],
     ['config', expect.objectContaining({ change: 'loaded', by: 'request', ...who })],
   ])
 })
@@ -242,5 +259,32 @@ describe('the journal is signed by root, and proven by keepward audit', () => {
     expect(verify().view).toMatchObject({ ok: true })
     it.lab.startAgent('h1')
     await until('the agent answers', async () => !(await it.router('h1')).stale, 20_000)
+  })
+
+  test('a journal that is gone is found by its anchors, until root has moved them aside', async () => {
+    const { journal } = (await it.status('h1')).agent
+    const verify = (...words: string[]) => audit('-c', it.lab.host('h1').config, 'audit', '--verify', ...words)
+    await it.lab.killAgent('h1')
+    const directory = directoryOf('h1')
+    const gone = `${directory}/gone`
+    mkdirSync(gone)
+    chownSync(gone, uid, uid)
+    for (const name of readdirSync(`${directory}/state`).filter((one) => one.startsWith('journal')))
+      renameSync(`${directory}/state/${name}`, `${gone}/${name}`)
+    it.lab.startAgent('h1')
+    await until('the agent answers', async () => !(await it.router('h1')).stale, 20_000)
+    const found = await until('the new one is signed', () => {
+      const one = verify()
+      return one.view.proven !== undefined && one
+    })
+    expect(found).toMatchObject({ status: 2, view: { ok: false, missing: [{ journal }] } })
+    expect(found.view.broken).toBeUndefined()
+    const anchors = `${directory}/state-anchors`
+    mkdirSync(`${anchors}/aside`)
+    copyFileSync(`${anchors}/anchor.pub`, `${anchors}/aside/anchor.pub`)
+    renameSync(`${anchors}/${journal}.anchors`, `${anchors}/aside/${journal}.anchors`)
+    expect(verify().view).toMatchObject({ ok: true, missing: [] })
+    const aside = verify('--file', `${gone}/journal.sqlite`, '--anchors', `${anchors}/aside/${journal}.anchors`)
+    expect(aside.view).toMatchObject({ ok: true, journal })
   })
 })

@@ -1,6 +1,18 @@
 import { spawn, type ChildProcess } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { chmodSync, chownSync, copyFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { AgentStatus, ApplyAnswer, EventView } from '../../src/agent/api.ts'
 import { callAt } from '../../src/cli/client.ts'
@@ -24,14 +36,14 @@ afterEach(async () => {
   rmSync(home, { recursive: true, force: true })
 })
 
-function textWith(more = ''): string {
-  const paths = `paths: { state: ${home}/state, run: ${home}/run }`
+function textWith(more = '', run = `${home}/run`): string {
+  const paths = `paths: { state: ${home}/state, run: ${run} }`
   return `version: 1\nagent: { id: kwt-${String(process.pid)} }\n${paths}\nlogging: { level: error }\n${more}routers: []\n`
 }
 
 /** Replaced as one step. */
-function write(more = ''): void {
-  writeFileSync(`${file}.new`, textWith(more), { mode: 0o644 })
+function write(more = '', run?: string): void {
+  writeFileSync(`${file}.new`, textWith(more, run), { mode: 0o644 })
   renameSync(`${file}.new`, file)
 }
 
@@ -73,10 +85,25 @@ async function configRecords(count: number): Promise<EventView[]> {
   return found
 }
 
-async function startAgent(): Promise<void> {
-  start('agent')
+async function startAgent(): Promise<ChildProcess> {
+  const { child } = start('agent')
   await until('the agent answers', status)
+  await until('its config is kept', async () => {
+    const copy = `${file}.applied`
+    return existsSync(copy) && digestOf(readFileSync(copy, 'utf8')) === (await digest())
+  })
+  return child
 }
+
+/** As a crash and what starts it again. */
+async function startAnew(agent: ChildProcess): Promise<ChildProcess> {
+  agent.kill('SIGKILL')
+  await once(agent, 'exit')
+  return startAgent()
+}
+
+const digest = async () => (await status()).agent.configDigest
+const digestOf = (text: string) => createHash('sha256').update(text).digest('hex')
 
 test('an agent does not start with a config that others can write, and `validate` still reads it', async () => {
   chmodSync(file, 0o666)
@@ -105,8 +132,10 @@ test('a running agent refuses to plan and to apply a config that is another user
   expect(answer.restartFor).toEqual(['control'])
   expect(await conditions()).toEqual([])
   const self = { by: 'request', uid: 0, gid: 0 }
-  expect((await configRecords(2)).map(({ body }) => body)).toMatchObject([
+  expect((await configRecords(4)).map(({ body }) => body)).toMatchObject([
+    { change: 'planned', count: 1, ...self },
     { change: 'refused', code: 'config-unsafe', digest: null, ...self, pid: expect.any(Number) as number },
+    { change: 'applying', digest: answer.configDigest, ...self, pid: process.pid },
     { change: 'loaded', digest: answer.configDigest, ...self, pid: process.pid },
   ])
 })
@@ -155,7 +184,10 @@ test('once keys lie beside the config, a file without their signature is refused
   await sign()
   expect(await ended('apply')).toEqual([0, ''])
   expect(await conditions()).toEqual([])
-  const records = (await configRecords(4)).map(({ body }) => `${String(body['code'])} ${String(body['key'])}`)
+  const applied = (await configRecords(6)).filter(
+    ({ body }) => !['planned', 'applying'].includes(String(body['change'])),
+  )
+  const records = applied.map(({ body }) => `${String(body['code'])} ${String(body['key'])}`)
   const events = await ask<EventView[]>('GET', '/v1/events?limit=1000')
   const key = String(events.find(({ kind }) => kind === 'agent')?.body['configKey'])
   expect(key).toMatch(/^[0-9a-f]{16}$/)
@@ -179,4 +211,100 @@ test('the journal says with what rights the agent runs, and which keys it has re
   ])
   // One that is root signs for itself, by the same code.
   await until('it is signed', async () => (await ended('audit', '--verify'))[0] === 0)
+})
+
+test('a start takes what was applied last, whatever the file has become, until somebody applies that', async () => {
+  let agent = await startAgent()
+  const applied = await digest()
+  expect(applied).toBe(digestOf(textWith()))
+  write('journal: { retainDays: 77 }\n')
+  agent = await startAnew(agent)
+  expect(await digest()).toBe(applied)
+  await until('that shows', async () => (await conditions()).join() === 'config-changed-on-disk')
+  writeFileSync(file, 'nonsense: [', { mode: 0o644 })
+  agent = await startAnew(agent)
+  expect(await digest()).toBe(applied)
+  write('journal: { retainDays: 77 }\n')
+  expect(await ended('apply')).toEqual([0, ''])
+  await startAnew(agent)
+  expect(await digest()).toBe(digestOf(textWith('journal: { retainDays: 77 }\n')))
+  await until('all is well', async () => (await conditions()).length === 0)
+  expect((await configRecords(2)).map(({ body }) => `${String(body['change'])} ${String(body['by'])}`)).toEqual([
+    'applying request',
+    'loaded request',
+  ])
+})
+
+test('paths that are applied are those of the next start, and commands find the agent at both', async () => {
+  const agent = await startAgent()
+  write(`audit: { syslogSocket: ${home}/log }\n`, `${home}/run2`)
+  expect((await ask<ApplyAnswer>('POST', '/v1/apply')).restartFor).toEqual(['paths', 'audit'])
+  expect((await status()).conditions).toEqual([])
+  agent.kill('SIGKILL')
+  await once(agent, 'exit')
+  start('agent')
+  await until('it answers at the other place', async () => (await ended('status'))[0] !== 3, 20_000)
+  const { agent: now } = await callAt<AgentStatus>(`${home}/run2/control.sock`, 'GET', '/v1/status')
+  expect(now.configDigest).toBe(digestOf(textWith(`audit: { syslogSocket: ${home}/log }\n`, `${home}/run2`)))
+})
+
+test('where the copy of what was applied cannot be used the file is taken, which is recorded and shown', async () => {
+  const agent = await startAgent()
+  const before = await digest()
+  chmodSync(`${file}.applied`, 0o666)
+  write('reconcile: { intervalMs: 5000 }\n')
+  await startAnew(agent)
+  await until('that shows', async () => (await conditions()).includes('config-taken-at-start'))
+  expect((await configRecords(1))[0]?.body).toMatchObject({
+    change: 'loaded',
+    by: 'start',
+    from: 'unusable-copy',
+    digest: digestOf(textWith('reconcile: { intervalMs: 5000 }\n')),
+    text: expect.stringContaining('Others can write') as string,
+  })
+  expect(await digest()).not.toBe(before)
+  expect(await ended('apply')).toEqual([0, ''])
+  expect(await conditions()).toEqual([])
+})
+
+test('who spoils the copy of a signed config does not get an unsigned one started', async () => {
+  const keys = `${home}/keys`
+  await ended('config', 'keygen', keys)
+  copyFileSync(`${keys}/config-signing.pub`, `${home}/config-signing.pub`)
+  await ended('config', 'sign', '--key', `${keys}/config-signing.key`)
+  const agent = await startAgent()
+  writeFileSync(`${file}.applied`, textWith('reconcile: { intervalMs: 6000 }\n'), { mode: 0o644 })
+  rmSync(`${home}/config-signing.pub`)
+  write('reconcile: { intervalMs: 5000 }\n')
+  agent.kill('SIGKILL')
+  await once(agent, 'exit')
+  rmSync(`${file}.applied`)
+  writeFileSync(`${file}.applied`, 'nonsense: [', { mode: 0o644 })
+  expect(await ended('agent')).toEqual([4, expect.stringContaining('the config that runs was signed')])
+})
+
+test('a start takes a changed file where the config that was applied says so, and after a teardown', async () => {
+  write('config: { applyChanges: true }\n')
+  let agent = await startAgent()
+  agent.kill('SIGKILL')
+  await once(agent, 'exit')
+  write('config: { applyChanges: false }\n')
+  agent = await startAgent()
+  expect(await digest()).toBe(digestOf(textWith('config: { applyChanges: false }\n')))
+  expect((await configRecords(1))[0]?.body).toMatchObject({ by: 'start', from: 'changed-file' })
+  write('reconcile: { intervalMs: 5000 }\n')
+  agent = await startAnew(agent)
+  expect(await digest()).toBe(digestOf(textWith('config: { applyChanges: false }\n')))
+  await endChild(agent)
+  expect(await ended('agent', '--teardown')).toEqual([0, ''])
+  await startAgent()
+  expect(await digest()).toBe(digestOf(textWith('reconcile: { intervalMs: 5000 }\n')))
+})
+
+test('a directory that takes no copy is said, as the next start takes the file then', async () => {
+  mkdirSync(`${file}.applied.sig`)
+  mkdirSync(`${file}.applied.sig/x`)
+  start('agent')
+  await until('the agent answers', status)
+  await until('it is said', async () => (await conditions()).join() === 'config-not-kept')
 })

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { HostEvent } from '../../src/host/operation.ts'
@@ -87,6 +87,28 @@ describe('the real host, of which memory knows nothing', () => {
     await perform('remove-router')
     expect(namespaceInode(it.spec.namespace)).toBeUndefined()
     expect([pid, childPid].filter((one) => existsSync(`/proc/${String(one)}/ns/net`))).toEqual([])
+  })
+
+  test('preview asks a command anew, and what the router runs with stays as it was', async () => {
+    const file = join(it.run, 'password')
+    const source = { kind: 'command', argv: ['/usr/bin/cat', file] } as const
+    const password = { vrrpVersion: 2, authentication: { kind: 'pass', password: source } } as const
+    const spec = { ...it.spec, ...password, advertisementIntervalMs: 1000 }
+    writeFileSync(file, 'first')
+    await it.host.configure(table([spec]))
+    await make(spec)
+    writeFileSync(file, 'second')
+    await it.host.stage(table([spec]))
+    const wants = async (verb: 'preview' | 'inspect') => {
+      const { settings } = await it.host.perform({ verb, router: spec.id })
+      return settings.kind === 'seen' && [settings.wantedDigest === settings.writtenDigest, settings.change]
+    }
+    expect([await wants('preview'), await wants('inspect')]).toEqual([
+      [false, 'may-move-role'],
+      [true, 'none'],
+    ])
+    await it.host.configure(table([spec]))
+    expect(await wants('inspect')).toEqual([false, 'may-move-role'])
   })
 
   test('a namespace, interface and address of somebody else are never removed', async () => {

@@ -61,7 +61,7 @@ const serve = async () => {
     dir,
     agentUid: 0,
     openRoot,
-    tableOf,
+    applied: { tableOf, forget: () => Promise.resolve() },
     onPseudonymKey: (key) => {
       root.asked.push(`key ${key.revealBytes().toString('hex').slice(0, 4)}`)
     },

@@ -57,10 +57,13 @@ beforeEach(async () => {
       root.emit = emit
       return root
     },
-    tableOf: (wanted) =>
-      wanted === hash
-        ? Promise.resolve(table)
-        : Promise.reject(new KeepwardError('config-changed', 'The config file was changed')),
+    applied: {
+      tableOf: (wanted) =>
+        wanted === hash
+          ? Promise.resolve(table)
+          : Promise.reject(new KeepwardError('config-changed', 'The config file was changed')),
+      forget: () => Promise.resolve(),
+    },
     sign: (point) => {
       root.asked.push(['sign', point])
       return Promise.resolve(undefined)
@@ -89,7 +92,7 @@ test('whoever would serve where somebody answers is refused, and the socket stay
     dir,
     agentUid: uid,
     openRoot: () => new Root(),
-    tableOf: () => Promise.reject(new Error('nobody asks')),
+    applied: { tableOf: () => Promise.reject(new Error('nobody asks')), forget: () => Promise.resolve() },
     sign: () => Promise.resolve(undefined),
     onPseudonymKey: () => undefined,
     onRefused: () => undefined,

@@ -300,6 +300,7 @@ function listener(told: Told[], world: World): Chronicle {
     claimRefused: () => undefined,
     claimsNotRestored: () => undefined,
     keysRotated: () => undefined,
+    newJournalSigned: () => undefined,
     defect: (router, error) => {
       told.push({ what: 'defect', router, error })
     },

@@ -73,8 +73,15 @@ async function maker(number: string, run: string): Promise<(events: HostEvent[])
   const parts = { agent: agentOf(number), agentUid: 0, clock: systemClock }
   const openRoot = await openRealHost({ ...parts, runDir: SafeDir.open(run) })
   return (events) =>
-    new WatchedHost({ ...parts, openRoot, watchFd: openWatchSocket(), onVaultTrouble: () => undefined }, (event) =>
-      events.push(event),
+    new WatchedHost(
+      {
+        ...parts,
+        openRoot,
+        watchFd: openWatchSocket(),
+        onVaultTrouble: () => undefined,
+        onVaultLogin: () => undefined,
+      },
+      (event) => events.push(event),
     )
 }
 

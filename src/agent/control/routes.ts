@@ -3,6 +3,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { Socket } from 'node:net'
 import { z } from 'zod'
 import { KeepwardError } from '../../base/error.ts'
+import { Tallies, type Tallied } from '../../base/tally.ts'
 import type { Peer } from '../../linux/unix-socket.ts'
 import * as api from '../api.ts'
 import type { Applicant } from '../applicant.ts'
@@ -44,12 +45,23 @@ export function addRoutes(
     (request) => agent.explain(request.params.id),
   )
 
-  app.get('/v1/plan', { schema: { response: { 200: api.planAnswer, ...refusals } } }, () => agent.plan())
-
   const applicantOf = async ({ raw }: Pick<FastifyRequest, 'raw'>): Promise<Applicant | undefined> => {
     const peer = peerBehind(raw.socket)
     return peer && { by: 'request', peer, executable: await executables.of(peer) }
   }
+
+  const plans = new Tallies<Tallied & { readonly applicant: Applicant | undefined }>(({ applicant, count }) => {
+    agent.recorder.configPlanned(applicant, count)
+  })
+  app.addHook('onClose', () => {
+    plans.close()
+  })
+  app.get('/v1/plan', { schema: { response: { 200: api.planAnswer, ...refusals } } }, async (request) => {
+    const applicant = await applicantOf(request)
+    const uid = applicant?.by === 'request' ? String(applicant.peer.uid) : 'nobody'
+    plans.note(uid, { reason: uid, count: 1, applicant })
+    return agent.plan()
+  })
 
   app.post('/v1/apply', { schema: { response: { 200: api.applyAnswer, ...refusals } } }, async (request) => {
     return agent.apply(await applicantOf(request))
