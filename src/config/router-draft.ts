@@ -7,6 +7,7 @@ import { interfaceName } from './form.ts'
 import type { Path } from './problem.ts'
 import { routerShape, type RouteEntry } from './router-schema.ts'
 import type { MetadataEntry } from './metadata-schema.ts'
+import type { NatEntry } from './nat-schema.ts'
 import { isMap, valueAt } from './schema-findings.ts'
 
 /**
@@ -35,6 +36,7 @@ export interface RouterDraft {
   readonly virtualAddresses: readonly (VirtualAddress | undefined)[]
   readonly virtualRoutes: readonly (RouteEntry | undefined)[]
   readonly metadata: MetadataEntry | undefined
+  readonly nat: NatEntry | undefined
   readonly routerAdvertisements: readonly (AdvertisementEntry | undefined)[]
 }
 
@@ -74,6 +76,7 @@ function draftRouter(raw: unknown, path: Path): RouterDraft {
     virtualAddresses,
     virtualRoutes: lenientList(shape.virtualRoutes, fields['virtualRoutes']),
     metadata: lenient(shape.metadata, fields['metadata']),
+    nat: lenient(shape.nat, fields['nat']),
     routerAdvertisements: lenientList(shape.routerAdvertisements, fields['routerAdvertisements']),
   }
 }

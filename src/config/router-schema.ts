@@ -14,6 +14,7 @@ import {
 } from './form.ts'
 import { interfaceSchema } from './interface-schema.ts'
 import { metadataSchema } from './metadata-schema.ts'
+import { natSchema } from './nat-schema.ts'
 
 const unicast = z
   .strictObject(
@@ -205,6 +206,9 @@ export const routerShape = {
     .meta({ description: 'What the primary tells hosts that configure their IPv6 by themselves, by radvd.' }),
   metadata: metadataSchema.optional().meta({
     description: 'A proxy to the metadata service of a cloud, by haproxy.',
+  }),
+  nat: natSchema.optional().meta({
+    description: 'Address translation of what goes through the router, by nftables; the same on every host.',
   }),
 }
 
