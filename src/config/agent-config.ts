@@ -61,6 +61,7 @@ function completeRouter(entry: RouterEntry): RouterSpec {
     routerAdvertisements: entry.routerAdvertisements.map((one) => completeAdvertisement(one, entry)),
     metadata: entry.metadata && completeMetadata(entry.metadata, entry),
     nat: entry.nat && completeNat(entry.nat, entry),
+    packetFilter: entry.packetFilter,
     trackedInterfaces: entry.track ?? [entry.ha.interface],
   }
 }

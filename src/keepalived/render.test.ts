@@ -46,6 +46,7 @@ const small: RouterSpec = {
   routerAdvertisements: [],
   metadata: undefined,
   nat: undefined,
+  packetFilter: undefined,
   authentication: { kind: 'none' },
   trackedInterfaces: ['ha0'],
 }

@@ -1,8 +1,8 @@
 /**
- * Concerns of the packet filter, each with a table of its own in the router's namespace: who may speak VRRP to it, and address
- * translation.
+ * Concerns of the packet filter, each with a table of its own in the router's namespace: who may speak VRRP to it, address
+ * translation, and what an operator's file says.
  */
-export const tableNames = ['vrrp', 'nat'] as const
+export const tableNames = ['vrrp', 'nat', 'operator'] as const
 export type TableName = (typeof tableNames)[number]
 
 /**

@@ -181,11 +181,13 @@ function tableSteps(
 const wantsTable: Readonly<Record<TableName, (wanted: RouterSpec) => boolean>> = {
   vrrp: () => true,
   nat: ({ nat }) => nat !== undefined,
+  operator: ({ packetFilter }) => packetFilter !== undefined,
 }
 
 const tableTexts: Readonly<Record<TableName, string>> = {
   vrrp: 'let only declared peers speak VRRP to it',
   nat: 'translate addresses',
+  operator: 'filter packets by the file of its operator',
 }
 
 function configSteps(wanted: RouterSpec, settings: SettingsEvidence): Step[] {
