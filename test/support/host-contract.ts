@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Host, HostEvent } from '../../src/host/operation.ts'
 import type { KernelEvidence } from '../../src/router/evidence.ts'
 import type { RouterSpec } from '../../src/router/spec.ts'
-import { id, prefix, table } from './router.ts'
+import { advertisement, id, prefix, table } from './router.ts'
 import { staysSo, until } from './until.ts'
 
 /** A host to be held to the contract, and what it told. */
@@ -312,17 +312,4 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
       expect((await inspect()).process).toMatchObject({ kind: 'running' })
     })
   })
-}
-
-const advertisement: RouterSpec['routerAdvertisements'][number] = {
-  interface: 'ext0',
-  source: 'fe80::1',
-  prefixes: [],
-  mtu: undefined,
-  lifetimeS: 1800,
-  intervalS: 30,
-  managed: false,
-  otherConfig: false,
-  dnsServers: [],
-  dnsSearch: [],
 }
