@@ -4,7 +4,7 @@ import { readRootText } from '../linux/root-file.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
 import type { Table } from './operation.ts'
-import { tryRules } from './try-rules.ts'
+import { tryRules, type Surroundings } from './try-rules.ts'
 
 const maxBytes = 1024 * 1024
 
@@ -15,7 +15,7 @@ const maxBytes = 1024 * 1024
 export class OperatorRules {
   readonly #copies: SafeDir
   readonly #texts = new WeakMap<RouterSpec, string | KeepwardError>()
-  /** By text and interfaces; only what will not change. */
+  /** By text and surroundings; only what will not change. */
   readonly #tried = new Map<string, Promise<readonly NftTable[]>>()
 
   constructor(copies: SafeDir) {
@@ -50,12 +50,13 @@ export class OperatorRules {
   }
 
   /** The tables that the rules make. Throws `packet-filter-refused`. */
-  async tablesOf(text: string, { id, interfaces, packetFilter }: RouterSpec): Promise<readonly NftTable[]> {
+  async tablesOf(
+    text: string,
+    { id, interfaces, packetFilter }: RouterSpec,
+    strangers: readonly NftTable[] = [],
+  ): Promise<readonly NftTable[]> {
     try {
-      return await this.#try(
-        text,
-        interfaces.map(({ name }) => name),
-      )
+      return await this.#try(text, { interfaces: interfaces.map(({ name }) => name), strangers })
     } catch (error) {
       if (!(error instanceof KeepwardError && error.code === 'packet-filter-refused')) throw error
       throw new KeepwardError(error.code, `The packet filter ${packetFilter?.file ?? ''} of router ${id} is refused`, {
@@ -94,11 +95,11 @@ export class OperatorRules {
     for (const name of names) await this.#copies.remove(name)
   }
 
-  #try(text: string, interfaces: readonly string[]): Promise<readonly NftTable[]> {
-    const key = JSON.stringify([interfaces, text])
+  #try(text: string, surroundings: Surroundings): Promise<readonly NftTable[]> {
+    const key = JSON.stringify([surroundings, text])
     const known = this.#tried.get(key)
     if (known !== undefined) return known
-    const tried = tryRules(text, interfaces)
+    const tried = tryRules(text, surroundings)
     this.#tried.set(key, tried)
     tried.catch((error: unknown) => {
       if (!(error instanceof KeepwardError && error.code === 'packet-filter-refused')) this.#tried.delete(key)

@@ -4,6 +4,7 @@ import { describeError, KeepwardError } from '../base/error.ts'
 import { openNamespace, type Namespace } from '../linux/netns.ts'
 import {
   applyRuleset,
+  isSameTable,
   nftFamilies,
   openNftables,
   type Nftables,
@@ -15,7 +16,6 @@ import { tableNames, type TableName } from '../router/operation.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
 import { natTable, renderNat } from './nat-table.ts'
 import type { OperatorRules } from './operator-rules.ts'
-import { refuse } from './try-rules.ts'
 import { filterTable, renderFilter, strangerMemoryMs, strangerSets } from './vrrp-filter.ts'
 
 /** One concern of the packet filter, with a table of its own. */
@@ -23,7 +23,8 @@ interface Concern {
   readonly table: NftTable
   /** What is to be in force, in the language of nft(8): equal text is equal meaning. Undefined: nothing. Throws why it cannot be had. */
   readonly textOf: (spec: RouterSpec) => string | undefined
-  readonly prepare: (text: string, spec: RouterSpec) => Ruleset | Promise<Ruleset>
+  /** `strangers`: tables that are no concern's. */
+  readonly prepare: (text: string, spec: RouterSpec, strangers: readonly NftTable[]) => Ruleset | Promise<Ruleset>
 }
 
 /** What makes a concern's own table, and others. */
@@ -78,8 +79,8 @@ export class TableKeeper {
       operator: {
         table: tables.operator,
         textOf: (spec) => rules.textOf(spec),
-        prepare: async (text, spec) => {
-          const others = await rules.tablesOf(text, spec)
+        prepare: async (text, spec, strangers) => {
+          const others = await rules.tablesOf(text, spec, strangers)
           return { text: listing(others) + text, others }
         },
       },
@@ -159,9 +160,8 @@ export class TableKeeper {
     // Before nft: a kernel without nf_tables says so better than its complaints do.
     using nftables = openNftables(fd)
     const wanted = textOf(spec)
-    const ruleset = wanted === undefined ? undefined : await prepare(wanted, spec)
     const removed = ours(nftables, table, before?.tables)
-    refuseStrangers(nftables, ruleset?.others ?? [], removed)
+    const ruleset = wanted === undefined ? undefined : await prepare(wanted, spec, strangersIn(nftables, removed))
     await applyRuleset(fd, removal(table, removed) + (ruleset?.text ?? ''))
     if (wanted === undefined || ruleset === undefined) return undefined
     const made = [table, ...ruleset.others]
@@ -196,20 +196,14 @@ function ours(nftables: Nftables, table: NftTable, before: readonly NftTable[] =
     return family === undefined ? [] : [{ family, name: chain.slice(family.length + 1) }]
   })
   const known = [...listed, ...before]
-  return nftables.tables().filter((one) => !isSame(one, table) && known.some((other) => isSame(one, other)))
+  return nftables.tables().filter((one) => !isSameTable(one, table) && known.some((other) => isSameTable(one, other)))
 }
 
-/** Two texts in one table would be taken for one, and go as one. */
-function refuseStrangers(nftables: Nftables, wanted: readonly NftTable[], own: readonly NftTable[]): void {
-  const strangers = nftables
+/** Of others, beside which ours stand. */
+const strangersIn = (nftables: Nftables, own: readonly NftTable[]): NftTable[] =>
+  nftables
     .tables()
-    .filter((one) => wanted.some((other) => isSame(one, other)) && !own.some((other) => isSame(one, other)))
-  if (strangers.length === 0) return
-  const names = strangers.map(({ family, name }) => `table ${family} ${name}`).join(', ')
-  refuse(`${names} is there already, and not of a packet filter of this router: remove it, or give it another name`)
-}
-
-const isSame = (a: NftTable, b: NftTable): boolean => a.family === b.family && a.name === b.name
+    .filter((one) => ![...Object.values(tables), ...own].some((other: NftTable) => isSameTable(one, other)))
 
 /** A concern's tables go. Its own is added first, so that there is one to delete. */
 const removal = (table: NftTable, others: readonly NftTable[]): string =>

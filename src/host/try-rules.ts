@@ -2,35 +2,54 @@ import { KeepwardError } from '../base/error.ts'
 import { addBridge } from '../linux/link.ts'
 import { openNetlink } from '../linux/netlink-socket.ts'
 import { deleteNamespace, openNamespace, type Namespace } from '../linux/netns.ts'
-import { applyRuleset, nftFamilies, openNftables, type Nftables, type NftTable } from '../linux/nftables.ts'
+import {
+  applyRuleset,
+  isSameTable,
+  nftFamilies,
+  openNftables,
+  type Nftables,
+  type NftTable,
+} from '../linux/nftables.ts'
 import { CommandError } from '../linux/run.ts'
 import { createScratch } from '../linux/scratch.ts'
 
 /** Names of tables that begin so are ours. */
 const ours = 'keepward_'
 
+/** What the namespace that the rules are for has. */
+export interface Surroundings {
+  /** Names of its interfaces. */
+  readonly interfaces: readonly string[]
+  /** Tables that somebody else has made. */
+  readonly strangers: readonly NftTable[]
+}
+
 /**
- * Try an operator's rules in a namespace made for it, where tables of ours stand and interfaces of these names are, and tell by what the
+ * Try an operator's rules in a namespace made for it, where tables of ours stand, and others of the names that are there, and tell by what the
  * kernel has afterwards which tables they make. Throws `packet-filter-refused`, its text the reason alone, or why they cannot be tried.
  */
-export async function tryRules(text: string, interfaces: readonly string[]): Promise<readonly NftTable[]> {
+export async function tryRules(text: string, { interfaces, strangers }: Surroundings): Promise<readonly NftTable[]> {
   refuseWords(text)
   const name = await createScratch('keepward-try-')
   try {
     using namespace = openNamespace(name)
     makeInterfaces(namespace, interfaces)
     using nftables = openNftables(namespace.fd)
-    await applyRuleset(namespace.fd, ourTables)
-    const before = lookAtOurs(nftables)
+    const standing = [...ourTables, ...strangers.filter((one) => tableNameForm.test(one.name))]
+    await applyRuleset(namespace.fd, standing.map(standIn).join(''))
+    const before = standing.map((one) => nftables.fingerprint(one))
     await applyRuleset(namespace.fd, text).catch(refused)
-    refuseTouch(before, lookAtOurs(nftables))
-    return theirsIn(nftables)
+    refuseTouch(
+      standing.filter((one, at) => nftables.fingerprint(one) !== before[at]),
+      nftables,
+    )
+    return madeIn(nftables, standing)
   } finally {
     await deleteNamespace(name)
   }
 }
 
-export const refuse = (why: string): never => {
+const refuse = (why: string): never => {
   throw new KeepwardError('packet-filter-refused', why)
 }
 
@@ -49,23 +68,25 @@ function makeInterfaces({ fd }: Namespace, names: readonly string[]): void {
 }
 
 /** One of each family: a flush may be of one. */
-const standing: readonly NftTable[] = nftFamilies.map((family) => ({ family, name: `${ours}try` }))
-const ourTables = standing.map(({ family, name }) => `table ${family} ${name} { chain one { accept; }; }\n`).join('')
+const ourTables: readonly NftTable[] = nftFamilies.map((family) => ({ family, name: `${ours}try` }))
+const standIn = ({ family, name }: NftTable): string => `table ${family} ${name} { chain one { accept; }; }\n`
 
-const lookAtOurs = (nftables: Nftables): (string | undefined)[] => standing.map((one) => nftables.fingerprint(one))
-
-function refuseTouch(before: readonly (string | undefined)[], after: readonly (string | undefined)[]): void {
-  if (after.includes(undefined))
+function refuseTouch(touched: readonly NftTable[], nftables: Nftables): void {
+  if (touched.length === 0) return
+  const isOurs = ({ name }: NftTable) => name.startsWith(ours)
+  if (touched.some((one) => isOurs(one) && nftables.fingerprint(one) === undefined))
     refuse('it flushes the ruleset, with what Keepward and others have made; its own tables are replaced without that')
-  if (after.some((one, at) => one !== before[at])) refuse('it touches tables of Keepward')
+  if (touched.some(isOurs)) refuse('it touches tables of Keepward')
+  const names = touched.map(({ family, name }) => `table ${family} ${name}`).join(', ')
+  refuse(`it touches ${names}, which is there already and not of this file: remove it, or give it another name`)
 }
 
-function theirsIn(nftables: Nftables): readonly NftTable[] {
-  const theirs = nftables.tables().filter(({ name }) => !name.startsWith(ours))
-  if (theirs.length === 0) refuse('it makes no table that stays')
-  for (const { name } of theirs)
+function madeIn(nftables: Nftables, standing: readonly NftTable[]): readonly NftTable[] {
+  const made = nftables.tables().filter((one) => !standing.some((other) => isSameTable(one, other)))
+  if (made.length === 0) refuse('it makes no table that stays')
+  for (const { name } of made)
     if (!tableNameForm.test(name)) refuse(`the name of its table ${JSON.stringify(name)} is too long`)
-  return theirs
+  return made
 }
 
 /** Fits, with its family before it, where we note it. */

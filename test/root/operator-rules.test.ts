@@ -155,12 +155,23 @@ describe('an operator’s file', () => {
     await make(good)
     expect(await evidence()).toMatchObject({
       kind: 'missing',
-      failure: { why: expect.stringContaining('table ip more is there already') as string },
+      failure: { why: expect.stringContaining('it touches table ip more, which is there already') as string },
     })
     expect(await tables()).toEqual(['table ip more'])
     await nft('delete', 'table', 'ip', 'more')
     await ensure()
     expect(await evidence()).toEqual(ready)
+  })
+
+  test('does not remove a table that somebody else has made', async () => {
+    await make(undefined)
+    await nft('add', 'table', 'ip', 'filter')
+    const text = 'table ip filter\ndelete table ip filter\ntable ip own { chain input { accept; }; }\n'
+    await make(text)
+    expect(await evidence()).toMatchObject({
+      failure: { why: expect.stringContaining('it touches table ip filter') as string },
+    })
+    expect(await tables()).toEqual(['table ip filter'])
   })
 
   const table1 = 'table inet theirs { chain input { accept; }; }\n'
