@@ -24,7 +24,10 @@ export class OperatorRules {
 
   /** The routers of the table, with the rules that are wanted from now on. One whose file cannot be read is no error until it is asked for. */
   async take(table: Table | 'nothing'): Promise<readonly RouterSpec[]> {
-    if (table === 'nothing') return []
+    if (table === 'nothing') {
+      await this.#keepCopies([])
+      return []
+    }
     const kept = new Map<string, string>()
     if (table.again === true) for (const { id } of table.routers) await this.#readCopy(id, kept)
     const taken = this.#withTexts(table.routers, (router, file) => kept.get(router.id) ?? readNow(router, file))
@@ -110,7 +113,8 @@ export class OperatorRules {
 
 function readNow({ id }: RouterSpec, file: string): string | KeepwardError {
   try {
-    return readRootText(file, maxBytes)
+    // nft(8) takes no comment that ends without one.
+    return `${readRootText(file, maxBytes)}\n`
   } catch (cause) {
     if (!(cause instanceof KeepwardError)) throw cause
     return new KeepwardError(cause.code, `Cannot read the packet filter of router ${id}`, { cause })

@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createNamespace, listNamespaces, openNamespace } from '../../src/linux/netns.ts'
 import { run } from '../../src/linux/run.ts'
@@ -116,6 +116,18 @@ describe('an operator’s file', () => {
     expect(await tables()).toEqual(['table inet strangers'])
   })
 
+  test('leaves no copy of itself once nothing is wanted, or another router', async () => {
+    const copies = () => readdirSync(`${it.run}/packet-filters`)
+    await make(good)
+    expect(copies()).toEqual([it.spec.id])
+    await it.host.configure('nothing')
+    expect(copies()).toEqual([])
+    await it.host.configure(wanted(file))
+    expect(copies()).toEqual([it.spec.id])
+    await it.host.configure(table([]))
+    expect(copies()).toEqual([])
+  })
+
   test('goes with the router from a namespace of somebody else', async () => {
     await createNamespace(it.spec.namespace)
     await make(good)
@@ -139,6 +151,11 @@ describe('an operator’s file', () => {
     await ensure()
     expect(await evidence()).toEqual(ready)
     expect(await nft('list', 'ruleset')).toBe(before)
+  })
+
+  test('may end in a comment without a newline', async () => {
+    await make(`${good}# the end`)
+    expect(await evidence()).toEqual(ready)
   })
 
   test('stays as it is when only packets or elements of sets change', async () => {
