@@ -27,6 +27,7 @@ export const exampleRouters = [
       floating: [{ outside: '203.0.113.20', inside: '10.0.0.5' }],
       source: [{ from: ['10.0.0.0/24'], to: '203.0.113.10' }],
     },
+    hooks: [{ program: '/usr/local/sbin/role-changed', user: 'role-changed' }],
   },
   {
     id: 'e2b5c5a4-6a1f-4d0c-9d0f-6f6a3f1c2b7d',

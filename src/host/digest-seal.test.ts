@@ -24,6 +24,7 @@ const inspection = (wantedDigest: string, writtenDigest: string | undefined): In
     ...{
       tables: { vrrp: { kind: 'ready', strangers: [] }, nat: { kind: 'ready' }, operator: { kind: 'ready' } },
       reactions: [],
+      hooks: [],
       asOf,
     },
   },

@@ -1,16 +1,19 @@
 import type { Clock } from '../base/instant.ts'
 import { KeepwardError } from '../base/error.ts'
 import { formatPrefix } from '../base/address.ts'
-import { objectOf, type TableName } from '../router/operation.ts'
+import type { TableName } from '../router/operation.ts'
 import type { ReactionName } from '../router/reaction.ts'
 import type { ObservedAddress, ObservedInterface, Says } from '../router/evidence.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
 import {
+  describe,
   ensureTable,
+  heardBy,
   react,
   reactionsOf,
   reload,
   removeInterface,
+  runHook,
   tablesOf,
   type FakeInterface,
   type FakeRouter,
@@ -156,6 +159,8 @@ export class FakeHost implements Host {
           operation.reaction,
           operation.stance,
         )
+      case 'run-hook':
+        return runHook(this.#known(operation.router), this.#wanted(operation.router), operation)
       case 'list-owned':
         return [...this.routers].map(([router, { namespace }]) => ({ router, namespace }))
       case 'remove-router':
@@ -204,6 +209,8 @@ export class FakeHost implements Host {
       tables: new Map(),
       keepalived: undefined,
       services: new Map(),
+      heard: [],
+      told: [],
     })
   }
 
@@ -252,6 +259,7 @@ export class FakeHost implements Host {
         misattached: [],
         tables: tablesOf(it, spec),
         reactions: reactionsOf(it, spec),
+        hooks: heardBy(it, spec),
         asOf,
       },
     }
@@ -290,9 +298,4 @@ export class FakeHost implements Host {
     if (spec === undefined) throw new KeepwardError('router-unknown', `The config declares no router ${router}`)
     return spec
   }
-}
-
-function describe(operation: AgentOperation): string {
-  const router = 'router' in operation ? ` ${operation.router}` : ''
-  return operation.verb + router + objectOf(operation)
 }

@@ -13,6 +13,7 @@ export function nothingLeft(asOf: Instant): Extract<SettingsEvidence, { kind: 's
     misattached: [],
     tables: { vrrp: missing, nat: missing, operator: missing },
     reactions: [],
+    hooks: [],
   } as const
   return { kind: 'seen', ...none, asOf }
 }

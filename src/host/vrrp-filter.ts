@@ -1,4 +1,5 @@
 import { isOnLink } from '../keepalived/on-link.ts'
+import { silentInterfaces } from '../router/silence.ts'
 import type { RouterSpec } from '../router/spec.ts'
 import { addressWord, interfaceWord, prefixWord, ttlWord } from './nft-words.ts'
 
@@ -15,8 +16,9 @@ const onLinkTtl = 255
  * The table in the language of nft(8): of IP
  * protocol 112 only what declared peers send on the HA interface is let through, of what else comes in nothing is looked
  * at. In the hook `input`, which is the last before raw sockets get their copy and sees multicast too, while VRRP that
- * others route through here passes by; at -300, before any chain that could hide a stranger by dropping him. Canonical:
- * equal text is equal meaning. Every word is checked again here. Throws `config-invalid`.
+ * others route through here passes by; at -300, before any chain that could hide a stranger by dropping him. And what a
+ * backup could say is dropped on its way out. Canonical: equal text is equal meaning. Every word is checked again here.
+ * Throws `config-invalid`.
  */
 export function renderFilter(spec: RouterSpec): string {
   return [
@@ -32,9 +34,25 @@ export function renderFilter(spec: RouterSpec): string {
     `    update @${strangerSets[6]} { ip6 saddr . iifname counter }`,
     '    drop',
     '  }',
+    ...silence(spec),
     '}',
     '',
   ].join('\n')
+}
+
+/**
+ * While an interface has no IPv6 address, the kernel reports the groups of a router (ff02::2) from `::` all the same, and
+ * a switch learns from it where a hardware address is that both hosts may share (LP#1667756). A primary has addresses.
+ */
+function silence(spec: RouterSpec): string[] {
+  const silent = silentInterfaces(spec).map((name) => `"${interfaceWord(name, 'name of an interface')}"`)
+  if (silent.length === 0) return []
+  return [
+    '  chain output {',
+    '    type filter hook output priority 300; policy accept;',
+    `    oifname { ${[...new Set(silent)].sort().join(', ')} } ip6 saddr :: drop`,
+    '  }',
+  ]
 }
 
 function strangerSet(family: 4 | 6): string[] {

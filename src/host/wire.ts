@@ -3,7 +3,8 @@ import { errorMeanings, KeepwardError, sentenceOf, type ErrorCode } from '../bas
 import type { AnchorPoint } from '../anchor/anchor.ts'
 import { tableNames } from '../router/operation.ts'
 import { reactionNames } from '../router/reaction.ts'
-import { parseRouterId, type RouterId } from '../router/spec.ts'
+import { causeKinds, roles } from '../router/role.ts'
+import { hookRoles, parseRouterId, type RouterId } from '../router/spec.ts'
 import type { HostOperation, RootEvent } from './operation.ts'
 import type { HostRefusal } from './refusal.ts'
 
@@ -74,6 +75,17 @@ const requestSchema = z.discriminatedUnion('verb', [
     router,
     reaction: z.enum(reactionNames),
     stance: z.enum(['primary', 'backup']),
+  }),
+  z.strictObject({
+    id,
+    verb: z.literal('run-hook'),
+    router,
+    hook: z.int().min(0).max(7),
+    role: z.enum(hookRoles),
+    previous: z.enum(roles),
+    sequence: counted,
+    atMs: counted,
+    cause: z.enum(causeKinds),
   }),
   ofRouter('inspect'),
   ofRouter('glance'),

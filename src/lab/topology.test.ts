@@ -47,13 +47,19 @@ describe('configOf()', () => {
       source: '169.254.193.4',
       peers: ['169.254.192.4', '169.254.194.4'],
     })
-    expect(router?.virtualAddresses.map(formatPrefix)).toEqual(['198.51.100.4/24', '2001:db8:1::4/64'])
+    expect(router?.virtualAddresses.map(formatPrefix)).toEqual([
+      'fe80::b8c2:ac2:5efb:19a1/64',
+      '198.51.100.4/24',
+      '2001:db8:1::4/64',
+    ])
   })
 
   test('makes each router a gateway of the inner network, where there is one', () => {
     const router = load(shape({ innerNetwork: true }))[1]?.routers[3]
     expect(router?.interfaces.map(({ name }) => name)).toEqual(['ha0', 'ext0', 'int0'])
     expect(router?.virtualAddresses.map(formatPrefix)).toEqual([
+      'fe80::b8c2:ac2:5efb:19a1/64',
+      'fe80::f89:7dc5:9aee:ecfa/64',
       '198.51.100.4/24',
       '2001:db8:1::4/64',
       '10.9.0.4/24',

@@ -6,6 +6,8 @@ import type { ConditionCode } from './condition.ts'
 import { lastSaid } from './decide.ts'
 import { settleMs } from './duration.ts'
 import type { TableName } from './operation.ts'
+import { judgeFlaps } from './flap.ts'
+import { judgeHooks } from './hook.ts'
 import { judgeNotifier } from './notifier.ts'
 import { judgeReactions } from './reaction.ts'
 import type { Router } from './router.ts'
@@ -45,6 +47,10 @@ export function diagnose(router: Router, now: Instant): Diagnosis {
   say('nat-missing', whyMissing(router, 'nat'))
   say('packet-filter-missing', whyMissing(router, 'operator'))
   say('reaction-failed', judgeReactions(router))
+  say('flapping', judgeFlaps(router.flaps, wanted.flaps))
+  const hooks = judgeHooks(router, now)
+  say('hook-failed', hooks.failed)
+  say('hook-overflow', hooks.overflowed)
   say('config-refused', failed(router, true))
   say('operation-failed', failed(router, false))
   // keepalived moves several addresses and writes its lines one after the other: not yet settled is no condition.
@@ -60,7 +66,10 @@ export function diagnose(router: Router, now: Instant): Diagnosis {
   if (answeredTooEarly(router)) texts.delete('kernel-disagrees')
   return {
     texts,
-    lookAgainInMs: soonest(soonest(pending ? settledInMs : undefined, defect?.endsInMs), notifier.lookAgainInMs),
+    lookAgainInMs: soonest(
+      soonest(pending ? settledInMs : undefined, defect?.endsInMs),
+      soonest(notifier.lookAgainInMs, hooks.lookAgainInMs),
+    ),
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Prefix } from '../base/address.ts'
 import type { Instant } from '../base/instant.ts'
 import type { TableName } from './operation.ts'
+import type { HeardEvidence } from './hook.ts'
 import type { ReactionEvidence } from './reaction.ts'
 
 /** What the kernel shows of a router's namespace. */
@@ -94,6 +95,8 @@ export type SettingsEvidence =
       readonly tables: TablesEvidence
       /** Those that are wanted, and those that are there. */
       readonly reactions: readonly ReactionEvidence[]
+      /** What hooks heard last. */
+      readonly hooks: readonly HeardEvidence[]
       readonly asOf: Instant
     }
 

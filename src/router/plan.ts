@@ -6,7 +6,7 @@ import {
   type ProcessEvidence,
   type SettingsEvidence,
 } from './evidence.ts'
-import { tableNames, type Step, type TableName } from './operation.ts'
+import type { Step, TableName } from './operation.ts'
 import type { Router, Supervision } from './router.ts'
 import type { InterfaceSpec, RouterSpec } from './spec.ts'
 
@@ -41,8 +41,11 @@ export function plan(router: Plannable, nowMonoMs: number): Plan {
   if (wanted === undefined) return removal(router)
   const planned: (Step | Waiting)[] = [
     ...namespaceSteps(wanted, kernel, settings),
+    // Before there is an interface that could speak or hear.
+    ...tableSteps(['vrrp'], wanted, kernel, settings, nowMonoMs),
     ...interfaceSteps(wanted, kernel, settings, process),
-    ...tableSteps(wanted, kernel, settings, nowMonoMs),
+    // An operator's rules may name interfaces.
+    ...tableSteps(['nat', 'operator'], wanted, kernel, settings, nowMonoMs),
     ...configSteps(wanted, settings),
     ...(process.kind === 'absent' ? [startStep(router, wanted, nowMonoMs)] : reloadSteps(router, wanted, nowMonoMs)),
   ]
@@ -159,13 +162,14 @@ function attachText({ attach }: InterfaceSpec): string {
 
 /** Before keepalived starts. Where one cannot be had the router runs without, which is a condition. */
 function tableSteps(
+  names: readonly TableName[],
   wanted: RouterSpec,
   kernel: KernelEvidence,
   settings: SettingsEvidence,
   nowMonoMs: number,
 ): (Step | Waiting)[] {
   if (settings.kind === 'unseen') return []
-  return tableNames.flatMap((table): (Step | Waiting)[] => {
+  return names.flatMap((table): (Step | Waiting)[] => {
     const evidence = settings.tables[table]
     const isWanted = wantsTable[table](wanted)
     // What was seen in a namespace that is gone says nothing about the one that is made in its place, which is empty.
@@ -185,7 +189,7 @@ const wantsTable: Readonly<Record<TableName, (wanted: RouterSpec) => boolean>> =
 }
 
 const tableTexts: Readonly<Record<TableName, string>> = {
-  vrrp: 'let only declared peers speak VRRP to it',
+  vrrp: 'let only declared peers speak VRRP to it, and a backup say nothing',
   nat: 'translate addresses',
   operator: 'filter packets by the file of its operator',
 }

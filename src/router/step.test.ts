@@ -53,6 +53,7 @@ const settings = (ms: number, change: Partial<Extract<SettingsEvidence, { kind: 
   change: 'none',
   misattached: [],
   reactions: [],
+  hooks: [],
   tables: { vrrp: { kind: 'ready', strangers: [] }, nat: { kind: 'ready' }, operator: { kind: 'ready' } },
   asOf: at(ms),
   ...change,

@@ -14,6 +14,7 @@ function judge(filter: FilterEvidence, spec: RouterSpec = routerSpec()) {
     change: 'none',
     misattached: [],
     reactions: [],
+    hooks: [],
     tables: { vrrp: filter, nat: { kind: 'ready' }, operator: { kind: 'ready' } },
     asOf: at(0),
   }
