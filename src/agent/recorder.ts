@@ -14,7 +14,7 @@ import type { Privileges } from '../linux/privileges.ts'
 import type { HookRun, News } from '../router/hook.ts'
 import type { Run, RunOutcome } from '../router/reaction.ts'
 import { secretsOf } from '../router/authentication.ts'
-import type { Outcome, Step } from '../router/operation.ts'
+import { objectOf, type Outcome, type Step } from '../router/operation.ts'
 import type { Authentication, Hook, RouterId } from '../router/spec.ts'
 import type { AuditEntry } from '../statechange/audit.ts'
 import type { Claim } from '../statechange/receiver.ts'
@@ -88,9 +88,7 @@ export class Recorder {
 
   /** Root's work on a router: the steps that were taken; the last one failed where the outcome says so. By whom is said of the config that wanted it. */
   worked(router: RouterId, steps: readonly Step[], outcome: Outcome): void {
-    const done = steps.map(({ operation }) =>
-      'interface' in operation ? `${operation.verb} ${operation.interface}` : operation.verb,
-    )
+    const done = steps.map(({ operation }) => operation.verb + objectOf(operation))
     const configDigest = this.#configDigest
     if (outcome.ok) {
       this.#failures.delete(router)

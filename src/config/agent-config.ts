@@ -1,8 +1,9 @@
-import type { MetadataProxy, RouterAdvertisement, RouterSpec } from '../router/spec.ts'
+import type { MetadataProxy, Nat, RouterAdvertisement, RouterSpec } from '../router/spec.ts'
 import { advertisementSource } from './advertisement-rules.ts'
 import type { AdvertisementEntry } from './advertisement-schema.ts'
 import { defaultAnchors, defaultMarker, defaultNamespace, vrrpFamily, withLinkLocals } from './derived.ts'
 import type { MetadataEntry } from './metadata-schema.ts'
+import type { NatEntry } from './nat-schema.ts'
 import type { RouteEntry, RouterEntry } from './router-schema.ts'
 import type { ConfigEntry } from './schema.ts'
 import { familyOf } from './subnet.ts'
@@ -60,6 +61,8 @@ function completeRouter(entry: RouterEntry): RouterSpec {
     authentication: entry.authentication,
     routerAdvertisements: entry.routerAdvertisements.map((one) => completeAdvertisement(one, entry)),
     metadata: entry.metadata && completeMetadata(entry.metadata, entry),
+    nat: entry.nat && completeNat(entry.nat, entry),
+    packetFilter: entry.packetFilter,
     hooks: entry.hooks.map(({ timeout, ...hook }) => ({ ...hook, timeoutMs: timeout })),
     flaps: { changes: entry.flaps.changes, windowMs: entry.flaps.window },
     trackedInterfaces: entry.track ?? [entry.ha.interface],
@@ -95,6 +98,20 @@ function completeMetadata(
     networkId: entry.networkId,
     listen: listen.map(({ address, interface: name }) => ({ address, interface: name })),
   }
+}
+
+function completeNat(
+  { floating, source, masquerade }: NatEntry,
+  { virtualAddresses }: Pick<RouterEntry, 'virtualAddresses'>,
+): Nat | undefined {
+  // The rules have seen that there is one.
+  const interfaceOf = (address: string) => virtualAddresses.find((one) => one.address === address)?.interface ?? ''
+  const sources = [
+    ...source.map(({ from, to }) => ({ from, interface: interfaceOf(to), to })),
+    ...masquerade.map((one) => ({ ...one, to: undefined })),
+  ]
+  if (sources.length === 0 && floating.length === 0) return undefined
+  return { sources, floating: floating.map((one) => ({ ...one, interface: interfaceOf(one.outside) })) }
 }
 
 function completeRoute({ to, via, interface: name, metric }: RouteEntry): RouterSpec['virtualRoutes'][number] {

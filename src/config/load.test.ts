@@ -110,6 +110,11 @@ routers:
       user: nobody
       group: nogroup
       networkId: n1
+    nat:
+      floating: [{ outside: '2001:db8::10', inside: '2001:DB8:9::5' }]
+      source: [{ from: ['2001:db8:9::/64'], to: '2001:db8::10' }]
+      masquerade: [{ from: [0.0.0.0/0], interface: ext0 }]
+    packetFilter: { file: /etc/keepward/r1.nft }
     hooks:
       - { program: /opt/h, args: [-x, 'a=b'], user: 7, on: [fault], timeout: 500ms, namespace: router }
     flaps: { changes: 20, window: 5s }
@@ -200,6 +205,18 @@ routers:
           group: 'nogroup',
           networkId: 'n1',
         },
+        nat: {
+          floating: [{ outside: '2001:db8::10', inside: '2001:db8:9::5', interface: 'int0' }],
+          sources: [
+            {
+              from: [{ family: 6, address: '2001:db8:9::', prefixLength: 64 }],
+              interface: 'int0',
+              to: '2001:db8::10',
+            },
+            { from: [{ family: 4, address: '0.0.0.0', prefixLength: 0 }], interface: 'ext0', to: undefined },
+          ],
+        },
+        packetFilter: { file: '/etc/keepward/r1.nft' },
         hooks: [
           { program: '/opt/h', args: ['-x', 'a=b'], user: 7, on: ['fault'], timeoutMs: 500, namespace: 'router' },
         ],

@@ -8,6 +8,7 @@ import type { HookEntry } from './hook-schema.ts'
 import type { Path } from './problem.ts'
 import { routerShape, type RouteEntry } from './router-schema.ts'
 import type { MetadataEntry } from './metadata-schema.ts'
+import type { NatEntry } from './nat-schema.ts'
 import { isMap, valueAt } from './schema-findings.ts'
 
 /**
@@ -36,6 +37,7 @@ export interface RouterDraft {
   readonly virtualAddresses: readonly (VirtualAddress | undefined)[]
   readonly virtualRoutes: readonly (RouteEntry | undefined)[]
   readonly metadata: MetadataEntry | undefined
+  readonly nat: NatEntry | undefined
   readonly hooks: readonly (HookEntry | undefined)[]
   readonly routerAdvertisements: readonly (AdvertisementEntry | undefined)[]
 }
@@ -76,6 +78,7 @@ function draftRouter(raw: unknown, path: Path): RouterDraft {
     virtualAddresses,
     virtualRoutes: lenientList(shape.virtualRoutes, fields['virtualRoutes']),
     metadata: lenient(shape.metadata, fields['metadata']),
+    nat: lenient(shape.nat, fields['nat']),
     hooks: lenientList(shape.hooks, fields['hooks']),
     routerAdvertisements: lenientList(shape.routerAdvertisements, fields['routerAdvertisements']),
   }

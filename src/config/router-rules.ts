@@ -5,6 +5,7 @@ import { showDuration } from './form.ts'
 import { heldAddresses, type HeldAddress } from './held-address.ts'
 import type { Path } from './problem.ts'
 import { checkMetadata } from './metadata-rules.ts'
+import { checkNat } from './nat-rules.ts'
 import { checkPeers } from './peer-rules.ts'
 import { tellRepeated, type Review } from './review.ts'
 import type { RouterDraft } from './router-draft.ts'
@@ -29,6 +30,7 @@ const rules = [
   addressesDiffer,
   checkAdvertisements,
   checkMetadata,
+  checkNat,
 ]
 
 function interfaceNamesDiffer(router: RouterDraft, review: Review): void {
@@ -50,6 +52,10 @@ function interfacesAreDeclared(router: RouterDraft, review: Review): void {
     ...router.routerAdvertisements.map((one, at) => ({
       name: one?.interface,
       at: ['routerAdvertisements', at, 'interface'],
+    })),
+    ...(router.nat?.masquerade ?? []).map((one, at) => ({
+      name: one.interface,
+      at: ['nat', 'masquerade', at, 'interface'],
     })),
   ]
   const declared = router.interfaceNames

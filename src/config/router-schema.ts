@@ -16,6 +16,8 @@ import {
 import { flapsSchema, hookSchema } from './hook-schema.ts'
 import { interfaceSchema } from './interface-schema.ts'
 import { metadataSchema } from './metadata-schema.ts'
+import { natSchema } from './nat-schema.ts'
+import { packetFilterSchema } from './packet-filter-schema.ts'
 
 const unicast = z
   .strictObject(
@@ -211,6 +213,12 @@ export const routerShape = {
     .meta({ description: 'What the primary tells hosts that configure their IPv6 by themselves, by radvd.' }),
   metadata: metadataSchema.optional().meta({
     description: 'A proxy to the metadata service of a cloud, by haproxy.',
+  }),
+  nat: natSchema.optional().meta({
+    description: 'Address translation of what goes through the router, by nftables; the same on every host.',
+  }),
+  packetFilter: packetFilterSchema.optional().meta({
+    description: 'Rules of your own for nftables, in force in every role.',
   }),
   hooks: z
     .array(hookSchema, 'must be a list of maps with the keys program and user')

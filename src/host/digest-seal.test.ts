@@ -21,7 +21,12 @@ const inspection = (wantedDigest: string, writtenDigest: string | undefined): In
   },
   settings: {
     ...{ kind: 'seen', namespaceReady: true, wantedDigest, writtenDigest, change: 'none', misattached: [] },
-    ...{ filter: { kind: 'missing', failure: undefined }, reactions: [], hooks: [], asOf },
+    ...{
+      tables: { vrrp: { kind: 'ready', strangers: [] }, nat: { kind: 'ready' }, operator: { kind: 'ready' } },
+      reactions: [],
+      hooks: [],
+      asOf,
+    },
   },
 })
 

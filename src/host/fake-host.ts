@@ -1,19 +1,20 @@
 import type { Clock } from '../base/instant.ts'
 import { KeepwardError } from '../base/error.ts'
 import { formatPrefix } from '../base/address.ts'
+import type { TableName } from '../router/operation.ts'
 import type { ReactionName } from '../router/reaction.ts'
 import type { ObservedAddress, ObservedInterface, Says } from '../router/evidence.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
 import {
   describe,
-  ensureFilter,
-  filterOf,
+  ensureTable,
   heardBy,
   react,
   reactionsOf,
   reload,
   removeInterface,
   runHook,
+  tablesOf,
   type FakeInterface,
   type FakeRouter,
 } from './fake-router.ts'
@@ -120,9 +121,9 @@ export class FakeHost implements Host {
     this.#emit({ type: 'service-ended', router, reaction, lastWords: '' })
   }
 
-  /** Somebody removes the filter. */
-  loseFilter(router: RouterId): void {
-    this.#known(router).filter = 'gone'
+  /** Somebody removes a table. */
+  loseTable(router: RouterId, table: TableName): void {
+    this.#known(router).tables.set(table, 'gone')
   }
 
   /** The world as `ip` would tell it. */
@@ -170,7 +171,7 @@ export class FakeHost implements Host {
       case 'ensure-namespace':
       case 'ensure-interface':
       case 'remove-interface':
-      case 'ensure-filter':
+      case 'ensure-table':
       case 'write-config':
       case 'start-keepalived':
       case 'reload-keepalived':
@@ -188,7 +189,7 @@ export class FakeHost implements Host {
     const it = this.#known(spec.id)
     if (operation.verb === 'ensure-interface') this.#ensureInterface(it, spec, operation.interface)
     if (operation.verb === 'remove-interface') removeInterface(it, operation.interface, spec)
-    if (operation.verb === 'ensure-filter') ensureFilter(it, spec)
+    if (operation.verb === 'ensure-table') ensureTable(it, spec, operation.table)
     if (operation.verb === 'write-config') it.written = JSON.stringify(spec)
     if (operation.verb === 'start-keepalived') this.#start(it, spec)
     if (operation.verb === 'reload-keepalived') reload(it)
@@ -205,7 +206,7 @@ export class FakeHost implements Host {
       namespace: spec.namespace,
       interfaces,
       written: undefined,
-      filter: undefined,
+      tables: new Map(),
       keepalived: undefined,
       services: new Map(),
       heard: [],
@@ -256,7 +257,7 @@ export class FakeHost implements Host {
         writtenDigest: it?.written,
         change: alive === undefined || alive.loaded === wanted ? 'none' : 'may-move-role',
         misattached: [],
-        filter: filterOf(it, spec),
+        tables: tablesOf(it, spec),
         reactions: reactionsOf(it, spec),
         hooks: heardBy(it, spec),
         asOf,

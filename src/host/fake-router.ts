@@ -1,5 +1,6 @@
 import { KeepwardError } from '../base/error.ts'
-import type { FilterEvidence, ObservedAddress, Says } from '../router/evidence.ts'
+import type { ObservedAddress, Says, TableEvidence, TablesEvidence } from '../router/evidence.ts'
+import { objectOf, type TableName } from '../router/operation.ts'
 import { keyOf, type HeardEvidence } from '../router/hook.ts'
 import { wantedReactions, type ReactionEvidence, type ReactionName, type Stance } from '../router/reaction.ts'
 import type { RouterSpec } from '../router/spec.ts'
@@ -10,8 +11,8 @@ export interface FakeRouter {
   readonly namespace: string
   readonly interfaces: Map<string, FakeInterface>
   written: string | undefined
-  /** The peers that may speak; undefined: whoever wants. */
-  filter: string | undefined
+  /** What each says; of VRRP, the peers that may speak. */
+  readonly tables: Map<TableName, string>
   keepalived: FakeKeepalived | undefined
   /** Services that run, each with what it was started with. */
   readonly services: Map<ReactionName, string>
@@ -37,18 +38,26 @@ export interface FakeInterface {
   addresses: ObservedAddress[]
 }
 
-/** Whom the router hears. */
-const heard = ({ advertise, haInterface }: RouterSpec): string => JSON.stringify([haInterface, advertise])
-
-export function ensureFilter(it: FakeRouter, spec: RouterSpec): void {
-  it.filter = heard(spec)
+/** What a table is to say; undefined: there is to be none. */
+const said: Readonly<Record<TableName, (spec: RouterSpec) => string | undefined>> = {
+  vrrp: ({ advertise, haInterface }) => JSON.stringify([haInterface, advertise]),
+  nat: ({ nat }) => nat && JSON.stringify(nat),
+  operator: ({ packetFilter }) => packetFilter?.file,
 }
 
-export function filterOf(it: FakeRouter | undefined, spec: RouterSpec | undefined): FilterEvidence {
-  const ready = it !== undefined && spec !== undefined && it.filter === heard(spec)
-  if (ready) return { kind: 'ready', strangers: [] }
-  const gone = it?.filter === 'gone' ? ({ gone: true } as const) : {}
-  return { kind: 'missing', failure: undefined, ...gone }
+export function ensureTable(it: FakeRouter, spec: RouterSpec, table: TableName): void {
+  const text = said[table](spec)
+  if (text === undefined) it.tables.delete(table)
+  else it.tables.set(table, text)
+}
+
+export function tablesOf(it: FakeRouter | undefined, spec: RouterSpec | undefined): TablesEvidence {
+  const of = (table: TableName): TableEvidence =>
+    it !== undefined && spec !== undefined && it.tables.get(table) === said[table](spec)
+      ? { kind: 'ready' }
+      : { kind: 'missing', failure: undefined, ...(it?.tables.get(table) === 'gone' ? { gone: true } : {}) }
+  const vrrp = of('vrrp')
+  return { vrrp: vrrp.kind === 'ready' ? { ...vrrp, strangers: [] } : vrrp, nat: of('nat'), operator: of('operator') }
 }
 
 export function reload({ namespace, keepalived, written }: FakeRouter): void {
@@ -112,6 +121,5 @@ export const heardBy = (it: FakeRouter | undefined, spec: RouterSpec | undefined
 /** An operation as a line of what was performed. */
 export function describe(operation: AgentOperation): string {
   const router = 'router' in operation ? ` ${operation.router}` : ''
-  const on = 'interface' in operation ? ` ${operation.interface}` : ''
-  return operation.verb + router + on
+  return operation.verb + router + objectOf(operation)
 }

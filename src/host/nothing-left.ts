@@ -5,6 +5,8 @@ import { compareConfig, type RenderPlace } from './keepalived-config.ts'
 import { namespaceReady } from './namespace.ts'
 import type { Inspection } from './operation.ts'
 
+const missing = { kind: 'missing', failure: undefined } as const
+
 /** The settings of a router of which nothing is there, or is to be looked at. */
 export function nothingLeft(asOf: Instant): Extract<SettingsEvidence, { kind: 'seen' }> {
   const none = {
@@ -13,7 +15,7 @@ export function nothingLeft(asOf: Instant): Extract<SettingsEvidence, { kind: 's
     writtenDigest: undefined,
     change: 'none',
     misattached: [],
-    filter: { kind: 'missing', failure: undefined },
+    tables: { vrrp: missing, nat: missing, operator: missing },
     reactions: [],
     hooks: [],
   } as const

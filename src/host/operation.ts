@@ -7,7 +7,7 @@ import type { InterfaceAddress, Link } from '../linux/rtnetlink.ts'
 
 /**
  * Everything that needs root, as one closed union. An operation names a router and a verb, and at most an interface that
- * the config declares; never text, a path, arguments or a pid. What else is needed comes from the config.
+ * the config declares or a word of a closed list; never text, a path, arguments or a pid. What else is needed comes from the config.
  */
 export type HostOperation =
   | (RouterOperation & { readonly router: RouterId })
@@ -34,7 +34,7 @@ export interface HostAnswers {
   readonly 'ensure-interface': undefined
   readonly 'remove-interface': undefined
   /** What hinders is seen by looking: the router is to run then, too. */
-  readonly 'ensure-filter': undefined
+  readonly 'ensure-table': undefined
   readonly 'write-config': undefined
   readonly 'start-keepalived': undefined
   readonly 'reload-keepalived': undefined
@@ -108,6 +108,8 @@ export type HostEvent =
 export interface Table {
   readonly hash: string
   readonly routers: readonly RouterSpec[]
+  /** The root half was started anew: what was in force before is wanted, and not what files beside the config say by now. */
+  readonly again?: boolean | undefined
 }
 
 /** What needs root, wherever it runs. */
@@ -117,7 +119,10 @@ export interface RootHalf {
    * nor the kernel fail with `router-unknown`. Throws `config-changed` when the file is another one by now.
    */
   configure(table: Table | 'nothing'): Promise<void>
-  /** Take a table to compare with (`preview`), without acting on it. Throws `config-changed`. */
+  /**
+   * Take a table to compare with (`preview`), without acting on it. Throws `config-changed`, and what keeps the rules of an operator from
+   * being put in force.
+   */
   stage(table: Table): Promise<void>
   /** Errors: KeepwardError; a failed operation leaves what was there before, or a part that the next try completes. */
   perform<O extends HostOperation>(operation: O): Promise<HostAnswers[O['verb']]>

@@ -12,7 +12,6 @@ import type { SafeDir } from '../linux/safe-dir.ts'
 import type { ProcessEvidence, Says } from '../router/evidence.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
 import { DigestSeal } from './digest-seal.ts'
-import { FilterKeeper } from './filter-keeper.ts'
 import { Followers } from './followers.ts'
 import { Hints } from './hints.ts'
 import { lookInside } from './look-inside.ts'
@@ -27,9 +26,11 @@ import { lookAhead, nothingLeft } from './nothing-left.ts'
 import { besides } from './operation.ts'
 import type { HostAnswers, HostOperation, Inspection, NamespaceLook, RootEvent, RootHalf, Table } from './operation.ts'
 import { listOwned } from './owned.ts'
+import { OperatorRules } from './operator-rules.ts'
 import { endKeepalived, removeRouter } from './removal.ts'
 import { RouterTable, unknownRouter } from './router-table.ts'
 import { Supervised } from './supervised.ts'
+import { TableKeeper } from './table-keeper.ts'
 
 export interface RealHostOptions {
   /** Agent id, part of every mark. */
@@ -44,8 +45,6 @@ export interface RealHostOptions {
 }
 
 type Options = RealHostOptions & { readonly seal: DigestSeal; readonly secrets: KnownSecrets }
-
-const homesName = 'routers'
 
 /** Look for keepalived, then give the maker of the host. Throws `keepalived-missing` or `keepalived-too-old`. */
 export async function openRealHost(options: RealHostOptions): Promise<(emit: (event: RootEvent) => void) => RootHalf> {
@@ -68,7 +67,8 @@ class RealHost implements RootHalf {
   readonly #table = new RouterTable()
   readonly #lanes = new Lanes()
   readonly #createNamespace = namespaceBatch()
-  readonly #filters: FilterKeeper
+  readonly #rules: OperatorRules
+  readonly #tables: TableKeeper
   readonly #followers: Followers
   #closed = false
 
@@ -76,9 +76,10 @@ class RealHost implements RootHalf {
     this.#options = options
     this.#emit = emit
     this.#socket = openNetlink()
-    this.#homes = options.runDir.sub(homesName, { create: true, volatile: true })
+    this.#homes = options.runDir.sub('routers', { create: true, volatile: true })
     this.#hints = new Hints(options.runDir, emit)
-    this.#filters = new FilterKeeper(options.clock)
+    this.#rules = new OperatorRules(options.runDir.sub('packet-filters', { create: true, volatile: true }))
+    this.#tables = new TableKeeper(options.clock, this.#rules)
     this.#followers = new Followers({
       ...options,
       table: this.#table,
@@ -89,16 +90,14 @@ class RealHost implements RootHalf {
     this.#stagedPlace = this.#place
   }
 
-  configure(table: Table | 'nothing'): Promise<void> {
+  async configure(table: Table | 'nothing'): Promise<void> {
     this.#options.secrets.forget()
-    this.#table.configure(table === 'nothing' ? [] : table.routers)
-    return Promise.resolve()
+    this.#table.configure(await this.#rules.take(table))
   }
 
-  stage({ routers }: Table): Promise<void> {
+  async stage(table: Table): Promise<void> {
     this.#stagedPlace = { ...this.#place, secrets: this.#options.secrets.ahead() }
-    this.#table.stage(routers)
-    return Promise.resolve()
+    this.#table.stage(await this.#rules.tried(table))
   }
 
   async perform<O extends HostOperation>(operation: O): Promise<HostAnswers[O['verb']]> {
@@ -156,8 +155,8 @@ class RealHost implements RootHalf {
       case 'remove-interface':
         removeInterface(this.#table.wanted(operation.router), operation.interface, this.#options.agent)
         return undefined
-      case 'ensure-filter':
-        await this.#filters.ensure(this.#table.wanted(operation.router))
+      case 'ensure-table':
+        await this.#tables.ensure(this.#table.wanted(operation.router), operation.table)
         return undefined
       case 'write-config':
         return this.#writeConfig(this.#table.wanted(operation.router))
@@ -206,7 +205,7 @@ class RealHost implements RootHalf {
         namespaceReady: namespaceReady(spec),
         ...(await compareConfig(spec, home, place)),
         misattached: misattached(spec, this.#options.agent, this.#socket),
-        filter: this.#filters.look(spec),
+        tables: this.#tables.look(spec),
         ...(await this.#followers.look(spec, home)),
         asOf,
       },
@@ -269,7 +268,7 @@ class RealHost implements RootHalf {
     this.#supervised.get(router)?.release()
     this.#supervised.delete(router)
     this.#lanes.forget(router)
-    this.#filters.forget(router)
+    this.#tables.forget(router)
     this.#table.removed(router)
   }
 

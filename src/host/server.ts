@@ -132,7 +132,8 @@ class HostServer {
   async #answer(request: Request, session: Session): Promise<unknown> {
     const { applied, sign, onPseudonymKey } = this.#parts
     if (request.verb === 'configure' || request.verb === 'configure-nothing') {
-      if (request.verb === 'configure') await this.#root.configure(await applied.tableOf(request.hash, true))
+      if (request.verb === 'configure')
+        await this.#root.configure({ ...(await applied.tableOf(request.hash, true)), again: request.again })
       else await this.#configureNothing()
       session.isConfigured = true
       this.#tellRefusals()

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { errorMeanings, KeepwardError, sentenceOf, type ErrorCode } from '../base/error.ts'
 import type { AnchorPoint } from '../anchor/anchor.ts'
+import { tableNames } from '../router/operation.ts'
 import { reactionNames } from '../router/reaction.ts'
 import { causeKinds, roles } from '../router/role.ts'
 import { hookRoles, parseRouterId, type RouterId } from '../router/spec.ts'
@@ -13,8 +14,8 @@ import type { HostRefusal } from './refusal.ts'
  */
 export type Ask =
   | HostOperation
-  /** Read the config file, whose text must have this SHA-256, and take over its routers. */
-  | { readonly verb: 'configure'; readonly hash: string }
+  /** Read the config file, whose text must have this SHA-256, and take over its routers; `again`: as they were. */
+  | { readonly verb: 'configure'; readonly hash: string; readonly again?: boolean | undefined }
   | { readonly verb: 'configure-nothing' }
   | { readonly verb: 'stage'; readonly hash: string }
   /** What the process behind a connection runs: the next one that was handed over. */
@@ -60,7 +61,7 @@ const ofInterface = <V extends string>(verb: V) =>
   z.strictObject({ id, verb: z.literal(verb), router, interface: name })
 
 const requestSchema = z.discriminatedUnion('verb', [
-  z.strictObject({ id, verb: z.literal('configure'), hash }),
+  z.strictObject({ id, verb: z.literal('configure'), hash, again: z.boolean().optional() }),
   z.strictObject({ id, verb: z.literal('configure-nothing') }),
   z.strictObject({ id, verb: z.literal('stage'), hash }),
   z.strictObject({ id, verb: z.literal('peer-executable') }),
@@ -93,7 +94,7 @@ const requestSchema = z.discriminatedUnion('verb', [
   ofRouter('ensure-namespace'),
   ofInterface('ensure-interface'),
   ofInterface('remove-interface'),
-  ofRouter('ensure-filter'),
+  z.strictObject({ id, verb: z.literal('ensure-table'), router, table: z.enum(tableNames) }),
   ofRouter('write-config'),
   ofRouter('start-keepalived'),
   ofRouter('reload-keepalived'),

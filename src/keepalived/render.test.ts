@@ -49,6 +49,8 @@ const small: RouterSpec = {
   hooks: [],
   flaps: { changes: 10, windowMs: 60_000 },
   metadata: undefined,
+  nat: undefined,
+  packetFilter: undefined,
   authentication: { kind: 'none' },
   trackedInterfaces: ['ha0'],
 }

@@ -91,6 +91,16 @@ export const conditions = {
     title: 'The VRRP filter is not in force: whoever reaches the router can take its role away',
     hint: 'Where it was removed, find out by whom; where it cannot be made, install nftables and a kernel with nf_tables (`keepward doctor` tries both). It is tried again by itself',
   },
+  'nat-missing': {
+    severity: 'critical',
+    title: 'The address translation of the router cannot be put in force',
+    hint: 'Install nftables and a kernel with nf_tables and NAT (`keepward doctor` tries them); it is tried again every 30 s',
+  },
+  'packet-filter-missing': {
+    severity: 'critical',
+    title: 'The packet filter file of the router is not in force',
+    hint: 'The text says why; correct the file and run `keepward apply`. What was in force before stays, and it is tried again every 30 s',
+  },
   'vrrp-peers-undeclared': {
     severity: 'warning',
     title: 'The router advertises to a multicast group and declares no peers: whoever is on the HA link is heard',

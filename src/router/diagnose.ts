@@ -5,13 +5,14 @@ import { judgeAuthentication } from './authentication.ts'
 import type { ConditionCode } from './condition.ts'
 import { lastSaid } from './decide.ts'
 import { settleMs } from './duration.ts'
+import type { TableName } from './operation.ts'
 import { judgeFlaps } from './flap.ts'
 import { judgeHooks } from './hook.ts'
 import { judgeNotifier } from './notifier.ts'
 import { judgeReactions } from './reaction.ts'
 import type { Router } from './router.ts'
 import type { RouterSpec, VirtualAddress } from './spec.ts'
-import { judgeFilter } from './vrrp-filter.ts'
+import { judgeFilter, whyMissing } from './vrrp-filter.ts'
 
 /** Answers and the kernel's view older than this are missing evidence. */
 export const evidenceMaxAgeMs = 30_000
@@ -43,6 +44,8 @@ export function diagnose(router: Router, now: Instant): Diagnosis {
   say('notifier-disagrees', notifier.disagrees)
   say('notifier-silent', notifier.silent)
   for (const [code, text] of [...judgeFilter(router, wanted, now), ...judgeAuthentication(wanted)]) say(code, text)
+  say('nat-missing', tableMissing(router, 'nat'))
+  say('packet-filter-missing', tableMissing(router, 'operator'))
   say('reaction-failed', judgeReactions(router))
   say('flapping', judgeFlaps(router.flaps, wanted.flaps))
   const hooks = judgeHooks(router, now)
@@ -147,6 +150,11 @@ function interfaceMissing({ kernel }: Router, wanted: RouterSpec): string | unde
   return missing.length === 0
     ? undefined
     : `${missing.map((one) => one.name).join(', ')} not in namespace ${wanted.namespace}`
+}
+
+function tableMissing({ settings }: Router, table: TableName): string | undefined {
+  const evidence = settings.kind === 'seen' ? settings.tables[table] : undefined
+  return evidence?.kind === 'missing' ? whyMissing(evidence) : undefined
 }
 
 /** Tries of the same list that end well without effect before that is worth a condition. */

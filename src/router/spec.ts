@@ -38,11 +38,37 @@ export interface RouterSpec {
   readonly routerAdvertisements: readonly RouterAdvertisement[]
   /** A proxy to a metadata service on a Unix socket; undefined: none. */
   readonly metadata: MetadataProxy | undefined
+  /** Address translation, the same in every role; undefined: none. */
+  readonly nat: Nat | undefined
+  /** Rules of the operator’s own, for nft(8), the same in every role. */
+  readonly packetFilter: { readonly file: string } | undefined
   /** Programs of the operator that hear of each change of role, in this order. */
   readonly hooks: readonly Hook[]
   readonly flaps: FlapLimits
   /** Interfaces whose loss makes this instance FAULT; all others are rendered `no_track`. */
   readonly trackedInterfaces: readonly string[]
+}
+
+/** Whose address is another one outside of the router. Floating addresses go first, then sources in this order. */
+export interface Nat {
+  readonly sources: readonly SourceNat[]
+  readonly floating: readonly FloatingAddress[]
+}
+
+/** What leaves by an interface comes from one address of it. */
+export interface SourceNat {
+  readonly from: readonly Prefix[]
+  readonly interface: string
+  /** A virtual address of the interface; undefined: whatever address it has then (masquerade). */
+  readonly to: string | undefined
+}
+
+/** One address inside that is another one outside, both ways. */
+export interface FloatingAddress {
+  readonly inside: string
+  /** A virtual address of the interface. */
+  readonly outside: string
+  readonly interface: string
 }
 
 export const hookRoles = ['primary', 'backup', 'fault'] as const

@@ -54,7 +54,7 @@ const settings = (ms: number, change: Partial<Extract<SettingsEvidence, { kind: 
   misattached: [],
   reactions: [],
   hooks: [],
-  filter: { kind: 'ready', strangers: [] },
+  tables: { vrrp: { kind: 'ready', strangers: [] }, nat: { kind: 'ready' }, operator: { kind: 'ready' } },
   asOf: at(ms),
   ...change,
 })

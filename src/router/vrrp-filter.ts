@@ -1,7 +1,7 @@
 import type { Instant } from '../base/instant.ts'
 import type { ConditionCode } from './condition.ts'
 import { ageText } from '../base/age.ts'
-import type { FilterEvidence, Stranger } from './evidence.ts'
+import type { Stranger, TableEvidence } from './evidence.ts'
 import type { Router } from './router.ts'
 import type { RouterSpec } from './spec.ts'
 
@@ -14,7 +14,7 @@ export function judgeFilter(
   wanted: RouterSpec,
   now: Instant,
 ): readonly (readonly [ConditionCode, string | undefined])[] {
-  const filter = settings.kind === 'seen' ? settings.filter : undefined
+  const filter = settings.kind === 'seen' ? settings.tables.vrrp : undefined
   return [
     ['vrrp-stranger', filter?.kind === 'ready' ? strangersText(filter.strangers, wanted, now) : undefined],
     ['vrrp-unfiltered', filter?.kind === 'missing' ? whyMissing(filter) : undefined],
@@ -22,8 +22,8 @@ export function judgeFilter(
   ]
 }
 
-/** Of one that was not made yet there is nothing to say. */
-const whyMissing = ({ failure, gone }: Extract<FilterEvidence, { kind: 'missing' }>): string | undefined =>
+/** Why a table is not in force; of one that was not made yet there is nothing to say. */
+export const whyMissing = ({ failure, gone }: Extract<TableEvidence, { kind: 'missing' }>): string | undefined =>
   failure?.why ?? (gone === true ? 'somebody removed or changed it behind our back; it is put there again' : undefined)
 
 const undeclared = ({ advertise }: RouterSpec): boolean =>

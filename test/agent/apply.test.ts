@@ -58,7 +58,7 @@ test('the journal has what was done to each router, and for which config; a fail
   const done = { router: 'r1', change: 'performed', code: null, text: null, configDigest: 'first', count: 1 }
   const interfaces = ['ensure-interface ha0', 'ensure-interface ext0']
   expect(await work()).toEqual([
-    { ...done, steps: ['ensure-namespace', 'ensure-filter', ...interfaces, 'write-config'] },
+    { ...done, steps: ['ensure-namespace', 'ensure-table vrrp', ...interfaces, 'write-config'] },
     { ...done, steps: ['start-keepalived'] },
   ])
   test.world.host.failing.set('reload-keepalived', new KeepwardError('keepalived-silent', 'it does not answer'))
@@ -163,7 +163,7 @@ test('apply() with another namespace removes the router there, then makes it her
   expect(changing(test.world.host.performed.slice(made))).toEqual([
     'remove-router r1',
     'ensure-namespace r1',
-    'ensure-filter r1',
+    'ensure-table r1 vrrp',
     'ensure-interface r1 ha0',
     'ensure-interface r1 ext0',
     'write-config r1',

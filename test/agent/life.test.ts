@@ -53,7 +53,7 @@ test('start() makes namespace and interfaces, writes the config, then starts kee
   const changing = test.world.host.performed.filter((one) => /^(ensure|write|start|reload|remove)/.test(one))
   expect(changing).toEqual([
     'ensure-namespace r1',
-    'ensure-filter r1',
+    'ensure-table r1 vrrp',
     'ensure-interface r1 ha0',
     'ensure-interface r1 ext0',
     'write-config r1',
