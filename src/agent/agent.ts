@@ -62,6 +62,7 @@ export class Agent {
     this.#routers = new RouterSet(executors, {
       clock: parts.clock,
       recorded: (id) => recordedRole(parts.journal.heads.get(id), parts.boot),
+      news: (id) => this.recorder.newsOf(id),
       onDefect: (id, error) => {
         parts.chronicle.defect(id, error)
       },
@@ -118,8 +119,8 @@ export class Agent {
     return this.#config.loaded.config
   }
 
-  get queued(): number {
-    return this.#routers.queues.reduce((sum, queue) => sum + queue.depth, 0)
+  get figures() {
+    return this.#routers.figures
   }
 
   status(): AgentStatus {

@@ -54,7 +54,7 @@ export function openHost(place: HostPlace): Promise<OpenedHost> {
 
 async function openOwn({ agent, clock, runDir, anchors, vault, onVaultTrouble }: HostPlace): Promise<OpenedHost> {
   const lock = lockIdentity(agent)
-  const openRoot = await openRealHost({ agent, runDir, clock, vault })
+  const openRoot = await openRealHost({ agent, agentUid: 0, runDir, clock, vault })
   const watchFd = openWatchSocket()
   const keeper = new AnchorKeeper({ ...anchors, agent, clock })
   return {

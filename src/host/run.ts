@@ -54,7 +54,7 @@ export async function runHost(options: HostRunOptions): Promise<number> {
   const vault = await openVault(settings, 'host', systemClock)
   vault?.onTrouble(onVaultTrouble)
   open.defer(() => vault?.close())
-  const openRoot = await openRealHost({ agent: agent.id, runDir: dir, clock: systemClock, vault })
+  const openRoot = await openRealHost({ agent: agent.id, agentUid, runDir: dir, clock: systemClock, vault })
   const applied = new AppliedConfig(file, hostname(), dir, running)
   const tableOf = applied.tableOf.bind(applied)
   const keeper = new AnchorKeeper({
