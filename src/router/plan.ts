@@ -52,6 +52,13 @@ export function plan(router: Plannable, nowMonoMs: number): Plan {
   return { steps: planned.filter(isStep), waiting: planned.filter(isWaiting) }
 }
 
+/** Of equal text whatever of it must wait: a wish is no other one for that. */
+export const wishOf = ({ steps, waiting }: Plan): string =>
+  [...steps, ...waiting.map(({ step }) => step)]
+    .map(({ text }) => text)
+    .sort()
+    .join('; ')
+
 const nothing: Plan = { steps: [], waiting: [] }
 
 const isWaiting = (one: Step | Waiting): one is Waiting => 'reason' in one

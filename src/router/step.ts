@@ -9,8 +9,8 @@ import { countFlaps, nextFlapMonoMs } from './flap.ts'
 import { childless, hints } from './hints.ts'
 import { absorbHeard, absorbHookEnd, absorbNews, nextHook, reconsiderHooks } from './hook.ts'
 import { withDispute, type NotifierClaim } from './notifier.ts'
-import type { Outcome, RouterOperation, Step } from './operation.ts'
-import { plan, type Plan } from './plan.ts'
+import type { Outcome, RouterOperation } from './operation.ts'
+import { plan, wishOf } from './plan.ts'
 import { absorbDeath, absorbLook, absorbRun, nextRun } from './reaction.ts'
 import type { Cause, Role } from './role.ts'
 import { shownRole, type LastWork, type Router, type Work } from './router.ts'
@@ -171,7 +171,7 @@ function absorbOutcome(router: Router, operation: RouterOperation, outcome: Outc
   const failure = outcome.ok ? undefined : { code: outcome.code, text: outcome.text }
   const again = work.last !== undefined && (failure !== undefined || work.last.wish === wish)
   const tries = again ? work.last.tries + 1 : 1
-  const steps = work.steps.map(textOf).join('; ')
+  const steps = work.steps.map((one) => one.text).join('; ')
   const last: LastWork = { failure, steps, wish, tries, notBeforeMonoMs: now.monoMs + backoffMs(tries) }
   return { ...router, supervision, work: { kind: 'idle', last } }
 }
@@ -277,11 +277,6 @@ function mustWait(last: LastWork | undefined, wish: string, now: Instant): boole
   return last.failure !== undefined || last.wish === wish
 }
 
-/** Of equal text whatever of it must wait: a wish is no other one for that. */
-const wishOf = ({ steps, waiting }: Plan): string =>
-  [...steps.map(textOf), ...waiting.map(({ step: one }) => textOf(one))].sort().join('; ')
-
-const textOf = ({ text }: Step): string => text
 const backoffMs = (tries: number): number => Math.min(maxBackoffMs, firstBackoffMs * 2 ** Math.min(tries - 1, 10))
 
 /** The soonest moment at which time alone changes something. */
