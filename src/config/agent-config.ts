@@ -1,7 +1,8 @@
-import type { MetadataProxy, RouterAdvertisement, RouterSpec } from '../router/spec.ts'
+import type { FlowExchange, MetadataProxy, RouterAdvertisement, RouterSpec } from '../router/spec.ts'
 import { advertisementSource } from './advertisement-rules.ts'
 import type { AdvertisementEntry } from './advertisement-schema.ts'
 import { defaultAnchors, defaultMarker, defaultNamespace, vrrpFamily } from './derived.ts'
+import { flowEnds } from './flow-rules.ts'
 import type { MetadataEntry } from './metadata-schema.ts'
 import type { RouteEntry, RouterEntry } from './router-schema.ts'
 import type { ConfigEntry } from './schema.ts'
@@ -59,6 +60,7 @@ function completeRouter(entry: RouterEntry): RouterSpec {
     authentication: entry.authentication,
     routerAdvertisements: entry.routerAdvertisements.map((one) => completeAdvertisement(one, entry)),
     metadata: entry.metadata && completeMetadata(entry.metadata, entry),
+    connectionTracking: entry.connectionTracking && completeFlows(entry, entry.connectionTracking.port),
     trackedInterfaces: entry.track ?? [entry.ha.interface],
   }
 }
@@ -92,6 +94,12 @@ function completeMetadata(
     networkId: entry.networkId,
     listen: listen.map(({ address, interface: name }) => ({ address, interface: name })),
   }
+}
+
+/** The rules have seen that both ends are known. */
+function completeFlows({ ha, interfaces }: RouterEntry, port: number): FlowExchange {
+  const ends = flowEnds(ha.advertise, interfaces.find(({ name }) => name === ha.interface))
+  return { source: '', peer: '', ...ends, port }
 }
 
 function completeRoute({ to, via, interface: name, metric }: RouteEntry): RouterSpec['virtualRoutes'][number] {

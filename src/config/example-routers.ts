@@ -33,5 +33,6 @@ export const exampleRouters = [
       { name: 'ext0', attach: 'existing' },
     ],
     virtualAddresses: [{ address: '2001:db8:2::10/64', interface: 'ext0' }],
+    connectionTracking: {},
   },
 ]

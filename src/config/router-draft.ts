@@ -3,6 +3,7 @@ import type { Prefix } from '../base/address.ts'
 import type { Advertise, Authentication, InterfaceSpec, RouterId, VirtualAddress } from '../router/spec.ts'
 import type { AdvertisementEntry } from './advertisement-schema.ts'
 import { defaultMarker, defaultNamespace, vrrpFamily } from './derived.ts'
+import type { FlowEntry } from './flow-schema.ts'
 import { interfaceName } from './form.ts'
 import type { Path } from './problem.ts'
 import { routerShape, type RouteEntry } from './router-schema.ts'
@@ -35,6 +36,7 @@ export interface RouterDraft {
   readonly virtualAddresses: readonly (VirtualAddress | undefined)[]
   readonly virtualRoutes: readonly (RouteEntry | undefined)[]
   readonly metadata: MetadataEntry | undefined
+  readonly connectionTracking: FlowEntry | undefined
   readonly routerAdvertisements: readonly (AdvertisementEntry | undefined)[]
 }
 
@@ -74,6 +76,7 @@ function draftRouter(raw: unknown, path: Path): RouterDraft {
     virtualAddresses,
     virtualRoutes: lenientList(shape.virtualRoutes, fields['virtualRoutes']),
     metadata: lenient(shape.metadata, fields['metadata']),
+    connectionTracking: lenient(shape.connectionTracking, fields['connectionTracking']),
     routerAdvertisements: lenientList(shape.routerAdvertisements, fields['routerAdvertisements']),
   }
 }

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { Advertise, Preempt } from '../router/spec.ts'
 import { advertisementSchema } from './advertisement-schema.ts'
 import { authenticationSchema } from './authentication-schema.ts'
+import { flowSchema } from './flow-schema.ts'
 import {
   duration,
   hostAddress,
@@ -205,6 +206,11 @@ export const routerShape = {
     .meta({ description: 'What the primary tells hosts that configure their IPv6 by themselves, by radvd.' }),
   metadata: metadataSchema.optional().meta({
     description: 'A proxy to the metadata service of a cloud, by haproxy.',
+  }),
+  connectionTracking: flowSchema.optional().meta({
+    description:
+      'Connections through the router go on after a failover: the primary tells its one peer of those that it tracks, by conntrackd.',
+    examples: [{}],
   }),
 }
 

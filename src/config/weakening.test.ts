@@ -189,6 +189,8 @@ test('safe defaults: each setting of the schema either weakens or is one of thes
     'routers[].metadata.user',
     'routers[].metadata.group',
     'routers[].metadata.networkId',
+    'routers[].connectionTracking',
+    'routers[].connectionTracking.port',
   ])
 })
 

@@ -62,16 +62,27 @@ export function removeInterface(it: FakeRouter, name: string, spec: RouterSpec):
 /** What a service runs with in a stance; undefined: it does not. */
 function serviceOf(spec: RouterSpec, reaction: ReactionName, stance: Stance): string | undefined {
   if (!wantedReactions(spec).includes(reaction)) return undefined
-  const always = reaction === 'metadata' && spec.metadata?.on === 'always'
-  const what = reaction === 'metadata' ? spec.metadata : spec.routerAdvertisements
-  return stance === 'primary' || always ? JSON.stringify(what) : undefined
+  switch (reaction) {
+    case 'conntrackd':
+      // It runs everywhere, and is told which stance it serves.
+      return JSON.stringify([spec.connectionTracking, stance])
+    case 'radvd':
+      return stance === 'primary' ? JSON.stringify(spec.routerAdvertisements) : undefined
+    case 'metadata':
+      return stance === 'primary' || spec.metadata?.on === 'always' ? JSON.stringify(spec.metadata) : undefined
+  }
 }
 
-export function react(it: FakeRouter, spec: RouterSpec, reaction: ReactionName, stance: Stance): Stance {
+export function react(
+  it: FakeRouter,
+  spec: RouterSpec,
+  reaction: ReactionName,
+  stance: Stance,
+): ReactionEvidence['is'] {
   const text = serviceOf(spec, reaction, stance)
   if (text === undefined) it.services.delete(reaction)
   else it.services.set(reaction, text)
-  return stance
+  return reactionsOf(it, spec).find((one) => one.reaction === reaction)?.is ?? 'both'
 }
 
 export function reactionsOf(it: FakeRouter | undefined, spec: RouterSpec | undefined): ReactionEvidence[] {

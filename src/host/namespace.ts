@@ -21,7 +21,14 @@ const settings: readonly (readonly [key: string, value: string])[] = [
   ['net/ipv6/conf/default/accept_ra', '0'],
 ]
 
-const keys = settings.map(([key]) => key)
+/**
+ * The kernel of a host that takes over has seen no segment of a connection that it was told of, and one that takes the role back has missed
+ * many: neither may judge them by their sequence numbers (nf_conntrack-sysctl).
+ */
+const settingsOfFlows: typeof settings = [['net/netfilter/nf_conntrack_tcp_be_liberal', '1']]
+
+const settingsOf = ({ connectionTracking }: RouterSpec): typeof settings =>
+  connectionTracking === undefined ? settings : [...settings, ...settingsOfFlows]
 
 /**
  * Make the namespace if it is not there, and set what is not set. `holder` is a process of the router that still lives
@@ -43,18 +50,22 @@ export async function ensureNamespace(
   // A namespace that was there before us stays its maker's: unmarked, and never removed by us.
   if (made && lo?.alias !== alias) socket.apply([setLink('lo', { alias })])
   if (lo?.up !== true) socket.apply([setLink('lo', { up: true })])
-  writeSysctls(namespace.fd, wrongSettings(namespace))
+  writeSysctls(namespace.fd, wrongSettings(spec, namespace))
 }
 
 /** The namespace is there with all its settings. */
 export function namespaceReady(spec: RouterSpec): boolean {
   if (namespaceInode(spec.namespace) === undefined) return false
   using namespace = openNamespace(spec.namespace)
-  return wrongSettings(namespace).length === 0
+  return wrongSettings(spec, namespace).length === 0
 }
 
-function wrongSettings({ fd }: Namespace): (readonly [key: string, value: string])[] {
-  const found = readSysctls(fd, keys)
+function wrongSettings(spec: RouterSpec, { fd }: Namespace): (readonly [key: string, value: string])[] {
+  const wanted = settingsOf(spec)
+  const found = readSysctls(
+    fd,
+    wanted.map(([key]) => key),
+  )
   // A kernel without IPv6 has no such keys.
-  return settings.filter(([, value], at) => found[at] !== undefined && found[at] !== value)
+  return wanted.filter(([, value], at) => found[at] !== undefined && found[at] !== value)
 }

@@ -45,6 +45,7 @@ const small: RouterSpec = {
   advertise: { kind: 'multicast', peers: undefined },
   routerAdvertisements: [],
   metadata: undefined,
+  connectionTracking: undefined,
   authentication: { kind: 'none' },
   trackedInterfaces: ['ha0'],
 }

@@ -46,8 +46,7 @@ export class Daemon implements Disposable {
   /** As which stance wants it. `spec`: undefined for a router that is to have none. Undefined: nothing wants it, and it is not there. */
   async look(spec: RouterSpec | undefined, home: ServiceHome): Promise<ReactionEvidence['is'] | undefined> {
     const held = await this.#find(home)
-    const fits = (stance: Stance) => digestOf(this.#planOf(spec, stance, home)) === held?.digest
-    const [primary, backup] = [fits('primary'), fits('backup')]
+    const [primary, backup] = (['primary', 'backup'] as const).map((one) => fits(held, this.#planOf(spec, one, home)))
     if (primary && backup) return held === undefined ? undefined : 'both'
     return primary ? 'primary' : backup ? 'backup' : 'neither'
   }
@@ -60,14 +59,12 @@ export class Daemon implements Disposable {
     const { home } = place
     const held = await this.#find(home)
     const plan = this.#planOf(spec, stance, home)
-    if (digestOf(plan) === held?.digest) return
+    if (fits(held, plan)) return
     demandGoing(signal)
-    if (plan !== undefined) await this.#prepare(plan, place)
+    if (digestOf(plan) !== held?.digest) await this.#replace(plan, place, signal)
+    if (plan?.tell === undefined) return
     demandGoing(signal)
-    await this.end(home)
-    if (plan === undefined) return
-    demandGoing(signal)
-    await this.#start(plan, place)
+    await this.#tell(plan.tell, place)
   }
 
   /** It is no longer looked at, and runs on. */
@@ -87,7 +84,7 @@ export class Daemon implements Disposable {
     const text = await home.readText(this.#recordName)
     const record = readRecord(text)
     const process = record === undefined ? this.#search(text, home) : adoptProcess(record.identity)
-    return process && this.#hold(process, record?.digest ?? '')
+    return process && this.#hold(process, record ?? { digest: '' })
   }
 
   /** One that was started just before our end has an empty record. */
@@ -95,6 +92,15 @@ export class Daemon implements Disposable {
     const { program, configName } = this.#service
     const pid = record === undefined ? undefined : findByArgument(home.pathOf(configName), program)[0]
     return pid === undefined ? undefined : openProcess(pid)
+  }
+
+  async #replace(plan: ServicePlan | undefined, place: ServicePlace, signal: AbortSignal): Promise<void> {
+    if (plan !== undefined) await this.#prepare(plan, place)
+    demandGoing(signal)
+    await this.end(place.home)
+    if (plan === undefined) return
+    demandGoing(signal)
+    await this.#start(plan, place)
   }
 
   /** Its files, and what its own check says of them. */
@@ -112,20 +118,40 @@ export class Daemon implements Disposable {
 
   async #start(plan: ServicePlan, { home, namespaceFd }: ServicePlace): Promise<void> {
     const { name } = this.#service
+    for (const left of this.#service.leaves ?? []) await home.remove(left)
     // From now on there may be one: see #search.
     await home.write(this.#recordName, '')
     const { process } = await spawnDetached(plan.argv, { namespaceFd })
     const identity = process.identity()
-    const digest = digestOf(plan)
-    if (identity !== undefined && digest !== undefined)
-      await home.write(this.#recordName, `${JSON.stringify({ version: 1, identity, digest })}\n`)
+    const digest = digestOf(plan) ?? ''
+    if (identity !== undefined) await this.#record(home, { identity, digest })
     if (identity === undefined || (await process.ended(provesItselfMs))) {
       process.close()
       throw new KeepwardError('reaction-failed', `${name} ended as soon as it was started`, {
         hint: `its last words are in the system log; try it by hand: ${plan.argv.join(' ')}`,
       })
     }
-    this.#hold(process, digest ?? '')
+    this.#hold(process, { digest })
+  }
+
+  /** Its socket is there once it has proved itself. */
+  async #tell(words: readonly string[], { home, namespaceFd }: ServicePlace): Promise<void> {
+    const held = await this.#find(home)
+    const identity = held?.process.identity()
+    if (held === undefined || identity === undefined)
+      throw new KeepwardError('reaction-failed', `${this.#service.name} ended before it was told its role`)
+    try {
+      await run(words, { namespaceFd, timeoutMs: checkMs })
+    } catch (cause) {
+      const why = `${this.#service.name} does not take ${words.join(' ')}: ${describeError(cause)}`
+      throw new KeepwardError('reaction-failed', why, { cause })
+    }
+    held.told = words.join(' ')
+    await this.#record(home, { identity, digest: held.digest, told: held.told })
+  }
+
+  #record(home: ServiceHome, record: Omit<Record, 'version'>): Promise<void> {
+    return home.write(this.#recordName, `${JSON.stringify({ version: 1, ...record })}\n`)
   }
 
   /** None is fine. Throws `reaction-failed`. */
@@ -147,7 +173,7 @@ export class Daemon implements Disposable {
     await home.remove(this.#recordName)
   }
 
-  #hold(process: ProcessHandle, digest: string): Held {
+  #hold(process: ProcessHandle, { digest, told }: Pick<Held, 'digest' | 'told'>): Held {
     // Two that looked at once found it both.
     if (this.#held?.process.alive() === true) {
       process.close()
@@ -157,7 +183,7 @@ export class Daemon implements Disposable {
       this[Symbol.dispose]()
       this.#onEnded()
     })
-    return (this.#held = { process, digest, unwatch })
+    return (this.#held = { process, digest, told, unwatch })
   }
 
   get #recordName(): string {
@@ -169,12 +195,25 @@ interface Held {
   readonly process: ProcessHandle
   /** Of the plan that it was started with. */
   readonly digest: string
+  /** The command by which it was told its stance. */
+  told?: string | undefined
   readonly unwatch: () => void
+}
+
+/** As it is kept for whoever comes after us. */
+interface Record {
+  readonly version: number
+  readonly identity: ProcessIdentity
+  readonly digest: string
+  readonly told?: string
 }
 
 function demandGoing(signal: AbortSignal): void {
   if (signal.aborted) throw new KeepwardError('reaction-cancelled', 'The role is another one by now')
 }
+
+const fits = (held: Held | undefined, plan: ServicePlan | undefined): boolean =>
+  digestOf(plan) === held?.digest && plan?.tell?.join(' ') === held?.told
 
 const digestOf = (plan: ServicePlan | undefined): string | undefined =>
   plan &&
@@ -188,11 +227,9 @@ function says(cause: unknown): string {
 }
 
 /** One that cannot be read is as good as lost. */
-function readRecord(
-  text: string | undefined,
-): { readonly identity: ProcessIdentity; readonly digest: string } | undefined {
+function readRecord(text: string | undefined): Record | undefined {
   try {
-    const record = JSON.parse(text ?? '') as { version: number; identity: ProcessIdentity; digest: string }
+    const record = JSON.parse(text ?? '') as Record
     return record.version === 1 && Array.isArray(record.identity.argv) ? record : undefined
   } catch {
     return undefined

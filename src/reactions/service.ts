@@ -11,6 +11,8 @@ export interface Service {
   plan(spec: RouterSpec, stance: Stance, pathOf: (name: string) => string): ServicePlan | undefined
   /** How it is told to end. */
   readonly endSignal: 'SIGTERM' | 'SIGKILL'
+  /** Files that it leaves when it is killed, and that would keep the next one from starting. */
+  readonly leaves?: readonly string[]
 }
 
 export interface ServicePlan {
@@ -20,4 +22,6 @@ export interface ServicePlan {
   readonly argv: readonly string[]
   /** Judges the files before anything is changed; says why on one of its outputs. */
   readonly check?: readonly string[]
+  /** A command that tells a running one of its stance; it is not started anew for that. */
+  readonly tell?: readonly string[]
 }

@@ -5,7 +5,7 @@ import type { Router } from './router.ts'
 import type { RouterSpec } from './spec.ts'
 
 /** Services that follow the role, in the order in which a primary takes them up; whoever is not lets them go in the other. */
-export const reactionNames = ['radvd', 'metadata'] as const
+export const reactionNames = ['conntrackd', 'radvd', 'metadata'] as const
 export type ReactionName = (typeof reactionNames)[number]
 
 /** What a reaction is to do: what a primary's does, or what everybody else's does. */
@@ -64,6 +64,7 @@ export function wantedReactions(spec: RouterSpec): readonly ReactionName[] {
 }
 
 const wants: Readonly<Record<ReactionName, (spec: RouterSpec) => boolean>> = {
+  conntrackd: ({ connectionTracking }) => connectionTracking !== undefined,
   radvd: ({ routerAdvertisements }) => routerAdvertisements.length > 0,
   metadata: ({ metadata }) => metadata !== undefined,
 }

@@ -57,6 +57,7 @@ export function specOf(index: 1 | 2): RouterSpec {
     advertise: { kind: 'unicast', source: `10.9.0.${index}`, peers: [`10.9.0.${3 - index}`], minTtl: undefined },
     routerAdvertisements: [],
     metadata: undefined,
+    connectionTracking: undefined,
     authentication: { kind: 'none' },
     trackedInterfaces: ['ha0'],
   }

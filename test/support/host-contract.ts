@@ -98,6 +98,33 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
       expect(it.events.filter(({ type }) => type === 'service-ended')).toEqual([])
     })
 
+    test('conntrackd runs in each stance, one and the same, and inspect sees what it was told; remove-router ends it', async () => {
+      const router = it.spec.id
+      const flows = { source: '169.254.192.1', peer: '169.254.192.2', port: 3780 }
+      await it.host.configure(table([{ ...it.spec, connectionTracking: flows }]))
+      await make()
+      const is = async () => {
+        const { settings } = await inspect()
+        return settings.kind === 'seen' ? settings.reactions : []
+      }
+      const react = (stance: 'primary' | 'backup') =>
+        it.host.perform({ verb: 'react', router, reaction: 'conntrackd', stance })
+      expect(await is()).toEqual([{ reaction: 'conntrackd', is: 'neither' }])
+      for (const stance of ['backup', 'primary', 'backup'] as const) {
+        expect(await react(stance)).toBe(stance)
+        expect(await is()).toEqual([{ reaction: 'conntrackd', is: stance }])
+      }
+      await it.host.configure(table([it.spec]))
+      expect(await is()).toEqual([{ reaction: 'conntrackd', is: 'neither' }])
+      expect(await react('backup')).toBe('both')
+      expect(await is()).toEqual([])
+      await it.host.configure(table([{ ...it.spec, connectionTracking: flows }]))
+      await react('primary')
+      await it.host.perform({ verb: 'remove-router', router })
+      expect(await is()).toEqual([{ reaction: 'conntrackd', is: 'neither' }])
+      expect(it.events.filter(({ type }) => type === 'service-ended')).toEqual([])
+    })
+
     test('a router that neither config nor kernel knows is router-unknown to all that changes', async () => {
       const router = id('nobody')
       for (const operation of [
