@@ -11,7 +11,7 @@ import type { Executable } from '../linux/peer-executable.ts'
 import type { Privileges } from '../linux/privileges.ts'
 import type { Run, RunOutcome } from '../router/reaction.ts'
 import { secretsOf } from '../router/authentication.ts'
-import type { Outcome, Step } from '../router/operation.ts'
+import { objectOf, type Outcome, type Step } from '../router/operation.ts'
 import type { Authentication, RouterId } from '../router/spec.ts'
 import type { AuditEntry } from '../statechange/audit.ts'
 import type { Claim } from '../statechange/receiver.ts'
@@ -69,9 +69,7 @@ export class Recorder {
 
   /** Root's work on a router: the steps that were taken; the last one failed where the outcome says so. By whom is said of the config that wanted it. */
   worked(router: RouterId, steps: readonly Step[], outcome: Outcome): void {
-    const done = steps.map(({ operation }) =>
-      'interface' in operation ? `${operation.verb} ${operation.interface}` : operation.verb,
-    )
+    const done = steps.map(({ operation }) => operation.verb + objectOf(operation))
     const failure = outcome.ok ? undefined : `${outcome.code} ${done.join()}`
     // Tried again and again, it is the same: the condition says that it goes on.
     if (failure !== undefined && failure === this.#failures.get(router)) return

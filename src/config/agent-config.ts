@@ -1,9 +1,10 @@
-import type { FlowExchange, MetadataProxy, RouterAdvertisement, RouterSpec } from '../router/spec.ts'
+import type { FlowExchange, MetadataProxy, Nat, RouterAdvertisement, RouterSpec } from '../router/spec.ts'
 import { advertisementSource } from './advertisement-rules.ts'
 import type { AdvertisementEntry } from './advertisement-schema.ts'
 import { defaultAnchors, defaultMarker, defaultNamespace, vrrpFamily } from './derived.ts'
 import { flowEnds } from './flow-rules.ts'
 import type { MetadataEntry } from './metadata-schema.ts'
+import type { NatEntry } from './nat-schema.ts'
 import type { RouteEntry, RouterEntry } from './router-schema.ts'
 import type { ConfigEntry } from './schema.ts'
 import { familyOf } from './subnet.ts'
@@ -61,6 +62,7 @@ function completeRouter(entry: RouterEntry): RouterSpec {
     routerAdvertisements: entry.routerAdvertisements.map((one) => completeAdvertisement(one, entry)),
     metadata: entry.metadata && completeMetadata(entry.metadata, entry),
     connectionTracking: entry.connectionTracking && completeFlows(entry, entry.connectionTracking.port),
+    nat: entry.nat && completeNat(entry.nat, entry),
     trackedInterfaces: entry.track ?? [entry.ha.interface],
   }
 }
@@ -100,6 +102,20 @@ function completeMetadata(
 function completeFlows({ ha, interfaces }: RouterEntry, port: number): FlowExchange {
   const ends = flowEnds(ha.advertise, interfaces.find(({ name }) => name === ha.interface))
   return { source: '', peer: '', ...ends, port }
+}
+
+function completeNat(
+  { floating, source, masquerade }: NatEntry,
+  { virtualAddresses }: Pick<RouterEntry, 'virtualAddresses'>,
+): Nat | undefined {
+  // The rules have seen that there is one.
+  const interfaceOf = (address: string) => virtualAddresses.find((one) => one.address === address)?.interface ?? ''
+  const sources = [
+    ...source.map(({ from, to }) => ({ from, interface: interfaceOf(to), to })),
+    ...masquerade.map((one) => ({ ...one, to: undefined })),
+  ]
+  if (sources.length === 0 && floating.length === 0) return undefined
+  return { sources, floating: floating.map((one) => ({ ...one, interface: interfaceOf(one.outside) })) }
 }
 
 function completeRoute({ to, via, interface: name, metric }: RouteEntry): RouterSpec['virtualRoutes'][number] {

@@ -89,6 +89,31 @@ test.each([
     '    connectionTracking: { port: 0 }\n',
     ['agent.yaml:12:33 routers[0].connectionTracking.port: is 0, must be a whole number from 1 to 65535'],
   ],
+  [
+    'translation to what is no virtual address, of another family, or of the router itself',
+    `    nat:
+      source: [{ from: [10.0.0.0/24, "2001:db8::/64"], to: 10.9.9.9 }]
+      floating: [{ outside: 10.9.9.8, inside: 169.254.169.254 }, { outside: 10.9.9.8, inside: "2001:db8::5" }]
+      masquerade: [{ from: [10.0.0.0/24], interface: ext9 }]
+`,
+    [
+      'agent.yaml:13:38 routers[0].nat.source[0].from[1]: is 2001:db8::/64, must be IPv4 as 10.9.9.9, which it is translated to',
+      'agent.yaml:13:60 routers[0].nat.source[0].to: is 10.9.9.9, must be a virtual address of the router, such as 10.9.9.9/24',
+      'agent.yaml:14:29 routers[0].nat.floating[0].outside: is 10.9.9.8, must be a virtual address of the router',
+      "agent.yaml:14:47 routers[0].nat.floating[0].inside: is 169.254.169.254, the router's own address (routers[0].virtualAddresses[1].address on line 11), must be another's",
+      'agent.yaml:14:77 routers[0].nat.floating[1].outside: is 10.9.9.8, must be a virtual address of the router',
+      'agent.yaml:14:77 routers[0].nat.floating[1].outside: is 10.9.9.8, must differ from routers[0].nat.floating[0].outside on line 14',
+      'agent.yaml:14:95 routers[0].nat.floating[1].inside: is 2001:db8::5, must be IPv4 as 10.9.9.8',
+      'agent.yaml:15:54 routers[0].nat.masquerade[0].interface: is "ext9", which the router does not declare',
+    ],
+  ],
+  [
+    'translation of a host with a prefix length',
+    '    nat: { source: [{ from: [10.0.0.1/24], to: 169.254.169.254 }] }\n',
+    [
+      'agent.yaml:12:30 routers[0].nat.source[0].from[0]: is "10.0.0.1/24", must be a network with its prefix length, such as 10.0.0.0/24 or 2001:db8::/32; this one has bits set',
+    ],
+  ],
   ['a socket with a blank', '    metadata: { socket: "/run/a b" }\n', ['agent.yaml:12:25']],
 ] as const)('loadConfig() refuses %s', (_, text, says) => {
   let found: string[] = []

@@ -11,6 +11,7 @@ export const exampleRouters = [
     ],
     virtualAddresses: [
       { address: '203.0.113.10/24', interface: 'ext0' },
+      { address: '203.0.113.20/24', interface: 'ext0' },
       { address: '2001:db8:1::10/64', interface: 'ext0' },
       { address: '10.0.0.1/24', interface: 'int0' },
       { address: 'fe80::1/64', interface: 'int0' },
@@ -22,6 +23,10 @@ export const exampleRouters = [
     ],
     routerAdvertisements: [{ interface: 'int0', prefixes: [{ prefix: '2001:db8:a::/64' }] }],
     metadata: { socket: '/var/lib/neutron/metadata_proxy' },
+    nat: {
+      floating: [{ outside: '203.0.113.20', inside: '10.0.0.5' }],
+      source: [{ from: ['10.0.0.0/24'], to: '203.0.113.10' }],
+    },
   },
   {
     id: 'e2b5c5a4-6a1f-4d0c-9d0f-6f6a3f1c2b7d',

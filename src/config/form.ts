@@ -127,14 +127,21 @@ const networkWanted = 'must be "default" or a network with its prefix length, su
 export const networkPrefix = judged(
   text(/^(default|[0-9A-Fa-f.:]{2,45}\/[0-9]{1,3})$/, networkWanted),
   (value): Judged<Prefix | 'default'> => {
-    if (value === 'default') return { value }
-    const prefix = parsePrefix(value)
-    if (prefix === undefined) return { wanted: networkWanted }
-    if (!hostBitsAre(0, prefix)) return { wanted: `${networkWanted}; this one has bits set after its prefix` }
-    const kind = prefix.prefixLength === 0 ? undefined : unusableKind(prefix.address)
-    return kind === undefined ? { value: prefix } : { wanted: `${networkWanted}; this is ${kind}` }
+    return value === 'default' ? { value } : judgeNetwork(value, networkWanted)
   },
 )
+
+const plainNetworkWanted = 'must be a network with its prefix length, such as 10.0.0.0/24 or 2001:db8::/32'
+
+export const network = judged(text(prefixForm, plainNetworkWanted), (value) => judgeNetwork(value, plainNetworkWanted))
+
+function judgeNetwork(value: string, wanted: string): Judged<Prefix> {
+  const prefix = parsePrefix(value)
+  if (prefix === undefined) return { wanted }
+  if (!hostBitsAre(0, prefix)) return { wanted: `${wanted}; this one has bits set after its prefix` }
+  const kind = prefix.prefixLength === 0 ? undefined : unusableKind(prefix.address)
+  return kind === undefined ? { value: prefix } : { wanted: `${wanted}; this is ${kind}` }
+}
 
 const ipv6NetworkWanted = 'must be an IPv6 network with its prefix length, such as 2001:db8:1::/64'
 

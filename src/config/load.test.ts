@@ -108,6 +108,10 @@ routers:
       user: nobody
       group: nogroup
       networkId: n1
+    nat:
+      floating: [{ outside: '2001:db8::10', inside: '2001:DB8:9::5' }]
+      source: [{ from: ['2001:db8:9::/64'], to: '2001:db8::10' }]
+      masquerade: [{ from: [0.0.0.0/0], interface: ext0 }]
     routerAdvertisements:
       - interface: int0
         prefixes:
@@ -184,6 +188,17 @@ routers:
           user: 'nobody',
           group: 'nogroup',
           networkId: 'n1',
+        },
+        nat: {
+          floating: [{ outside: '2001:db8::10', inside: '2001:db8:9::5', interface: 'int0' }],
+          sources: [
+            {
+              from: [{ family: 6, address: '2001:db8:9::', prefixLength: 64 }],
+              interface: 'int0',
+              to: '2001:db8::10',
+            },
+            { from: [{ family: 4, address: '0.0.0.0', prefixLength: 0 }], interface: 'ext0', to: undefined },
+          ],
         },
         routerAdvertisements: [
           {

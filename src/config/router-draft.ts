@@ -8,6 +8,7 @@ import { interfaceName } from './form.ts'
 import type { Path } from './problem.ts'
 import { routerShape, type RouteEntry } from './router-schema.ts'
 import type { MetadataEntry } from './metadata-schema.ts'
+import type { NatEntry } from './nat-schema.ts'
 import { isMap, valueAt } from './schema-findings.ts'
 
 /**
@@ -37,6 +38,7 @@ export interface RouterDraft {
   readonly virtualRoutes: readonly (RouteEntry | undefined)[]
   readonly metadata: MetadataEntry | undefined
   readonly connectionTracking: FlowEntry | undefined
+  readonly nat: NatEntry | undefined
   readonly routerAdvertisements: readonly (AdvertisementEntry | undefined)[]
 }
 
@@ -77,6 +79,7 @@ function draftRouter(raw: unknown, path: Path): RouterDraft {
     virtualRoutes: lenientList(shape.virtualRoutes, fields['virtualRoutes']),
     metadata: lenient(shape.metadata, fields['metadata']),
     connectionTracking: lenient(shape.connectionTracking, fields['connectionTracking']),
+    nat: lenient(shape.nat, fields['nat']),
     routerAdvertisements: lenientList(shape.routerAdvertisements, fields['routerAdvertisements']),
   }
 }

@@ -6,6 +6,7 @@ import { showDuration } from './form.ts'
 import { heldAddresses, type HeldAddress } from './held-address.ts'
 import type { Path } from './problem.ts'
 import { checkMetadata } from './metadata-rules.ts'
+import { checkNat } from './nat-rules.ts'
 import { checkPeers } from './peer-rules.ts'
 import { tellRepeated, type Review } from './review.ts'
 import type { RouterDraft } from './router-draft.ts'
@@ -31,6 +32,7 @@ const rules = [
   checkAdvertisements,
   checkMetadata,
   checkFlows,
+  checkNat,
 ]
 
 function interfaceNamesDiffer(router: RouterDraft, review: Review): void {
@@ -52,6 +54,10 @@ function interfacesAreDeclared(router: RouterDraft, review: Review): void {
     ...router.routerAdvertisements.map((one, at) => ({
       name: one?.interface,
       at: ['routerAdvertisements', at, 'interface'],
+    })),
+    ...(router.nat?.masquerade ?? []).map((one, at) => ({
+      name: one.interface,
+      at: ['nat', 'masquerade', at, 'interface'],
     })),
   ]
   const declared = router.interfaceNames

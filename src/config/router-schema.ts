@@ -15,6 +15,7 @@ import {
 } from './form.ts'
 import { interfaceSchema } from './interface-schema.ts'
 import { metadataSchema } from './metadata-schema.ts'
+import { natSchema } from './nat-schema.ts'
 
 const unicast = z
   .strictObject(
@@ -211,6 +212,9 @@ export const routerShape = {
     description:
       'Connections through the router go on after a failover: the primary tells its one peer of those that it tracks, by conntrackd.',
     examples: [{}],
+  }),
+  nat: natSchema.optional().meta({
+    description: 'Address translation of what goes through the router, by nftables; the same on every host.',
   }),
 }
 

@@ -191,6 +191,16 @@ test('safe defaults: each setting of the schema either weakens or is one of thes
     'routers[].metadata.networkId',
     'routers[].connectionTracking',
     'routers[].connectionTracking.port',
+    'routers[].nat',
+    'routers[].nat.floating',
+    'routers[].nat.floating[].outside',
+    'routers[].nat.floating[].inside',
+    'routers[].nat.source',
+    'routers[].nat.source[].from',
+    'routers[].nat.source[].to',
+    'routers[].nat.masquerade',
+    'routers[].nat.masquerade[].from',
+    'routers[].nat.masquerade[].interface',
   ])
 })
 

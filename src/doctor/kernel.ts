@@ -167,17 +167,20 @@ function addressProtocol({ scratch }: Subject): Answer {
   )
 }
 
-/** As the VRRP filter needs it: a set that packets fill, with a counter each, in a family for both of IP. */
+/** As the tables of a router need it: a set that packets fill, with a counter each, and NAT, in a family for both of IP. */
 async function nftables({ scratch }: Subject): Promise<Answer> {
   const { fd } = made(scratch).namespace
   const fix = 'apt-get install nftables, and load or install the kernel module nf_tables: modprobe nf_tables'
   try {
     using seen = openNftables(fd)
     await applyRuleset(fd, tryTable)
-    if (seen.fingerprint('try', 'input') !== undefined) return ok('made one')
+    if (seen.fingerprint({ family: 'inet', name: 'try' }) !== undefined) return ok('made one')
     return failed('a table that was made is not there', fix)
   } catch (error) {
-    return warning(`${describeError(error)}; whoever reaches a router can speak VRRP to it`, fix)
+    return warning(
+      `${describeError(error)}; whoever reaches a router can speak VRRP to it, and no address is translated`,
+      fix,
+    )
   }
 }
 
@@ -186,6 +189,10 @@ const tryTable = `table inet try {
   chain input {
     type filter hook input priority -300; policy accept;
     update @sources { ip saddr . iifname counter }
+  }
+  chain postrouting {
+    type nat hook postrouting priority 100; policy accept;
+    masquerade
   }
 }
 `

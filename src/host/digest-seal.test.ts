@@ -21,7 +21,7 @@ const inspection = (wantedDigest: string, writtenDigest: string | undefined): In
   },
   settings: {
     ...{ kind: 'seen', namespaceReady: true, wantedDigest, writtenDigest, change: 'none', misattached: [] },
-    ...{ filter: { kind: 'missing', failure: undefined }, reactions: [], asOf },
+    ...{ tables: { vrrp: { kind: 'ready', strangers: [] }, nat: { kind: 'ready' } }, reactions: [], asOf },
   },
 })
 

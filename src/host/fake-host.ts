@@ -1,16 +1,17 @@
 import type { Clock } from '../base/instant.ts'
 import { KeepwardError } from '../base/error.ts'
 import { formatPrefix } from '../base/address.ts'
+import { objectOf, type TableName } from '../router/operation.ts'
 import type { ReactionName } from '../router/reaction.ts'
 import type { ObservedAddress, ObservedInterface, Says } from '../router/evidence.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
 import {
-  ensureFilter,
-  filterOf,
+  ensureTable,
   react,
   reactionsOf,
   reload,
   removeInterface,
+  tablesOf,
   type FakeInterface,
   type FakeRouter,
 } from './fake-router.ts'
@@ -117,9 +118,9 @@ export class FakeHost implements Host {
     this.#emit({ type: 'service-ended', router, reaction })
   }
 
-  /** Somebody removes the filter. */
-  loseFilter(router: RouterId): void {
-    this.#known(router).filter = undefined
+  /** Somebody removes a table. */
+  loseTable(router: RouterId, table: TableName): void {
+    this.#known(router).tables.delete(table)
   }
 
   /** The world as `ip` would tell it. */
@@ -165,7 +166,7 @@ export class FakeHost implements Host {
       case 'ensure-namespace':
       case 'ensure-interface':
       case 'remove-interface':
-      case 'ensure-filter':
+      case 'ensure-table':
       case 'write-config':
       case 'start-keepalived':
       case 'reload-keepalived':
@@ -183,7 +184,7 @@ export class FakeHost implements Host {
     const it = this.#known(spec.id)
     if (operation.verb === 'ensure-interface') this.#ensureInterface(it, spec, operation.interface)
     if (operation.verb === 'remove-interface') removeInterface(it, operation.interface, spec)
-    if (operation.verb === 'ensure-filter') ensureFilter(it, spec)
+    if (operation.verb === 'ensure-table') ensureTable(it, spec, operation.table)
     if (operation.verb === 'write-config') it.written = JSON.stringify(spec)
     if (operation.verb === 'start-keepalived') this.#start(it, spec)
     if (operation.verb === 'reload-keepalived') reload(it)
@@ -200,7 +201,7 @@ export class FakeHost implements Host {
       namespace: spec.namespace,
       interfaces,
       written: undefined,
-      filter: undefined,
+      tables: new Map(),
       keepalived: undefined,
       services: new Map(),
     })
@@ -249,7 +250,7 @@ export class FakeHost implements Host {
         writtenDigest: it?.written,
         change: alive === undefined || alive.loaded === wanted ? 'none' : 'may-move-role',
         misattached: [],
-        filter: filterOf(it, spec),
+        tables: tablesOf(it, spec),
         reactions: reactionsOf(it, spec),
         asOf,
       },
@@ -293,6 +294,5 @@ export class FakeHost implements Host {
 
 function describe(operation: AgentOperation): string {
   const router = 'router' in operation ? ` ${operation.router}` : ''
-  const on = 'interface' in operation ? ` ${operation.interface}` : ''
-  return operation.verb + router + on
+  return operation.verb + router + objectOf(operation)
 }

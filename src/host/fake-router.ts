@@ -1,5 +1,6 @@
 import { KeepwardError } from '../base/error.ts'
-import type { FilterEvidence, ObservedAddress, Says } from '../router/evidence.ts'
+import type { ObservedAddress, Says, TableEvidence, TablesEvidence } from '../router/evidence.ts'
+import type { TableName } from '../router/operation.ts'
 import { wantedReactions, type ReactionEvidence, type ReactionName, type Stance } from '../router/reaction.ts'
 import type { RouterSpec } from '../router/spec.ts'
 
@@ -8,8 +9,8 @@ export interface FakeRouter {
   readonly namespace: string
   readonly interfaces: Map<string, FakeInterface>
   written: string | undefined
-  /** The peers that may speak; undefined: whoever wants. */
-  filter: string | undefined
+  /** What each says; of VRRP, the peers that may speak. */
+  readonly tables: Map<TableName, string>
   keepalived: FakeKeepalived | undefined
   /** Services that run, each with what it was started with. */
   readonly services: Map<ReactionName, string>
@@ -32,16 +33,25 @@ export interface FakeInterface {
   addresses: ObservedAddress[]
 }
 
-/** Whom the router hears. */
-const heard = ({ advertise, haInterface }: RouterSpec): string => JSON.stringify([haInterface, advertise])
-
-export function ensureFilter(it: FakeRouter, spec: RouterSpec): void {
-  it.filter = heard(spec)
+/** What a table is to say; undefined: there is to be none. */
+const said: Readonly<Record<TableName, (spec: RouterSpec) => string | undefined>> = {
+  vrrp: ({ advertise, haInterface }) => JSON.stringify([haInterface, advertise]),
+  nat: ({ nat }) => nat && JSON.stringify(nat),
 }
 
-export function filterOf(it: FakeRouter | undefined, spec: RouterSpec | undefined): FilterEvidence {
-  const ready = it !== undefined && spec !== undefined && it.filter === heard(spec)
-  return ready ? { kind: 'ready', strangers: [] } : { kind: 'missing', failure: undefined }
+export function ensureTable(it: FakeRouter, spec: RouterSpec, table: TableName): void {
+  const text = said[table](spec)
+  if (text === undefined) it.tables.delete(table)
+  else it.tables.set(table, text)
+}
+
+export function tablesOf(it: FakeRouter | undefined, spec: RouterSpec | undefined): TablesEvidence {
+  const of = (table: TableName): TableEvidence =>
+    it !== undefined && spec !== undefined && it.tables.get(table) === said[table](spec)
+      ? { kind: 'ready' }
+      : { kind: 'missing', failure: undefined }
+  const vrrp = of('vrrp')
+  return { vrrp: vrrp.kind === 'ready' ? { ...vrrp, strangers: [] } : vrrp, nat: of('nat') }
 }
 
 export function reload({ namespace, keepalived, written }: FakeRouter): void {

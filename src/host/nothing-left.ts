@@ -1,6 +1,8 @@
 import type { Instant } from '../base/instant.ts'
 import type { SettingsEvidence } from '../router/evidence.ts'
 
+const missing = { kind: 'missing', failure: undefined } as const
+
 /** The settings of a router of which nothing is there, or is to be looked at. */
 export function nothingLeft(asOf: Instant): Extract<SettingsEvidence, { kind: 'seen' }> {
   const none = {
@@ -9,7 +11,7 @@ export function nothingLeft(asOf: Instant): Extract<SettingsEvidence, { kind: 's
     writtenDigest: undefined,
     change: 'none',
     misattached: [],
-    filter: { kind: 'missing', failure: undefined },
+    tables: { vrrp: missing, nat: missing },
     reactions: [],
   } as const
   return { kind: 'seen', ...none, asOf }

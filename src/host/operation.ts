@@ -6,7 +6,7 @@ import type { InterfaceAddress, Link } from '../linux/rtnetlink.ts'
 
 /**
  * Everything that needs root, as one closed union. An operation names a router and a verb, and at most an interface that
- * the config declares; never text, a path, arguments or a pid. What else is needed comes from the config.
+ * the config declares or a word of a closed list; never text, a path, arguments or a pid. What else is needed comes from the config.
  */
 export type HostOperation =
   | (RouterOperation & { readonly router: RouterId })
@@ -31,7 +31,7 @@ export interface HostAnswers {
   readonly 'ensure-interface': undefined
   readonly 'remove-interface': undefined
   /** What hinders is seen by looking: the router is to run then, too. */
-  readonly 'ensure-filter': undefined
+  readonly 'ensure-table': undefined
   readonly 'write-config': undefined
   readonly 'start-keepalived': undefined
   readonly 'reload-keepalived': undefined

@@ -12,7 +12,6 @@ import type { SafeDir } from '../linux/safe-dir.ts'
 import type { ProcessEvidence, Says } from '../router/evidence.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
 import { DigestSeal } from './digest-seal.ts'
-import { FilterKeeper } from './filter-keeper.ts'
 import { Hints } from './hints.ts'
 import { lookInside } from './look-inside.ts'
 import { ensureInterface, misattached, removeInterface } from './interface.ts'
@@ -30,6 +29,7 @@ import { Reactor } from './reactor.ts'
 import { endKeepalived, removeRouter } from './removal.ts'
 import { RouterTable, unknownRouter } from './router-table.ts'
 import { Supervised } from './supervised.ts'
+import { TableKeeper } from './table-keeper.ts'
 
 export interface RealHostOptions {
   /** Agent id, part of every mark. */
@@ -64,7 +64,7 @@ class RealHost implements RootHalf {
   readonly #table = new RouterTable()
   readonly #lanes = new Lanes()
   readonly #createNamespace = namespaceBatch()
-  readonly #filters: FilterKeeper
+  readonly #tables: TableKeeper
   readonly #reactor: Reactor
   #closed = false
 
@@ -74,7 +74,7 @@ class RealHost implements RootHalf {
     this.#socket = openNetlink()
     this.#homes = options.runDir.sub(homesName, { create: true, volatile: true })
     this.#hints = new Hints(options.runDir, emit)
-    this.#filters = new FilterKeeper(options.clock)
+    this.#tables = new TableKeeper(options.clock)
     this.#reactor = new Reactor((router, reaction) => {
       emit({ type: 'service-ended', router, reaction })
     })
@@ -146,8 +146,8 @@ class RealHost implements RootHalf {
       case 'remove-interface':
         removeInterface(this.#table.wanted(operation.router), operation.interface, this.#options.agent)
         return undefined
-      case 'ensure-filter':
-        await this.#filters.ensure(this.#table.wanted(operation.router))
+      case 'ensure-table':
+        await this.#tables.ensure(this.#table.wanted(operation.router), operation.table)
         return undefined
       case 'write-config':
         return this.#writeConfig(this.#table.wanted(operation.router))
@@ -203,7 +203,7 @@ class RealHost implements RootHalf {
         namespaceReady: namespaceReady(spec),
         ...(await compareConfig(spec, home, this.#place)),
         misattached: misattached(spec, this.#options.agent, this.#socket),
-        filter: this.#filters.look(spec),
+        tables: this.#tables.look(spec),
         reactions: await this.#reactor.look(router, spec, home),
         asOf,
       },
@@ -274,7 +274,7 @@ class RealHost implements RootHalf {
     this.#supervised.get(router)?.release()
     this.#supervised.delete(router)
     this.#lanes.forget(router)
-    this.#filters.forget(router)
+    this.#tables.forget(router)
     this.#table.removed(router)
   }
 

@@ -7,7 +7,7 @@ import { openNetlink } from '../linux/netlink-socket.ts'
 import { deleteNamespace, openNamespace } from '../linux/netns.ts'
 import type { SafeDir } from '../linux/safe-dir.ts'
 import type { RouterId } from '../router/spec.ts'
-import { removeFilter } from './filter-keeper.ts'
+import { removeTables } from './table-keeper.ts'
 import { markOf } from './mark.ts'
 import { markIn } from './owned.ts'
 import { recentScan, type Supervised } from './supervised.ts'
@@ -26,15 +26,15 @@ export async function removeRouter(router: RouterId, namespace: string, homes: S
     await deleteNamespace(namespace)
   } else {
     removeMarkedLinks(router, namespace, agent)
-    await removeOurFilter(namespace)
+    await removeOurTables(namespace)
   }
   await homes.removeDirectory(router)
 }
 
-async function removeOurFilter(name: string): Promise<void> {
+async function removeOurTables(name: string): Promise<void> {
   try {
     using namespace = openNamespace(name)
-    await removeFilter(namespace)
+    await removeTables(namespace)
   } catch (error) {
     // Where there is no nf_tables there is no table of ours.
     if (!(error instanceof KeepwardError && ['namespace-missing', 'netlink-failed'].includes(error.code))) throw error

@@ -24,10 +24,8 @@ const accepted = (one: RouterSpec) =>
     .filter((line) => line.includes('iifname "'))
     .map((line) => line.trim())
 
-test('renderFilter() replaces our table in one transaction, and speaks of protocol 112 only', () => {
-  expect(renderFilter(routerSpec())).toBe(`add table inet keepward_vrrp
-delete table inet keepward_vrrp
-table inet keepward_vrrp {
+test('renderFilter() speaks of protocol 112 only', () => {
+  expect(renderFilter(routerSpec())).toBe(`table inet keepward_vrrp {
   set strangers4 {
     type ipv4_addr . ifname
     size 64
@@ -122,7 +120,7 @@ test.each(hostile)('renderFilter() refuses %j as a peer, and does not repeat it'
     { kind: 'unicast', source: '10.9.0.1', peers, minTtl: undefined },
   ] as const)
     expect(() => renderFilter(routerSpec({ advertise }))).toThrow(
-      /^Cannot render the VRRP filter: the peer holds what may not be in it$/,
+      /^Cannot render the packet filter: the peer holds what may not be in it$/,
     )
 })
 

@@ -1,10 +1,8 @@
-import { canonicalAddress, parsePrefix } from '../base/address.ts'
-import { KeepwardError } from '../base/error.ts'
 import { isOnLink } from '../keepalived/on-link.ts'
 import type { RouterSpec } from '../router/spec.ts'
+import { addressWord, interfaceWord, prefixWord, ttlWord } from './nft-words.ts'
 
 export const filterTable = 'keepward_vrrp'
-export const filterChain = 'input'
 export const strangerSets = { 4: 'strangers4', 6: 'strangers6' } as const
 /** A stranger is forgotten so long after his last packet. */
 export const strangerMemoryMs = 300_000
@@ -14,7 +12,7 @@ const mostStrangers = 64
 const onLinkTtl = 255
 
 /**
- * The router's nf_tables in the language of nft(8), as one transaction that replaces ours and touches no other: of IP
+ * The table in the language of nft(8): of IP
  * protocol 112 only what declared peers send on the HA interface is let through, of what else comes in nothing is looked
  * at. In the hook `input`, which is the last before raw sockets get their copy and sees multicast too, while VRRP that
  * others route through here passes by; at -300, before any chain that could hide a stranger by dropping him. Canonical:
@@ -22,16 +20,13 @@ const onLinkTtl = 255
  */
 export function renderFilter(spec: RouterSpec): string {
   return [
-    // Added first, so that there is one to delete.
-    `add table inet ${filterTable}`,
-    `delete table inet ${filterTable}`,
     `table inet ${filterTable} {`,
     ...strangerSet(4),
     ...strangerSet(6),
-    `  chain ${filterChain} {`,
+    '  chain input {',
     '    type filter hook input priority -300; policy accept;',
     '    meta l4proto != 112 accept',
-    ...sources(spec).map((from) => `    iifname "${interfaceToken(spec.haInterface)}" ${from} accept`),
+    ...sources(spec).map((from) => `    iifname "${interfaceWord(spec.haInterface, 'HA interface')}" ${from} accept`),
     // A full set ends the rule, not the packet's way: hence the drop stands alone.
     `    update @${strangerSets[4]} { ip saddr . iifname counter }`,
     `    update @${strangerSets[6]} { ip6 saddr . iifname counter }`,
@@ -41,9 +36,6 @@ export function renderFilter(spec: RouterSpec): string {
     '',
   ].join('\n')
 }
-
-/** Our table goes, if it is there; nothing else. */
-export const removedFilter = `add table inet ${filterTable}\ndelete table inet ${filterTable}\n`
 
 function strangerSet(family: 4 | 6): string[] {
   return [
@@ -59,7 +51,7 @@ function strangerSet(family: 4 | 6): string[] {
 /** Who is heard, each as a match of source and hop limit. */
 function sources(spec: RouterSpec): string[] {
   const { advertise, marker } = spec
-  const peers = advertise.peers?.map((peer) => addressToken(peer, marker.family))
+  const peers = advertise.peers?.map((peer) => addressWord(peer, marker.family, 'peer'))
   if (peers === undefined) return neighbours(spec)
   const near = peers.filter((peer) => advertise.kind === 'multicast' || isOnLink(spec, peer))
   const far = peers.filter((peer) => !near.includes(peer))
@@ -70,7 +62,9 @@ function sources(spec: RouterSpec): string[] {
 /** Nobody is declared: whoever has an address of the link. Where its addresses are not ours to know, the hop limit says it. */
 function neighbours({ haInterface, interfaces, marker: { family } }: RouterSpec): string[] {
   const own = interfaces.find(({ name }) => name === haInterface)?.addresses ?? []
-  const subnets = own.filter((prefix) => prefix.family === family).map(prefixToken)
+  const subnets = own
+    .filter((prefix) => prefix.family === family)
+    .map((one) => prefixWord(one, 'address of the HA interface'))
   if (family === 6) return [...new Set([...subnets, 'fe80::/10'])].flatMap((one) => among(family, [one], onLinkTtl))
   return subnets.length === 0
     ? [`meta nfproto ipv4 ${hopLimit(family, onLinkTtl)}`]
@@ -84,26 +78,4 @@ function among(family: 4 | 6, from: readonly string[], least: number): string[] 
 }
 
 const hopLimit = (family: 4 | 6, least: number): string =>
-  `${family === 4 ? 'ip ttl' : 'ip6 hoplimit'} >= ${String(ttlToken(least))}`
-
-function addressToken(text: string, family: 4 | 6): string {
-  return canonicalAddress(text) === text && text.includes(':') === (family === 6) ? text : refuse('peer')
-}
-
-function prefixToken({ address, prefixLength }: { address: string; prefixLength: number }): string {
-  const text = `${address}/${String(prefixLength)}`
-  return parsePrefix(text)?.address === address ? text : refuse('address of the HA interface')
-}
-
-function interfaceToken(text: string): string {
-  return /^[A-Za-z0-9_][A-Za-z0-9._-]{0,14}$/.test(text) ? text : refuse('HA interface')
-}
-
-function ttlToken(value: number): number {
-  return Number.isInteger(value) && value >= 1 && value <= 255 ? value : refuse('least hop limit')
-}
-
-/** Does not repeat what it refuses, which may be made to forge a log line. */
-function refuse(what: string): never {
-  throw new KeepwardError('config-invalid', `Cannot render the VRRP filter: the ${what} holds what may not be in it`)
-}
+  `${family === 4 ? 'ip ttl' : 'ip6 hoplimit'} >= ${ttlWord(least, 'least hop limit')}`

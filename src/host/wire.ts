@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { errorMeanings, KeepwardError, sentenceOf, type ErrorCode } from '../base/error.ts'
 import type { AnchorPoint } from '../anchor/anchor.ts'
+import { tableNames } from '../router/operation.ts'
 import { reactionNames } from '../router/reaction.ts'
 import { parseRouterId, type RouterId } from '../router/spec.ts'
 import type { HostOperation, RootEvent } from './operation.ts'
@@ -81,7 +82,7 @@ const requestSchema = z.discriminatedUnion('verb', [
   ofRouter('ensure-namespace'),
   ofInterface('ensure-interface'),
   ofInterface('remove-interface'),
-  ofRouter('ensure-filter'),
+  z.strictObject({ id, verb: z.literal('ensure-table'), router, table: z.enum(tableNames) }),
   ofRouter('write-config'),
   ofRouter('start-keepalived'),
   ofRouter('reload-keepalived'),

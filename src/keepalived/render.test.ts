@@ -46,6 +46,7 @@ const small: RouterSpec = {
   routerAdvertisements: [],
   metadata: undefined,
   connectionTracking: undefined,
+  nat: undefined,
   authentication: { kind: 'none' },
   trackedInterfaces: ['ha0'],
 }

@@ -91,6 +91,11 @@ export const conditions = {
     title: 'The VRRP filter cannot be put in force: whoever reaches the router can take its role away',
     hint: 'Install nftables and a kernel with nf_tables (`keepward doctor` tries both); it is tried again every 30 s',
   },
+  'nat-missing': {
+    severity: 'critical',
+    title: 'The address translation of the router cannot be put in force',
+    hint: 'Install nftables and a kernel with nf_tables and NAT (`keepward doctor` tries them); it is tried again every 30 s',
+  },
   'vrrp-peers-undeclared': {
     severity: 'warning',
     title: 'The router advertises to a multicast group and declares no peers: whoever is on the HA link is heard',

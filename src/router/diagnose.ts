@@ -5,6 +5,7 @@ import { judgeAuthentication } from './authentication.ts'
 import type { ConditionCode } from './condition.ts'
 import { lastSaid } from './decide.ts'
 import { settleMs } from './duration.ts'
+import type { TableName } from './operation.ts'
 import { judgeNotifier } from './notifier.ts'
 import { judgeReactions } from './reaction.ts'
 import type { Router } from './router.ts'
@@ -41,6 +42,7 @@ export function diagnose(router: Router, now: Instant): Diagnosis {
   say('notifier-disagrees', notifier.disagrees)
   say('notifier-silent', notifier.silent)
   for (const [code, text] of [...judgeFilter(router, wanted, now), ...judgeAuthentication(wanted)]) say(code, text)
+  say('nat-missing', whyMissing(router, 'nat'))
   say('reaction-failed', judgeReactions(router))
   say('config-refused', failed(router, true))
   say('operation-failed', failed(router, false))
@@ -138,6 +140,11 @@ function interfaceMissing({ kernel }: Router, wanted: RouterSpec): string | unde
   return missing.length === 0
     ? undefined
     : `${missing.map((one) => one.name).join(', ')} not in namespace ${wanted.namespace}`
+}
+
+function whyMissing({ settings }: Router, table: TableName): string | undefined {
+  const evidence = settings.kind === 'seen' ? settings.tables[table] : undefined
+  return evidence?.kind === 'missing' ? evidence.failure?.why : undefined
 }
 
 /** Tries of the same list that end well without effect before that is worth a condition. */

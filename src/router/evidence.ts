@@ -1,5 +1,6 @@
 import type { Prefix } from '../base/address.ts'
 import type { Instant } from '../base/instant.ts'
+import type { TableName } from './operation.ts'
 import type { ReactionEvidence } from './reaction.ts'
 
 /** What the kernel shows of a router's namespace. */
@@ -90,18 +91,32 @@ export type SettingsEvidence =
       readonly change: ConfigChange
       /** Interfaces that hang on another bridge, parent or kind than wanted. */
       readonly misattached: readonly string[]
-      readonly filter: FilterEvidence
+      readonly tables: TablesEvidence
       /** Those that are wanted, and those that are there. */
       readonly reactions: readonly ReactionEvidence[]
       readonly asOf: Instant
     }
 
-/** The rules that let only declared peers speak VRRP to this instance. */
-export type FilterEvidence =
-  /** In force as wanted; and who was turned away of late. */
-  | { readonly kind: 'ready'; readonly strangers: readonly Stranger[] }
-  /** Not there, or not as wanted. `failure`: why it could not be made the last time. */
-  | { readonly kind: 'missing'; readonly failure: { readonly why: string; readonly at: Instant } | undefined }
+/** The packet filter, by concern. */
+export type TablesEvidence = { readonly vrrp: FilterEvidence } & Readonly<
+  Record<Exclude<TableName, 'vrrp'>, TableEvidence>
+>
+
+export type TableEvidence = TableReady | TableMissing
+
+/** In force as wanted, which may be that there is none. */
+interface TableReady {
+  readonly kind: 'ready'
+}
+
+/** Not there, or not as wanted. `failure`: why it could not be made the last time. */
+interface TableMissing {
+  readonly kind: 'missing'
+  readonly failure: { readonly why: string; readonly at: Instant } | undefined
+}
+
+/** The rules that let only declared peers speak VRRP to this instance, and who was turned away of late. */
+export type FilterEvidence = (TableReady & { readonly strangers: readonly Stranger[] }) | TableMissing
 
 /** A source of adverts that is no declared peer, or whose adverts came from too far away. */
 export interface Stranger {

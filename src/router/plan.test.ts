@@ -79,7 +79,7 @@ describe('plan()', () => {
     const spec = routerSpec()
     const { host, look, apply } = await world(spec)
     for (let pass = 0; pass < 2; pass += 1) await apply(plan(await look(spec), 0))
-    host.loseFilter(spec.id)
+    host.loseTable(spec.id, 'vrrp')
     expect(texts(plan(await look(spec), 0))).toEqual(['let only declared peers speak VRRP to it'])
     const other = { ...spec, advertise: { ...spec.advertise, peers: ['169.254.192.3'] } }
     await host.configure({ hash: '', routers: [other] })
@@ -97,14 +97,31 @@ describe('plan()', () => {
     const router = await look(spec)
     if (router.settings.kind !== 'seen') throw new Error('not seen')
     const failure = { why: 'The kernel has no nf_tables', at: at(0) }
-    const unfiltered = { ...router, settings: { ...router.settings, filter: { kind: 'missing', failure } as const } }
+    const tables = { ...router.settings.tables, vrrp: { kind: 'missing', failure } as const }
+    const unfiltered = { ...router, settings: { ...router.settings, tables } }
     const soon = plan(unfiltered, at(29_999).monoMs)
     expect(texts(soon)).toEqual(['start keepalived'])
-    expect(soon.waiting.map((one) => one.step.operation.verb)).toEqual(['ensure-filter'])
+    expect(soon.waiting.map((one) => one.step.operation.verb)).toEqual(['ensure-table'])
     expect(texts(plan(unfiltered, at(30_000).monoMs))).toEqual([
       'let only declared peers speak VRRP to it',
       'start keepalived',
     ])
+  })
+
+  it('plan() puts address translation in force where it is wanted, and away where it is not', async () => {
+    const plain = routerSpec()
+    const nat = { sources: [], floating: [{ inside: '10.0.0.5', outside: '203.0.113.10', interface: 'ext0' }] }
+    const { host, look, apply } = await world(plain)
+    for (let pass = 0; pass < 2; pass += 1) await apply(plan(await look(plain), 0))
+    await host.configure({ hash: '', routers: [{ ...plain, nat }] })
+    const steps = plan(await look({ ...plain, nat }), 0)
+    expect(texts(steps)[0]).toBe('translate addresses')
+    await apply(steps)
+    host.loseTable(plain.id, 'nat')
+    expect(texts(plan(await look({ ...plain, nat }), 0))).toEqual(['translate addresses'])
+    await apply(steps)
+    await host.configure({ hash: '', routers: [plain] })
+    expect(texts(plan(await look(plain), 0))[0]).toBe('remove what is there to translate addresses')
   })
 
   it('plan() leaves a link down that somebody set down while keepalived runs', async () => {
@@ -128,7 +145,7 @@ describe('plan()', () => {
           if (what === 'namespace') host.deleteNamespace(spec.id)
           if (what === 'address') host.removeAddress(spec.id, 'ha0', '169.254.192.1')
           if (what === 'interface') host.routers.get(spec.id)?.interfaces.delete('ext0')
-          if (what === 'filter') host.loseFilter(spec.id)
+          if (what === 'filter') host.loseTable(spec.id, 'vrrp')
           if (what === 'link') host.setLink(spec.id, 'ext0', { up: false })
         }
         for (let pass = 0; pass < 2; pass += 1) await apply(plan(await look(spec), 0))

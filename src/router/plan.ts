@@ -6,7 +6,7 @@ import {
   type ProcessEvidence,
   type SettingsEvidence,
 } from './evidence.ts'
-import type { Step } from './operation.ts'
+import { tableNames, type Step, type TableName } from './operation.ts'
 import type { Router, Supervision } from './router.ts'
 import type { InterfaceSpec, RouterSpec } from './spec.ts'
 
@@ -28,8 +28,8 @@ export type Plannable = Pick<Router, 'wanted' | 'kernel' | 'process' | 'settings
 
 /** A reload sooner than this many advertisement intervals after the last may cost the role (LP#1647432). */
 const reloadThrottleIntervals = 1.5
-/** A filter that could not be made is tried again after so long. */
-const filterPauseMs = 30_000
+/** A table that could not be made is tried again after so long. */
+const tablePauseMs = 30_000
 
 /**
  * Compare wanted with observed. Pure and idempotent: once every step is done and observed, the plan is empty. Without
@@ -42,7 +42,7 @@ export function plan(router: Plannable, nowMonoMs: number): Plan {
   const planned: (Step | Waiting)[] = [
     ...namespaceSteps(wanted, kernel, settings),
     ...interfaceSteps(wanted, kernel, settings, process),
-    ...filterSteps(kernel, settings, nowMonoMs),
+    ...tableSteps(wanted, kernel, settings, nowMonoMs),
     ...configSteps(wanted, settings),
     ...(process.kind === 'absent' ? [startStep(router, wanted, nowMonoMs)] : reloadSteps(router, wanted, nowMonoMs)),
   ]
@@ -157,19 +157,35 @@ function attachText({ attach }: InterfaceSpec): string {
   }
 }
 
-/** Before keepalived starts. Where it cannot be had the router runs without, which is a condition. */
-function filterSteps(kernel: KernelEvidence, settings: SettingsEvidence, nowMonoMs: number): (Step | Waiting)[] {
-  const filter = settings.kind === 'seen' ? settings.filter : undefined
-  // What was seen of one that is gone says nothing about the namespace that is made in its place.
-  if (filter?.kind === 'ready' && kernel.kind === 'present') return []
-  const step: Step = {
-    operation: { verb: 'ensure-filter' },
-    text: 'let only declared peers speak VRRP to it',
-    movesRole: false,
-  }
-  const failure = filter?.kind === 'missing' ? filter.failure : undefined
-  if (failure === undefined || failure.at.monoMs + filterPauseMs <= nowMonoMs) return [step]
-  return [{ step, reason: 'so soon after it failed', untilMonoMs: failure.at.monoMs + filterPauseMs }]
+/** Before keepalived starts. Where one cannot be had the router runs without, which is a condition. */
+function tableSteps(
+  wanted: RouterSpec,
+  kernel: KernelEvidence,
+  settings: SettingsEvidence,
+  nowMonoMs: number,
+): (Step | Waiting)[] {
+  if (settings.kind === 'unseen') return []
+  return tableNames.flatMap((table): (Step | Waiting)[] => {
+    const evidence = settings.tables[table]
+    const isWanted = wantsTable[table](wanted)
+    // What was seen in a namespace that is gone says nothing about the one that is made in its place, which is empty.
+    if (kernel.kind === 'present' ? evidence.kind === 'ready' : !isWanted) return []
+    const text = isWanted ? tableTexts[table] : `remove what is there to ${tableTexts[table]}`
+    const step: Step = { operation: { verb: 'ensure-table', table }, text, movesRole: false }
+    const failure = evidence.kind === 'missing' ? evidence.failure : undefined
+    if (failure === undefined || failure.at.monoMs + tablePauseMs <= nowMonoMs) return [step]
+    return [{ step, reason: 'so soon after it failed', untilMonoMs: failure.at.monoMs + tablePauseMs }]
+  })
+}
+
+const wantsTable: Readonly<Record<TableName, (wanted: RouterSpec) => boolean>> = {
+  vrrp: () => true,
+  nat: ({ nat }) => nat !== undefined,
+}
+
+const tableTexts: Readonly<Record<TableName, string>> = {
+  vrrp: 'let only declared peers speak VRRP to it',
+  nat: 'translate addresses',
 }
 
 function configSteps(wanted: RouterSpec, settings: SettingsEvidence): Step[] {

@@ -39,8 +39,32 @@ export interface RouterSpec {
   readonly metadata: MetadataProxy | undefined
   /** Flows through the primary are known to its peer, so that they outlive a failover; undefined: they end with it. */
   readonly connectionTracking: FlowExchange | undefined
+  /** Address translation, the same in every role; undefined: none. */
+  readonly nat: Nat | undefined
   /** Interfaces whose loss makes this instance FAULT; all others are rendered `no_track`. */
   readonly trackedInterfaces: readonly string[]
+}
+
+/** Whose address is another one outside of the router. Floating addresses go first, then sources in this order. */
+export interface Nat {
+  readonly sources: readonly SourceNat[]
+  readonly floating: readonly FloatingAddress[]
+}
+
+/** What leaves by an interface comes from one address of it. */
+export interface SourceNat {
+  readonly from: readonly Prefix[]
+  readonly interface: string
+  /** A virtual address of the interface; undefined: whatever address it has then (masquerade). */
+  readonly to: string | undefined
+}
+
+/** One address inside that is another one outside, both ways. */
+export interface FloatingAddress {
+  readonly inside: string
+  /** A virtual address of the interface. */
+  readonly outside: string
+  readonly interface: string
 }
 
 /** Where instances behind the router ask for their metadata, and who answers. */

@@ -53,7 +53,7 @@ const settings = (ms: number, change: Partial<Extract<SettingsEvidence, { kind: 
   change: 'none',
   misattached: [],
   reactions: [],
-  filter: { kind: 'ready', strangers: [] },
+  tables: { vrrp: { kind: 'ready', strangers: [] }, nat: { kind: 'ready' } },
   asOf: at(ms),
   ...change,
 })

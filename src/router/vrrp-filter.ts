@@ -14,7 +14,7 @@ export function judgeFilter(
   wanted: RouterSpec,
   now: Instant,
 ): readonly (readonly [ConditionCode, string | undefined])[] {
-  const filter = settings.kind === 'seen' ? settings.filter : undefined
+  const filter = settings.kind === 'seen' ? settings.tables.vrrp : undefined
   return [
     ['vrrp-stranger', filter?.kind === 'ready' ? strangersText(filter.strangers, wanted, now) : undefined],
     ['vrrp-unfiltered', filter?.kind === 'missing' ? filter.failure?.why : undefined],

@@ -56,7 +56,7 @@ test('the journal has what was done to each router, and for which config; a fail
   const done = { router: 'r1', change: 'performed', code: null, text: null, configDigest: 'first' }
   const interfaces = ['ensure-interface ha0', 'ensure-interface ext0']
   expect(await work()).toEqual([
-    { ...done, steps: ['ensure-namespace', ...interfaces, 'ensure-filter', 'write-config'] },
+    { ...done, steps: ['ensure-namespace', ...interfaces, 'ensure-table vrrp', 'write-config'] },
     { ...done, steps: ['start-keepalived'] },
   ])
   test.world.host.failing.set('reload-keepalived', new KeepwardError('keepalived-silent', 'it does not answer'))
@@ -144,7 +144,7 @@ test('apply() with another namespace removes the router there, then makes it her
     'ensure-namespace r1',
     'ensure-interface r1 ha0',
     'ensure-interface r1 ext0',
-    'ensure-filter r1',
+    'ensure-table r1 vrrp',
     'write-config r1',
     'start-keepalived r1',
   ])

@@ -55,7 +55,7 @@ test('start() makes namespace and interfaces, writes the config, then starts kee
     'ensure-namespace r1',
     'ensure-interface r1 ha0',
     'ensure-interface r1 ext0',
-    'ensure-filter r1',
+    'ensure-table r1 vrrp',
     'write-config r1',
     'start-keepalived r1',
   ])

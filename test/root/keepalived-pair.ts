@@ -58,6 +58,7 @@ export function specOf(index: 1 | 2): RouterSpec {
     routerAdvertisements: [],
     metadata: undefined,
     connectionTracking: undefined,
+    nat: undefined,
     authentication: { kind: 'none' },
     trackedInterfaces: ['ha0'],
   }

@@ -18,19 +18,19 @@ afterEach(async () => {
   await it.end()
 })
 
-const perform = (verb: 'ensure-namespace' | 'ensure-filter' | 'remove-router') =>
-  it.host.perform({ verb, router: it.spec.id })
+const perform = (verb: 'ensure-namespace' | 'remove-router') => it.host.perform({ verb, router: it.spec.id })
+const ensureFilter = () => it.host.perform({ verb: 'ensure-table', router: it.spec.id, table: 'vrrp' })
 
 async function make(): Promise<void> {
   await perform('ensure-namespace')
   await it.host.perform({ verb: 'ensure-interface', router: it.spec.id, interface: 'ha0' })
-  await perform('ensure-filter')
+  await ensureFilter()
 }
 
 async function filter(): Promise<FilterEvidence> {
   const { settings } = await it.host.perform({ verb: 'inspect', router: it.spec.id })
   if (settings.kind !== 'seen') throw new Error('not seen')
-  return settings.filter
+  return settings.tables.vrrp
 }
 
 async function nft(...words: string[]): Promise<string> {
@@ -60,7 +60,7 @@ test.each([
   expect(await filter()).toEqual({ kind: 'ready', strangers: [] })
   await nft(...words)
   expect(await filter()).toEqual({ kind: 'missing', failure: undefined })
-  await perform('ensure-filter')
+  await ensureFilter()
   expect(await filter()).toEqual({ kind: 'ready', strangers: [] })
   expect(await nft('list', 'table', 'inet', 'keepward_vrrp')).toBe(before)
 })
@@ -70,7 +70,7 @@ test('tables of others are none of ours: a change of them is no reason to make t
   await nft('add', 'table', 'inet', 'theirs')
   expect(await filter()).toMatchObject({ kind: 'ready' })
   await nft('delete', 'table', 'inet', 'keepward_vrrp')
-  await perform('ensure-filter')
+  await ensureFilter()
   expect(await nft('list', 'tables')).toBe('table inet theirs\ntable inet keepward_vrrp\n')
 })
 
@@ -116,7 +116,7 @@ test('of a declared peer a raw socket hears what has the hop limit, near or rout
   })
   const hears = async (advertise: RouterSpec['advertise'], ...forgeries: readonly Forgery[]) => {
     await it.host.configure(table([{ ...it.spec, advertise }]))
-    await perform('ensure-filter')
+    await ensureFilter()
     const heard = listen()
     await heard.ready
     await forge(outside, 'ha-x', 1, forgeries)
@@ -140,7 +140,7 @@ test('a raw socket hears no stranger while filters are put in place of each othe
   for (let round = 0; round < 20; round += 1) {
     const peers = [`169.254.192.${String(2 + (round % 2))}`]
     await it.host.configure(table([{ ...it.spec, advertise: { ...it.spec.advertise, peers } }]))
-    await perform('ensure-filter')
+    await ensureFilter()
   }
   await flood
   expect(await heard.stop()).toBe(0)
@@ -159,7 +159,7 @@ test('a filter that cannot be had fails no operation, and the look says why', as
   try {
     owner.stdin.write('add table inet keepward_vrrp { flags owner; }\n')
     await until('the table is there', async () => (await nft('list', 'tables')).includes('keepward_vrrp'))
-    await perform('ensure-filter')
+    await ensureFilter()
     expect(await filter()).toMatchObject({
       kind: 'missing',
       failure: { why: expect.stringContaining('Operation not permitted') as string },
@@ -168,7 +168,7 @@ test('a filter that cannot be had fails no operation, and the look says why', as
     owner.stdin.end()
     await ended
   }
-  await perform('ensure-filter')
+  await ensureFilter()
   expect(await filter()).toMatchObject({ kind: 'ready' })
 })
 

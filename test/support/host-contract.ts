@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Host, HostEvent } from '../../src/host/operation.ts'
 import type { KernelEvidence } from '../../src/router/evidence.ts'
 import type { RouterSpec } from '../../src/router/spec.ts'
-import { id, table } from './router.ts'
+import { id, prefix, table } from './router.ts'
 import { staysSo, until } from './until.ts'
 
 /** A host to be held to the contract, and what it told. */
@@ -29,6 +29,12 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
 
     const inspect = () => it.host.perform({ verb: 'inspect', router: it.spec.id })
 
+    const seen = async () => {
+      const { settings } = await inspect()
+      if (settings.kind !== 'seen') throw new Error('not seen')
+      return settings
+    }
+
     /** What the kernel shows now. */
     const kernel = async (): Promise<KernelEvidence> => {
       const before = it.events.length
@@ -44,7 +50,7 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
       await it.host.perform({ verb: 'ensure-namespace', router })
       for (const one of it.spec.interfaces)
         await it.host.perform({ verb: 'ensure-interface', router, interface: one.name })
-      await it.host.perform({ verb: 'ensure-filter', router })
+      await it.host.perform({ verb: 'ensure-table', table: 'vrrp', router })
       await it.host.perform({ verb: 'write-config', router })
     }
 
@@ -80,10 +86,7 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
       const router = it.spec.id
       await it.host.configure(table([{ ...it.spec, routerAdvertisements: [advertisement] }]))
       await make()
-      const is = async () => {
-        const { settings } = await inspect()
-        return settings.kind === 'seen' ? settings.reactions : []
-      }
+      const is = async () => (await seen()).reactions
       const react = (stance: 'primary' | 'backup') =>
         it.host.perform({ verb: 'react', router, reaction: 'radvd', stance })
       expect(await is()).toEqual([{ reaction: 'radvd', is: 'backup' }])
@@ -131,7 +134,7 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
         { verb: 'ensure-namespace' },
         { verb: 'ensure-interface', interface: 'ha0' },
         { verb: 'remove-interface', interface: 'ha0' },
-        { verb: 'ensure-filter' },
+        { verb: 'ensure-table', table: 'vrrp' },
         { verb: 'write-config' },
         { verb: 'start-keepalived' },
         { verb: 'remove-router' },
@@ -161,7 +164,7 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
       const router = it.spec.id
       for (const operation of [
         { verb: 'ensure-interface', interface: 'ha0' },
-        { verb: 'ensure-filter' },
+        { verb: 'ensure-table', table: 'vrrp' },
         { verb: 'write-config' },
         { verb: 'start-keepalived' },
       ] as const)
@@ -184,12 +187,13 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
         const held = link?.addresses.filter(({ ours }) => ours).map(({ address }) => address)
         expect(held).toEqual(one.addresses.map(({ address }) => address))
       }
-      expect((await inspect()).settings).toMatchObject({ filter: { kind: 'missing' } })
-      await it.host.perform({ verb: 'ensure-filter', router })
-      expect((await inspect()).settings).toMatchObject({ filter: { kind: 'ready', strangers: [] } })
+      expect((await inspect()).settings).toMatchObject({ tables: { vrrp: { kind: 'missing' } } })
+      await it.host.perform({ verb: 'ensure-table', table: 'vrrp', router })
+      expect((await inspect()).settings).toMatchObject({
+        tables: { vrrp: { kind: 'ready', strangers: [] }, nat: { kind: 'ready' } },
+      })
       await it.host.perform({ verb: 'write-config', router })
-      const { settings } = await inspect()
-      if (settings.kind !== 'seen') throw new Error('not seen')
+      const settings = await seen()
       expect(settings.writtenDigest).toBe(settings.wantedDigest)
       expect((await inspect()).process).toMatchObject({ kind: 'absent' })
       await it.host.perform({ verb: 'start-keepalived', router })
@@ -214,19 +218,27 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
       expect(before.pid).toBeGreaterThan(0)
     })
 
-    test('a filter for other peers is missing, until it is made in place of the first', async () => {
-      await make()
-      const router = it.spec.id
-      const filter = async () => {
-        const { settings } = await inspect()
-        return settings.kind === 'seen' ? settings.filter.kind : settings.kind
-      }
-      expect(await filter()).toBe('ready')
-      await it.host.configure(table([{ ...it.spec, advertise: { ...it.spec.advertise, peers: ['169.254.192.3'] } }]))
-      expect(await filter()).toBe('missing')
-      await it.host.perform({ verb: 'ensure-filter', router })
-      expect(await filter()).toBe('ready')
-    })
+    test.each([
+      ['vrrp', { advertise: { kind: 'multicast', peers: ['169.254.192.3'] } }],
+      [
+        'nat',
+        { nat: { sources: [{ from: [prefix('10.0.0.0/24')], interface: 'ext0', to: undefined }], floating: [] } },
+      ],
+    ] as const)(
+      'another table %s is missing until it is made in place of the first, and back',
+      async (name, change) => {
+        await make()
+        const router = it.spec.id
+        const is = async () => (await seen()).tables[name].kind
+        expect(await is()).toBe('ready')
+        for (const spec of [{ ...it.spec, ...change }, it.spec]) {
+          await it.host.configure(table([spec]))
+          expect(await is()).toBe('missing')
+          await it.host.perform({ verb: 'ensure-table', router, table: name })
+          expect(await is()).toBe('ready')
+        }
+      },
+    )
 
     test('preview compares with the staged table and changes nothing', async () => {
       await start()
@@ -313,8 +325,7 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
       await it.host.configure('nothing')
       expect(await inspect()).toMatchObject({ process: { kind: 'absent' }, settings: { writtenDigest: undefined } })
       await it.host.configure(table([it.spec]))
-      const { settings } = await inspect()
-      expect(settings.kind === 'seen' && settings.wantedDigest).not.toBe('')
+      expect((await seen()).wantedDigest).not.toBe('')
       await start()
       expect((await inspect()).process).toMatchObject({ kind: 'running' })
     })

@@ -55,6 +55,7 @@ export function routerSpec(change: Partial<RouterSpec> = {}): RouterSpec {
     routerAdvertisements: [],
     metadata: undefined,
     connectionTracking: undefined,
+    nat: undefined,
     authentication: { kind: 'none' },
     trackedInterfaces: ['ha0'],
     ...change,
