@@ -44,7 +44,7 @@ const unicast = z
   .meta({
     description:
       'Advertise to these peers alone. On a link that many routers share, multicast costs grow with their square.',
-    examples: [{ source: '169.254.192.1', peers: ['169.254.192.2', '169.254.192.3'] }],
+    examples: [{ source: '169.254.192.1', peers: ['169.254.192.2'] }],
   })
 
 const multicast = z

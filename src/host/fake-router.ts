@@ -37,6 +37,7 @@ export interface FakeInterface {
 const said: Readonly<Record<TableName, (spec: RouterSpec) => string | undefined>> = {
   vrrp: ({ advertise, haInterface }) => JSON.stringify([haInterface, advertise]),
   nat: ({ nat }) => nat && JSON.stringify(nat),
+  flows: ({ connectionTracking }) => connectionTracking && JSON.stringify(connectionTracking),
 }
 
 export function ensureTable(it: FakeRouter, spec: RouterSpec, table: TableName): void {
@@ -51,7 +52,7 @@ export function tablesOf(it: FakeRouter | undefined, spec: RouterSpec | undefine
       ? { kind: 'ready' }
       : { kind: 'missing', failure: undefined }
   const vrrp = of('vrrp')
-  return { vrrp: vrrp.kind === 'ready' ? { ...vrrp, strangers: [] } : vrrp, nat: of('nat') }
+  return { vrrp: vrrp.kind === 'ready' ? { ...vrrp, strangers: [] } : vrrp, nat: of('nat'), flows: of('flows') }
 }
 
 export function reload({ namespace, keepalived, written }: FakeRouter): void {

@@ -6,6 +6,7 @@ import { applyRuleset, openNftables, type Nftables, type NftTable, type SetEleme
 import type { FilterEvidence, Stranger, TableEvidence, TablesEvidence } from '../router/evidence.ts'
 import { tableNames, type TableName } from '../router/operation.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
+import { flowTable, renderFlows } from './flow-table.ts'
 import { natTable, renderNat } from './nat-table.ts'
 import { filterTable, renderFilter, strangerMemoryMs, strangerSets } from './vrrp-filter.ts'
 
@@ -19,6 +20,7 @@ interface Concern {
 const concerns: Readonly<Record<TableName, Concern>> = {
   vrrp: { table: { family: 'inet', name: filterTable }, render: renderFilter },
   nat: { table: { family: 'inet', name: natTable }, render: renderNat },
+  flows: { table: { family: 'inet', name: flowTable }, render: renderFlows },
 }
 
 /** What was put in force: the text, and how the kernel shows it. */
@@ -57,7 +59,7 @@ export class TableKeeper {
     }
     const vrrp = evidenceOf('vrrp')
     const filter: FilterEvidence = vrrp.kind === 'ready' ? { ...vrrp, strangers } : vrrp
-    return { vrrp: filter, nat: evidenceOf('nat') }
+    return { vrrp: filter, nat: evidenceOf('nat'), flows: evidenceOf('flows') }
   }
 
   /**

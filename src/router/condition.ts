@@ -96,6 +96,11 @@ export const conditions = {
     title: 'The address translation of the router cannot be put in force',
     hint: 'Install nftables and a kernel with nf_tables and NAT (`keepward doctor` tries them); it is tried again every 30 s',
   },
+  'flows-unfiltered': {
+    severity: 'warning',
+    title: 'The filter that lets only the peer tell of flows cannot be put in force; without it conntrackd is not started, nor told its role',
+    hint: 'Install nftables and a kernel with nf_tables and its fib expression (nft_fib_inet); it is tried again every 30 s',
+  },
   'vrrp-peers-undeclared': {
     severity: 'warning',
     title: 'The router advertises to a multicast group and declares no peers: whoever is on the HA link is heard',

@@ -43,6 +43,7 @@ export function diagnose(router: Router, now: Instant): Diagnosis {
   say('notifier-silent', notifier.silent)
   for (const [code, text] of [...judgeFilter(router, wanted, now), ...judgeAuthentication(wanted)]) say(code, text)
   say('nat-missing', whyMissing(router, 'nat'))
+  say('flows-unfiltered', whyMissing(router, 'flows'))
   say('reaction-failed', judgeReactions(router))
   say('config-refused', failed(router, true))
   say('operation-failed', failed(router, false))

@@ -1,8 +1,8 @@
 /**
- * Concerns of the packet filter, each with a table of its own in the router's namespace: who may speak VRRP to it, and address
- * translation.
+ * Concerns of the packet filter, each with a table of its own in the router's namespace: who may speak VRRP to it, address
+ * translation, and who may tell of flows.
  */
-export const tableNames = ['vrrp', 'nat'] as const
+export const tableNames = ['vrrp', 'nat', 'flows'] as const
 export type TableName = (typeof tableNames)[number]
 
 /**

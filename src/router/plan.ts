@@ -181,11 +181,13 @@ function tableSteps(
 const wantsTable: Readonly<Record<TableName, (wanted: RouterSpec) => boolean>> = {
   vrrp: () => true,
   nat: ({ nat }) => nat !== undefined,
+  flows: ({ connectionTracking }) => connectionTracking !== undefined,
 }
 
 const tableTexts: Readonly<Record<TableName, string>> = {
   vrrp: 'let only declared peers speak VRRP to it',
   nat: 'translate addresses',
+  flows: 'let flows be told by the primary to the peer alone',
 }
 
 function configSteps(wanted: RouterSpec, settings: SettingsEvidence): Step[] {

@@ -137,13 +137,19 @@ export function nextRun(
   let waitUntilMonoMs: number | undefined
   for (const [reaction, stance] of targets) {
     const { is, last } = reactions.all.get(reaction) ?? { is: 'unseen', last: undefined }
-    if (is === 'unseen' || is === 'both' || is === stance) continue
+    if (is === 'unseen' || is === 'both' || is === stance || !isGuarded(router, wanted, reaction)) continue
     const untilMonoMs = last?.stance === stance ? last.notBeforeMonoMs : 0
     if (untilMonoMs <= now.monoMs) return { run: { number: reactions.runs + 1, reaction, stance, since: now } }
     waitUntilMonoMs = Math.min(waitUntilMonoMs ?? Infinity, untilMonoMs)
   }
   return waitUntilMonoMs === undefined ? {} : { waitUntilMonoMs }
 }
+
+/** conntrackd believes whoever speaks to its port: it works behind its filter alone. */
+const isGuarded = ({ settings }: Router, { connectionTracking }: RouterSpec, reaction: ReactionName): boolean =>
+  reaction !== 'conntrackd' ||
+  connectionTracking === undefined ||
+  (settings.kind === 'seen' && settings.tables.flows.kind === 'ready')
 
 /** What failed, for a person. */
 export function judgeReactions({ reactions, wanted }: Router): string | undefined {
