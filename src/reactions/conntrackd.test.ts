@@ -13,8 +13,19 @@ test('conntrackd runs in both stances alike, and is told which', () => {
   expect(primary?.argv.join(' ')).toBe('conntrackd -C /run/r1/conntrackd.conf')
   expect(backup?.argv).toEqual(primary?.argv)
   expect(backup?.files).toEqual(primary?.files)
-  expect(primary?.tell?.join(' ')).toBe('conntrackd -C /run/r1/conntrackd.conf -B')
-  expect(backup?.tell?.join(' ')).toBe('conntrackd -C /run/r1/conntrackd.conf -n')
+  expect(primary?.tell?.argv.join(' ')).toBe('conntrackd -C /run/r1/conntrackd.conf -B')
+  expect(backup?.tell?.argv.join(' ')).toBe('conntrackd -C /run/r1/conntrackd.conf -n')
+})
+
+test('what conntrackd could not send is counted by its statistics', () => {
+  const statistics = `UDP traffic (active device=ha0):
+                  16 Bytes sent                   24 Bytes recv
+                   2 Pckts sent                    3 Pckts recv
+                   7 Error send                    1 Error recv
+`
+  const { lost } = plan('backup', exchange)?.tell ?? {}
+  expect(lost?.argv.join(' ')).toBe('conntrackd -C /run/r1/conntrackd.conf -s')
+  expect(lost?.count(statistics)).toBe(7)
 })
 
 test('conntrackd.conf names both ends, one socket and one lock', () => {

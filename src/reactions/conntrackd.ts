@@ -23,7 +23,11 @@ export const conntrackd: Service = {
       files: new Map([[configName, renderConntrackd(exchange, haInterface, pathOf)]]),
       argv: command,
       // Whichever of the two changes its role last: the primary tells all flows that there are (-B), the other asks for them (-n).
-      tell: [...command, stance === 'primary' ? '-B' : '-n'],
+      tell: {
+        argv: [...command, stance === 'primary' ? '-B' : '-n'],
+        // A request leaves in one datagram with flows of the same moment, and the filter takes both for flows.
+        lost: { argv: [...command, '-s'], count: sendErrors },
+      },
     }
   },
 }
@@ -88,6 +92,8 @@ export function renderConntrackd(
   ]
   return `${lines.join('\n')}\n`
 }
+
+const sendErrors = (statistics: string): number => Number(/(\d+) Error send/.exec(statistics)?.[1] ?? 0)
 
 const bufferBytes = 2_097_152
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { setTimeout as wait } from 'node:timers/promises'
 import { describeError, KeepwardError } from '../base/error.ts'
 import {
   adoptProcess,
@@ -12,7 +13,7 @@ import type { SafeDir } from '../linux/safe-dir.ts'
 import { spawnDetached } from '../linux/spawn-detached.ts'
 import type { ReactionEvidence, Stance } from '../router/reaction.ts'
 import type { RouterSpec } from '../router/spec.ts'
-import type { Service, ServicePlan } from './service.ts'
+import type { Service, ServicePlan, Telling } from './service.ts'
 
 /** A router's private directory, in which its services have their files. */
 export type ServiceHome = Pick<SafeDir, 'pathOf' | 'readText' | 'write' | 'remove'>
@@ -28,6 +29,8 @@ const provesItselfMs = 150
 const endMs = 2000
 const killMs = 2000
 const checkMs = 5000
+const takeMs = 2000
+const retellMs = 50
 
 /**
  * One service of one router: started in its namespace so that it outlives us, adopted by its record, ended when its stance wants none.
@@ -134,19 +137,24 @@ export class Daemon implements Disposable {
     this.#hold(process, { digest })
   }
 
-  /** Its socket is there once it has proved itself. */
-  async #tell(words: readonly string[], { home, namespaceFd }: ServicePlace): Promise<void> {
+  async #tell({ argv, lost }: Telling, { home, namespaceFd }: ServicePlace): Promise<void> {
     const held = await this.#find(home)
     const identity = held?.process.identity()
     if (held === undefined || identity === undefined)
       throw new KeepwardError('reaction-failed', `${this.#service.name} ended before it was told its role`)
+    const ask = async (words: readonly string[]) => (await run(words, { namespaceFd, timeoutMs: checkMs })).stdout
+    const countLost = async () => lost.count(await ask(lost.argv))
     try {
-      await run(words, { namespaceFd, timeoutMs: checkMs })
+      await untilTaken(async () => {
+        const before = await countLost()
+        await ask(argv)
+        if ((await countLost()) > before) throw new KeepwardError('reaction-failed', 'it sent it, and it got lost')
+      })
     } catch (cause) {
-      const why = `${this.#service.name} does not take ${words.join(' ')}: ${describeError(cause)}`
+      const why = `${this.#service.name} does not take ${argv.join(' ')}: ${describeError(cause)}`
       throw new KeepwardError('reaction-failed', why, { cause })
     }
-    held.told = words.join(' ')
+    held.told = argv.join(' ')
     await this.#record(home, { identity, digest: held.digest, told: held.told })
   }
 
@@ -208,12 +216,25 @@ interface Record {
   readonly told?: string
 }
 
+/** One that has just started may not be there to be told yet. */
+async function untilTaken(tell: () => Promise<unknown>): Promise<void> {
+  for (const deadline = performance.now() + takeMs; ;) {
+    try {
+      await tell()
+      return
+    } catch (error) {
+      if (performance.now() > deadline) throw error
+      await wait(retellMs)
+    }
+  }
+}
+
 function demandGoing(signal: AbortSignal): void {
   if (signal.aborted) throw new KeepwardError('reaction-cancelled', 'The role is another one by now')
 }
 
 const fits = (held: Held | undefined, plan: ServicePlan | undefined): boolean =>
-  digestOf(plan) === held?.digest && plan?.tell?.join(' ') === held?.told
+  digestOf(plan) === held?.digest && plan?.tell?.argv.join(' ') === held?.told
 
 const digestOf = (plan: ServicePlan | undefined): string | undefined =>
   plan &&
