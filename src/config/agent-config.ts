@@ -100,7 +100,10 @@ function completeMetadata(
 
 /** The rules have seen that both ends are known. */
 function completeFlows({ ha, interfaces }: RouterEntry, port: number): FlowExchange {
-  const ends = flowEnds(ha.advertise, interfaces.find(({ name }) => name === ha.interface))
+  const ends = flowEnds(
+    ha.advertise,
+    interfaces.find(({ name }) => name === ha.interface),
+  )
   return { source: '', peer: '', ...ends, port }
 }
 

@@ -157,7 +157,8 @@ test.each([
   ],
   [
     'with a socket that no path could name',
-    (text: string) => text.replace('routers:', `paths: { run: /${'r'.repeat(60)} }\nrouters:`).replace('r1', 'r'.repeat(30)),
+    (text: string) =>
+      text.replace('routers:', `paths: { run: /${'r'.repeat(60)} }\nrouters:`).replace('r1', 'r'.repeat(30)),
     `paths.run: is "/${'r'.repeat(60)}", must be at least 4 characters shorter: a socket of each router with connectionTracking is in it`,
   ],
 ] as const)('loadConfig() refuses flows %s', (_, change, says) => {

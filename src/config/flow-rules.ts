@@ -35,8 +35,16 @@ export function checkFlows(router: RouterDraft, review: Review): void {
   } else if (advertise.peers.length !== 1) {
     const count = String(advertise.peers.length)
     const peers = review.name([...path, 'ha', advertise.kind, 'peers'])
-    review.tell(at, `must come with exactly one peer, not ${count} (${peers}): conntrackd tells flows to one other host`)
-  } else if (flowEnds(advertise, router.interfaces.find((one) => one?.name === router.haInterface)) === undefined) {
+    review.tell(
+      at,
+      `must come with exactly one peer, not ${count} (${peers}): conntrackd tells flows to one other host`,
+    )
+  } else if (
+    flowEnds(
+      advertise,
+      router.interfaces.find((one) => one?.name === router.haInterface),
+    ) === undefined
+  ) {
     const peer = advertise.peers[0] ?? ''
     review.tell(at, `must come with an address of the HA interface that the peer ${peer} can be reached from`)
   }

@@ -21,7 +21,11 @@ const inspection = (wantedDigest: string, writtenDigest: string | undefined): In
   },
   settings: {
     ...{ kind: 'seen', namespaceReady: true, wantedDigest, writtenDigest, change: 'none', misattached: [] },
-    ...{ tables: { vrrp: { kind: 'ready', strangers: [] }, nat: { kind: 'ready' }, flows: { kind: 'ready' } }, reactions: [], asOf },
+    ...{
+      tables: { vrrp: { kind: 'ready', strangers: [] }, nat: { kind: 'ready' }, flows: { kind: 'ready' } },
+      reactions: [],
+      asOf,
+    },
   },
 })
 

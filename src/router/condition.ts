@@ -98,7 +98,8 @@ export const conditions = {
   },
   'flows-unfiltered': {
     severity: 'warning',
-    title: 'The filter that lets only the peer tell of flows cannot be put in force; without it conntrackd is not started, nor told its role',
+    title:
+      'The filter that lets only the peer tell of flows cannot be put in force; without it conntrackd is not started, nor told its role',
     hint: 'Install nftables and a kernel with nf_tables and its fib expression (nft_fib_inet); it is tried again every 30 s',
   },
   'vrrp-peers-undeclared': {

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { clientNamespace, innerNamespace } from '../../src/lab/topology.ts'
 import { findByArgument } from '../../src/linux/process.ts'
 import { startDownload, startSource, type Download } from '../support/download.ts'
+import { madeUpFlow, Stranger } from '../support/flow-stranger.ts'
 import { ip, labFor, type LabUnderTest } from '../support/lab.ts'
 import { staysSo, until } from '../support/until.ts'
 
@@ -42,12 +43,10 @@ const holds = (host: string): boolean => it.ip(host, 'r1', 'address', 'show', 'd
 const holder = (): string => hosts.find(holds) ?? 'nobody'
 const knows = (host: string, from: string): boolean =>
   nsExec(host, 'conntrack', '-L', '-p', 'tcp', '-s', from).includes(from)
+const filtered = (host: string) =>
+  until('the filter is there', () => nsExec(host, 'nft', 'list', 'tables').includes('keepward_flows'), 40_000)
 const conntrackdSays = (host: string, word: string): string =>
   nsExec(host, 'conntrackd', '-C', `${it.lab.host(host).directory}/run/routers/r1/conntrackd.conf`, word)
-
-/** A flow that nobody has, in the words of conntrack(8). */
-const staleFlow = (from: string): string[] =>
-  `-p tcp -s ${from} -d ${server} --sport 7777 --dport 80 --state ESTABLISHED -t 600 -u ASSURED,SEEN_REPLY`.split(' ')
 
 /** Each host has one conntrackd, which was told its role. */
 const ready = () =>
@@ -113,7 +112,11 @@ test('a download survives the death of its host, with the agents of both hosts d
   await one.goesOn()
   // What comes back knows nothing, and learns it all.
   it.lab.startHost(primary)
-  await until('the dead host knows of it', () => flowsOn(primary).includes(`ESTABLISHED ${String(one.localPort)}`), 30_000)
+  await until(
+    'the dead host knows of it',
+    () => flowsOn(primary).includes(`ESTABLISHED ${String(one.localPort)}`),
+    30_000,
+  )
 })
 
 test('conntrackd that is killed is started again within 1 s, and learns what it has missed', async () => {
@@ -132,27 +135,79 @@ test('conntrackd that is killed is started again within 1 s, and learns what it 
   await one.goesOn()
 })
 
-test('a backup tells of no flow, whatever becomes of those that it holds; without the filter it would', async () => {
+test('a backup tells of no flow, whatever becomes of those that it holds: either filter sees to that, and without both it would', async () => {
   using one = await download()
   const primary = await it.settled()
   const backup = it.other(primary)
   const flow = `ESTABLISHED ${String(one.localPort)}`
-  const [kept, ended] = ['10.9.0.201', '10.9.0.202']
-  const makeStale = (from: string) => nsExec(backup, 'conntrack', '-I', ...staleFlow(from))
-  makeStale(kept)
+  const tellsOf = (from: string) => {
+    nsExec(backup, 'conntrack', '-I', ...madeUpFlow(from))
+    conntrackdSays(backup, '-B')
+  }
+  const isSpared = (from: string) =>
+    staysSo('the primary is not told', () => flowsOn(primary).includes(flow) && !knows(primary, from), 500)
   nsExec(backup, 'conntrack', '-D', '-p', 'tcp', '-s', inside)
-  conntrackdSays(backup, '-B')
-  await staysSo('the primary hears nothing of it', () => flowsOn(primary).includes(flow) && !knows(primary, kept), 1000)
+  tellsOf('10.9.0.201')
+  await isSpared('10.9.0.201')
   for (const host of hosts) process.kill(it.lab.agentPid(host), 'SIGSTOP')
   try {
-    for (const host of hosts) nsExec(host, 'nft', 'delete', 'table', 'inet', 'keepward_flows')
-    makeStale(ended)
-    await until('the primary is told', () => knows(primary, ended))
+    const table = ['table', 'inet', 'keepward_flows']
+    const text = nsExec(primary, 'nft', 'list', ...table)
+    nsExec(primary, 'nft', 'delete', ...table)
+    tellsOf('10.9.0.202')
+    await isSpared('10.9.0.202')
+    nsExec(primary, 'nft', text)
+    nsExec(backup, 'nft', 'delete', ...table)
+    tellsOf('10.9.0.203')
+    await isSpared('10.9.0.203')
+    nsExec(primary, 'nft', 'delete', ...table)
+    tellsOf('10.9.0.204')
+    await until('the primary is told', () => knows(primary, '10.9.0.204'))
   } finally {
     for (const host of hosts) process.kill(it.lab.agentPid(host), 'SIGCONT')
   }
-  for (const host of hosts)
-    await until('the filter is there again', () => nsExec(host, 'nft', 'list', 'tables').includes('keepward_flows'), 40_000)
+  for (const host of hosts) await filtered(host)
+})
+
+test('a stranger on the HA link, or the peer by another interface, tells of nothing; without the filter both would', async () => {
+  const backup = it.other(await it.settled())
+  using stranger = await Stranger.on(it, backup)
+  await stranger.tells('ha', '169.254.200.66', '10.9.0.211')
+  await stranger.tells('ext', stranger.peerOfVictim, '10.9.0.212')
+  const believed = () => ['10.9.0.211', '10.9.0.212'].filter((one) => knows(backup, one))
+  await staysSo('it believes neither', () => believed().length === 0, 500)
+  process.kill(it.lab.agentPid(backup), 'SIGSTOP')
+  try {
+    nsExec(backup, 'nft', 'delete', 'table', 'inet', 'keepward_flows')
+    await stranger.tells('ha', '169.254.200.66', '10.9.0.213')
+    await stranger.tells('ext', stranger.peerOfVictim, '10.9.0.214')
+    await until('it hears both', () => knows(backup, '10.9.0.213') && knows(backup, '10.9.0.214'))
+  } finally {
+    process.kill(it.lab.agentPid(backup), 'SIGCONT')
+  }
+  await filtered(backup)
+})
+
+test('a masqueraded download survives three failovers, although a host that loses the address forgets it', async () => {
+  for (const host of hosts) {
+    it.editConfig(host, (text) =>
+      text.replace(/nat: .*/, 'nat: { masquerade: [{ from: [10.9.0.0/24], interface: ext0 }] }'),
+    )
+    await it.apply(host)
+    await until('it masquerades', () => nsExec(host, 'nft', 'list', 'ruleset').includes('masquerade'))
+  }
+  using one = await download()
+  const flow = `ESTABLISHED ${String(one.localPort)}`
+  for (let round = 0; round < 3; round++) {
+    const primary = await it.settled()
+    it.ip(primary, 'r1', 'link', 'set', 'ha0', 'down')
+    await it.role(it.other(primary), 'primary')
+    await until('it gave the address up', () => !holds(primary))
+    it.ip(primary, 'r1', 'link', 'set', 'ha0', 'up')
+    await one.goesOn()
+    await it.role(primary, 'backup')
+    await until('it has learnt of it again', () => flowsOn(primary).includes(flow), 5000)
+  }
 })
 
 test('an agent that is killed and comes back adopts conntrackd', async () => {

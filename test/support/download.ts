@@ -7,10 +7,10 @@ import { until } from './until.ts'
 
 const port = 5000
 
-/** Whoever connects gets 1 kB each 10 ms, without end. */
+/** Whoever connects gets 40 kB each 10 ms, without end: within a second more than any window of the connection. */
 const sourceText = `
   require('net').createServer((one) => {
-    const timer = setInterval(() => one.write(Buffer.alloc(1000)), 10);
+    const timer = setInterval(() => one.write(Buffer.alloc(40_000)), 10);
     one.on('error', () => {}).on('close', () => clearInterval(timer));
   }).listen(${String(port)}, () => console.log('ready'));`
 
@@ -55,7 +55,7 @@ export async function startDownload(namespace: string, server: string): Promise<
     const before = pieces
     await until('the download goes on', () => {
       if (ended !== undefined) throw new Error(`The download ended: ${ended}`)
-      return pieces > before + 20
+      return pieces > before + 100
     })
   }
   await goesOn()

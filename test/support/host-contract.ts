@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Host, HostEvent } from '../../src/host/operation.ts'
 import type { KernelEvidence } from '../../src/router/evidence.ts'
 import type { RouterSpec } from '../../src/router/spec.ts'
+import { reactionContract } from './reaction-contract.ts'
 import { id, prefix, table } from './router.ts'
 import { staysSo, until } from './until.ts'
 
@@ -82,51 +83,7 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
       )
     })
 
-    test('react brings a service to each stance, once, and inspect sees which; remove-router ends it', async () => {
-      const router = it.spec.id
-      await it.host.configure(table([{ ...it.spec, routerAdvertisements: [advertisement] }]))
-      await make()
-      const is = async () => (await seen()).reactions
-      const react = (stance: 'primary' | 'backup') =>
-        it.host.perform({ verb: 'react', router, reaction: 'radvd', stance })
-      expect(await is()).toEqual([{ reaction: 'radvd', is: 'backup' }])
-      expect(await react('primary')).toBe('primary')
-      expect(await react('primary')).toBe('primary')
-      expect(await is()).toEqual([{ reaction: 'radvd', is: 'primary' }])
-      expect(await react('backup')).toBe('backup')
-      expect(await is()).toEqual([{ reaction: 'radvd', is: 'backup' }])
-      await react('primary')
-      await it.host.perform({ verb: 'remove-router', router })
-      expect(await is()).toEqual([{ reaction: 'radvd', is: 'backup' }])
-      expect(it.events.filter(({ type }) => type === 'service-ended')).toEqual([])
-    })
-
-    test('conntrackd runs in each stance, one and the same, and inspect sees what it was told; remove-router ends it', async () => {
-      const router = it.spec.id
-      const flows = { source: '169.254.192.1', peer: '169.254.192.2', port: 3780 }
-      await it.host.configure(table([{ ...it.spec, connectionTracking: flows }]))
-      await make()
-      const is = async () => {
-        const { settings } = await inspect()
-        return settings.kind === 'seen' ? settings.reactions : []
-      }
-      const react = (stance: 'primary' | 'backup') =>
-        it.host.perform({ verb: 'react', router, reaction: 'conntrackd', stance })
-      expect(await is()).toEqual([{ reaction: 'conntrackd', is: 'neither' }])
-      for (const stance of ['backup', 'primary', 'backup'] as const) {
-        expect(await react(stance)).toBe(stance)
-        expect(await is()).toEqual([{ reaction: 'conntrackd', is: stance }])
-      }
-      await it.host.configure(table([it.spec]))
-      expect(await is()).toEqual([{ reaction: 'conntrackd', is: 'neither' }])
-      expect(await react('backup')).toBe('both')
-      expect(await is()).toEqual([])
-      await it.host.configure(table([{ ...it.spec, connectionTracking: flows }]))
-      await react('primary')
-      await it.host.perform({ verb: 'remove-router', router })
-      expect(await is()).toEqual([{ reaction: 'conntrackd', is: 'neither' }])
-      expect(it.events.filter(({ type }) => type === 'service-ended')).toEqual([])
-    })
+    reactionContract(() => it, make)
 
     test('a router that neither config nor kernel knows is router-unknown to all that changes', async () => {
       const router = id('nobody')
@@ -339,17 +296,4 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
       expect((await inspect()).process).toMatchObject({ kind: 'running' })
     })
   })
-}
-
-const advertisement: RouterSpec['routerAdvertisements'][number] = {
-  interface: 'ext0',
-  source: 'fe80::1',
-  prefixes: [],
-  mtu: undefined,
-  lifetimeS: 1800,
-  intervalS: 30,
-  managed: false,
-  otherConfig: false,
-  dnsServers: [],
-  dnsSearch: [],
 }
