@@ -23,6 +23,7 @@ const tier = ({ name, include, timeoutMs, files }: Tier) => ({
 
 export default defineConfig({
   test: {
+    globalSetup: ['test/support/tidy.ts'],
     projects: [
       tier({ name: 'unit', include: ['src/**/*.test.ts', 'test/unit/**/*.test.ts'], timeoutMs: 20_000, files: 3 }),
       tier({ name: 'agent', include: ['test/agent/**/*.test.ts'], timeoutMs: 30_000, files: 4 }),

@@ -6,6 +6,7 @@ import { latency } from './latency.ts'
 import { memory } from './memory.ts'
 import { measureNoise } from './noise.ts'
 import { printTable } from './print.ts'
+import { reactions } from './reactions.ts'
 import { resultOf, type Bench, type Options } from './result.ts'
 import { split } from './split.ts'
 import { statechange } from './statechange.ts'
@@ -13,7 +14,16 @@ import { storm } from './storm.ts'
 import { removeLeftovers, removeStanding } from './world.ts'
 
 /** `npm run bench -- [NAME...] [--json] [--runs N] [--quick]`; see docs/bench.md. */
-const benches: Readonly<Record<string, Bench>> = { memory, bringup, latency, storm, failover, statechange, split }
+const benches: Readonly<Record<string, Bench>> = {
+  memory,
+  bringup,
+  latency,
+  storm,
+  failover,
+  statechange,
+  split,
+  reactions,
+}
 
 process.exitCode = await main().catch((error: unknown) => {
   process.stderr.write(`bench: ${describeError(error)}\n`)

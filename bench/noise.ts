@@ -1,6 +1,9 @@
+import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
 import { loadavg } from 'node:os'
+import { join } from 'node:path'
 import { median, percentile } from './statistics.ts'
 import { rounded } from './result.ts'
+import { stateRoot } from './world.ts'
 
 /** How quiet the machine is: differences between runs that are below this mean nothing. */
 export interface Noise {
@@ -12,16 +15,21 @@ export interface Noise {
   /** (p95 - p5) / median of it. */
   readonly loopSpreadPercent: number
   readonly loadAverage: number
+  /** One bare write of 4 KB made durable where the journals lie: nothing that is on the disk first can be faster. */
+  readonly fsyncP50Ms: number
+  readonly fsyncP99Ms: number
 }
 
 const sleeps = 500
 const loops = 40
+const writes = 200
 
-/** Measure the machine; takes about a second. */
+/** Measure the machine; takes about two seconds. */
 export async function measureNoise(): Promise<Noise> {
   const overshoots: number[] = []
   for (let count = 0; count < sleeps; count++) overshoots.push(await overshootMs())
   const loopTimes = Array.from({ length: loops }, loopMs)
+  const fsyncs = await fsyncTimes()
   const spread = percentile(loopTimes, 95) - percentile(loopTimes, 5)
   return {
     sleepOvershootP50Ms: rounded(percentile(overshoots, 50)),
@@ -29,6 +37,8 @@ export async function measureNoise(): Promise<Noise> {
     loopMedianMs: rounded(median(loopTimes)),
     loopSpreadPercent: rounded((spread / median(loopTimes)) * 100),
     loadAverage: rounded(loadavg()[0] ?? NaN),
+    fsyncP50Ms: rounded(percentile(fsyncs, 50)),
+    fsyncP99Ms: rounded(percentile(fsyncs, 99)),
   }
 }
 
@@ -45,4 +55,24 @@ function loopMs(): number {
   const began = performance.now()
   for (let step = 0; step < 5_000_000; step++) sink = (sink * 31 + step) | 0
   return performance.now() - began
+}
+
+async function fsyncTimes(): Promise<number[]> {
+  const directory = mkdtempSync(join(stateRoot, 'keepward-noise-'))
+  const file = openSync(join(directory, 'file'), 'wx')
+  const block = Buffer.alloc(4096)
+  const times: number[] = []
+  try {
+    for (let count = 0; count < writes; count++) {
+      writeSync(file, block)
+      const began = performance.now()
+      fsyncSync(file)
+      times.push(performance.now() - began)
+      await new Promise((resolve) => setTimeout(resolve, 3))
+    }
+  } finally {
+    closeSync(file)
+    rmSync(directory, { recursive: true })
+  }
+  return times
 }

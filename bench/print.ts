@@ -36,4 +36,4 @@ function align(rows: readonly (readonly string[])[]): string {
 
 const noiseText = (noise: Noise): string =>
   `1 ms sleep +${noise.sleepOvershootP50Ms} ms (p99 +${noise.sleepOvershootP99Ms}), ` +
-  `fixed work ${noise.loopMedianMs} ms +-${noise.loopSpreadPercent} %, load ${noise.loadAverage}`
+  `fixed work ${noise.loopMedianMs} ms +-${noise.loopSpreadPercent} %, fsync ${noise.fsyncP50Ms} ms (p99 ${noise.fsyncP99Ms}), load ${noise.loadAverage}`

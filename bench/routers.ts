@@ -10,6 +10,8 @@ export interface RouterPlan {
   readonly hosts: number
   readonly advertisementInterval: string
   readonly vrrpVersion: 2 | 3
+  /** With all services that follow the role. */
+  readonly services: boolean
 }
 
 export const routerId = (n: number): string => `r${n}`
@@ -40,7 +42,7 @@ export function configText(
 }
 
 function routerLines(plan: RouterPlan): string[] {
-  const { n, namespace, host, hosts, vrrpVersion, advertisementInterval } = plan
+  const { n, namespace, host, hosts, vrrpVersion, advertisementInterval, services } = plan
   const haAddress = (index: number) => `169.254.${192 + index}.${n}`
   // With one host the peer is one that is never there.
   const others = Array.from({ length: Math.max(2, hosts) }, (_, index) => index).filter((index) => index !== host)
@@ -58,5 +60,13 @@ function routerLines(plan: RouterPlan): string[] {
     '    virtualAddresses:',
     `      - { address: ${virtualAddress(n)}/24, interface: ext0 }`,
     `      - { address: "2001:db8:1::${n.toString(16)}/64", interface: ext0 }`,
+    ...(services ? serviceLines(n) : []),
   ]
 }
+
+const serviceLines = (n: number): string[] => [
+  `      - { address: "fe80::${n.toString(16)}/64", interface: ext0 }`,
+  `      - { address: 169.254.170.${n}/32, interface: ext0 }`,
+  '    routerAdvertisements: [{ interface: ext0, prefixes: [{ prefix: "2001:db8:1::/64" }] }]',
+  `    metadata: { addresses: [169.254.170.${n}], socket: /run/metadata }`,
+]

@@ -23,6 +23,8 @@ export interface WorldShape {
   readonly collecting?: boolean
   /** The user of agents that have keepward-host do what needs root; else one process does it all. */
   readonly agentUid?: number
+  /** Routers have all services that follow the role. */
+  readonly services?: boolean
 }
 
 /** One simulated host of a world, with its agent. */
@@ -95,7 +97,8 @@ export class World {
   plan({ index, lab }: WorldHost, n: number): RouterPlan {
     const { hosts, advertisementInterval, vrrpVersion } = this.shape
     const namespace = routerNamespace(this.name, lab.name, `r${n}`)
-    return { n, namespace, host: index, hosts, advertisementInterval, vrrpVersion }
+    const services = this.shape.services === true
+    return { n, namespace, host: index, hosts, advertisementInterval, vrrpVersion, services }
   }
 
   /** Returns the pid. */
@@ -162,7 +165,7 @@ export async function withWorld<T>(shape: WorldShape, use: (world: World) => Pro
 
 /** One host whose routers, once started, stay backups for minutes: none takes over before three adverts, 40 s apart, are missing. */
 export async function withQuietHost<T>(
-  { routers, ...shape }: Pick<WorldShape, 'collecting' | 'agentUid'> & { readonly routers: number },
+  { routers, ...shape }: Pick<WorldShape, 'collecting' | 'agentUid' | 'services'> & { readonly routers: number },
   use: (world: World, host: WorldHost) => Promise<T>,
 ): Promise<T> {
   return withWorld({ ...shape, hosts: 1, advertisementInterval: '40s', vrrpVersion: 3 }, async (world) => {
@@ -193,7 +196,7 @@ export async function removeLeftovers(): Promise<void> {
 }
 
 /** A real disk on most machines, unlike /tmp and /run. */
-const stateRoot = '/var/tmp'
+export const stateRoot = '/var/tmp'
 const directoryOf = (name: string): string => join(stateRoot, `keepward-${name}`)
 /** What need not survive a reboot lies in memory, as /run does under every service manager, even where /run here does not. */
 const runDirectoryOf = (name: string): string => `/dev/shm/keepward-${name}`

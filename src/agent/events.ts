@@ -1,4 +1,5 @@
 import { describeError, type KeepwardError } from '../base/error.ts'
+import { ConfigError } from '../config/problem.ts'
 import type { Instant } from '../base/instant.ts'
 import type { Run, RunOutcome } from '../router/reaction.ts'
 import type { ConditionChange } from '../router/condition.ts'
@@ -34,7 +35,9 @@ export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
       log.info({ router, from, to, cause: cause.text, witness: cause.kind, lastedMs, seq, late }, 'role changed')
     },
     conditionChanged(router, { change, condition }) {
-      const { code, text } = condition
+      const { code } = condition
+      // It quotes the file, which is not for a log: status and journal have it.
+      const text = code === 'config-not-applied' ? undefined : condition.text
       const severity = conditions[code].severity
       metrics.conditionChanges.inc({ code, change })
       log[change === 'cleared' || severity === 'info' ? 'info' : 'warn'](
@@ -52,7 +55,7 @@ export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
       log.info({ digest, routers }, 'config loaded')
     },
     configRefused(error, digest) {
-      log.error({ code: error.code, digest, text: error.message }, 'config refused; the one before stays in force')
+      log.error({ code: error.code, digest, ...withoutConfig(error) }, 'config refused; the one before stays in force')
     },
     claimTaken(decision, count) {
       // The journal has each; a line for each would be another way to fill a disk.
@@ -94,3 +97,9 @@ const refusalMessages = {
   denied: 'request on the control socket denied',
   'socket-made-anew': 'state-change socket made anew',
 } as const
+
+/** Where a config is wrong, and none of its words. */
+function withoutConfig(error: KeepwardError): { readonly text: string } | { readonly at: readonly string[] } {
+  if (!(error instanceof ConfigError)) return { text: error.message }
+  return { at: error.problems.slice(0, 20).map(({ line, column }) => `${String(line)}:${String(column)}`) }
+}

@@ -14,11 +14,22 @@ export function openStateDirectory(path: string, mode: number): SafeDir {
     return SafeDir.open(path, { create: true, mode })
   } catch (error) {
     if (!(error instanceof KeepwardError) || error.code !== 'directory-unsafe' || isOurs(path)) throw error
+    const owner = agentOf(path)
     throw new KeepwardError(error.code, error.message, {
       cause: error.cause,
-      hint: 'leave it as it is, as another service may need it so: give Keepward a directory of its own as paths.state (it is made when it is not there), and start Neutron’s monitors with --state_path of that directory',
+      hint:
+        owner === undefined ? notOurs : `it is the state of the agent of uid ${String(owner)}: run this as that user`,
     })
   }
+}
+
+const notOurs =
+  'leave it as it is, as another service may need it so: give Keepward a directory of its own as paths.state (it is made when it is not there), and start Neutron’s monitors with --state_path of that directory'
+
+/** The user whose agent has worked in it. */
+function agentOf(path: string): number | undefined {
+  const uid = statSync(path, { throwIfNoEntry: false })?.uid
+  return uid === process.geteuid?.() || !existsSync(join(path, journalName)) ? undefined : uid
 }
 
 /** We have worked in it, it still is ours, and nothing is wrong above it: only its mode can have been changed. */

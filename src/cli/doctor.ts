@@ -4,7 +4,7 @@ import { examine, type Examination, type Finding, type Status } from '../doctor/
 import { allChecks } from '../doctor/checks.ts'
 import { withScratch } from '../doctor/scratch.ts'
 import { findConfig, type ConfigFound } from '../doctor/subject.ts'
-import { inForceFinding, securityChecks, weakeningFindings } from '../doctor/trust.ts'
+import { inForceFinding, processFinding, securityChecks, weakeningFindings } from '../doctor/trust.ts'
 import { call } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
@@ -36,7 +36,8 @@ async function lookAtSecurity(globals: Globals, config: ConfigFound): Promise<Ex
   const { findings, abandoned } = await examine(securityChecks, { root: isRoot(), config, scratch })
   const running = await call<AgentStatus>(globals, 'GET', '/v1/status').catch(() => undefined)
   const inForce = inForceFinding(config, running?.agent.configDigest)
-  return { findings: [...findings, inForce, ...weakeningFindings(config)], abandoned }
+  const process = processFinding(running?.agent.pid)
+  return { findings: [...findings, inForce, process, ...weakeningFindings(config)], abandoned }
 }
 
 /** What could not be looked at is not taken for good. */

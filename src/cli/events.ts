@@ -80,6 +80,7 @@ function describe(kind: string, router: string | undefined, body: Record<string,
       return refusal(router, body)
     default:
       return `${kind} ${Object.entries(body)
+        .filter(([, value]) => value !== null)
         .map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
         .join(' ')}`
   }

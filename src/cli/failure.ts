@@ -1,4 +1,4 @@
-import { KeepwardError, sentenceOf } from '../base/error.ts'
+import { codeOf, KeepwardError, sentenceOf } from '../base/error.ts'
 import { ExitStatus } from './exit-status.ts'
 
 /**
@@ -9,6 +9,15 @@ export function endOnDefect(): void {
   process.on('uncaughtException', (error) => {
     process.stderr.write(`${error.stack ?? ''}\n`)
     process.exit(failedWith(error))
+  })
+}
+
+/** Whoever reads what we print, such as head(1), may have enough before we are done; a file that takes no more is a failure. */
+export function endWithOutput(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0)
+    const told = new KeepwardError(codeOf(error, 'file-failed'), 'Cannot write to standard output', { cause: error })
+    process.exit(failedWith(told))
   })
 }
 

@@ -3,9 +3,9 @@ import { ageText } from '../base/age.ts'
 import { countText } from '../base/count.ts'
 import { call } from './client.ts'
 import { ExitStatus, statusOf } from './exit-status.ts'
+import { failedWith } from './failure.ts'
 import type { Globals } from './globals.ts'
 import { claimText, conditionLines, conditionText, healthText, roleText, table, timeText } from '../text/table.ts'
-import { describeError } from '../base/error.ts'
 
 /** `keepward status`: exit status 0 healthy, 1 degraded, 2 critical, 3 unknown. */
 export async function status(globals: Globals): Promise<number> {
@@ -13,7 +13,7 @@ export async function status(globals: Globals): Promise<number> {
   try {
     answer = await call<AgentStatus>(globals, 'GET', '/v1/status')
   } catch (error) {
-    process.stderr.write(`keepward: ${describeError(error)}\n`)
+    failedWith(error)
     return ExitStatus.unknown
   }
   process.stdout.write(`${globals.json ? JSON.stringify(answer) : renderStatus(answer)}\n`)

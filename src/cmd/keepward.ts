@@ -1,9 +1,5 @@
+import { endWithOutput } from '../cli/failure.ts'
 import { main } from '../cli/main.ts'
 
-// Whoever reads, such as head(1), may have enough before we are done.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error
-  process.exit(0)
-})
-
+endWithOutput()
 process.exitCode = await main(process.argv.slice(2))

@@ -1,6 +1,6 @@
 import { close, constants, fstatSync, read } from 'node:fs'
 import { lstat, open, type FileHandle } from 'node:fs/promises'
-import { isAbsolute } from 'node:path'
+import { isAbsolute, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { codeOf, errnoOf, KeepwardError } from '../base/error.ts'
 import { openRootFile } from '../linux/root-file.ts'
@@ -81,7 +81,7 @@ async function readPathSetting<N extends keyof Paths>(path: string, name: N): Pr
 }
 
 async function readValue(path: string): Promise<unknown> {
-  return readSource(decode(path, await readPlain(path, maxConfigBytes))).value
+  return readSource(decode(path, await readPlain(resolve(path), maxConfigBytes))).value
 }
 
 /** A file that root alone can have written. Throws `config-unsafe` or `config-unreadable`, with ENOENT as its cause when it is absent. */

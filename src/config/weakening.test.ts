@@ -44,14 +44,11 @@ test('safe defaults: each setting of the schema either weakens or is one of thes
     'version',
     'agent',
     'agent.id',
-    'agent.user',
     'paths',
-    'paths.state',
     'paths.run',
     'paths.host',
     'paths.anchors',
     'control',
-    'control.group',
     'journal',
     'audit',
     'audit.syslogSocket',
@@ -186,8 +183,6 @@ test('safe defaults: each setting of the schema either weakens or is one of thes
     'routers[].metadata.addresses',
     'routers[].metadata.port',
     'routers[].metadata.socket',
-    'routers[].metadata.user',
-    'routers[].metadata.group',
     'routers[].metadata.networkId',
     'routers[].connectionTracking',
     'routers[].connectionTracking.port',
@@ -209,6 +204,10 @@ describe('weakeningsOf()', () => {
   const inVault = (login: string) => `vault: { address: https://v, caFile: /ca, ${login} }`
   const sender = 'senders: [{ user: neutron }, { uid: 7, routers: [r1] }, { key: { id: fleet, file: /k } }]'
   test.each<readonly [text: string, found: readonly string[]]>([
+    ['agent: { user: root }', ['agent.user', 'root']],
+    ['agent: { user: 0 }', ['agent.user', '0']],
+    ['paths: { state: /tmp/keepward }', ['paths.state', '/tmp/keepward']],
+    ['control: { group: users }', ['control.group', 'users']],
     ['control: { metricsPort: 9841 }', ['control.metricsPort', '9841']],
     ['journal: { retainDays: 29 }', ['journal.retainDays', '29']],
     ['journal: { maxSizeMb: 255 }', ['journal.maxSizeMb', '255']],
@@ -228,6 +227,13 @@ describe('weakeningsOf()', () => {
     ]),
   ])('of %s names %j', (sections, expected) => {
     expect(found(sections)).toEqual([expected])
+  })
+
+  test('names the routers whose metadata proxy is root', () => {
+    const proxy = (text: string) => router(`metadata: { addresses: [203.0.113.10], socket: /run/m, ${text} }`)
+    expect(found('', proxy('user: root'))).toEqual([['routers[].metadata.user', 'r1']])
+    expect(found('', proxy('group: root'))).toEqual([['routers[].metadata.group', 'r1']])
+    expect(found('', proxy('user: haproxy'))).toEqual([])
   })
 
   test('names the routers that advertise by multicast, and those with a password', () => {

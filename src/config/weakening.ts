@@ -35,7 +35,34 @@ const environment = {
   instead: 'use a file, or a credential of the service manager',
 } as const
 
+const proxyAsRoot = {
+  safe: 'an account without rights',
+  opens: 'haproxy reads what tenants send as root',
+  instead: 'leave it out: haproxy, and open the socket of the service to that account',
+} as const
+
 export const weakeningRules: readonly WeakeningRule[] = [
+  {
+    setting: 'agent.user',
+    safe: 'a user of its own',
+    opens: 'what every sender and reader talks to is root',
+    instead: 'leave it out, make the user keepward, and run both shipped units',
+    found: ({ agent }) => when(isRoot(agent.user), agent.user),
+  },
+  {
+    setting: 'paths.state',
+    safe: 'not below a directory for temporary files',
+    opens: 'the journal and the keys lie where cleaners remove what is old',
+    instead: 'leave it out: /var/lib/keepward',
+    found: ({ paths }) => when(/^\/(?:tmp|var\/tmp|dev\/shm)(?:\/|$)/.test(paths.state), paths.state),
+  },
+  {
+    setting: 'control.group',
+    safe: 'a group for this alone',
+    opens: 'members of a group that exists for something else read roles, senders and the journal',
+    instead: 'leave it out, and put readers into the group keepward',
+    found: ({ control }) => when(control.group !== 'keepward', control.group),
+  },
   {
     setting: 'control.metricsPort',
     safe: 'left out',
@@ -143,6 +170,16 @@ export const weakeningRules: readonly WeakeningRule[] = [
     found: ({ routers }) =>
       those(routers, ({ authentication }) => authentication.kind === 'hmac' && authentication.mode !== 'enforce'),
   },
+  {
+    setting: 'routers[].metadata.user',
+    ...proxyAsRoot,
+    found: ({ routers }) => those(routers, ({ metadata }) => isRoot(metadata?.user)),
+  },
+  {
+    setting: 'routers[].metadata.group',
+    ...proxyAsRoot,
+    found: ({ routers }) => those(routers, ({ metadata }) => isRoot(metadata?.group)),
+  },
 ]
 
 function inVault(
@@ -172,6 +209,9 @@ function atMost(
     found: ({ stateChange }) => when(value(stateChange) > most, value(stateChange)),
   }
 }
+
+const isRoot = (account: string | number | undefined): boolean =>
+  account === 'root' || (account !== undefined && Number(account) === 0)
 
 const those = (routers: readonly RouterSpec[], weak: (router: RouterSpec) => boolean): string[] =>
   routers.filter(weak).map(({ id }) => id)

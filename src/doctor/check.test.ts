@@ -7,8 +7,8 @@ import { judgePropagation } from './kernel.ts'
 import { judgeOpenFiles } from './limits.ts'
 import { bridgeFilter } from './network.ts'
 import { judgeCapabilities, judgeUidMap } from './privilege.ts'
-import { routerSpec, signed } from '../../test/support/router.ts'
-import { judgeKeepalived, judgeManagers, judgeService } from './software.ts'
+import { advertisement, routerSpec, signed } from '../../test/support/router.ts'
+import { judgeKeepalived, judgeManagers, judgePrograms, judgeService } from './software.ts'
 import type { Subject } from './subject.ts'
 
 const subject: Subject = {
@@ -204,6 +204,14 @@ test.each([
   ['1000 4096\n', 'failed', '4 MB in /s'],
 ])('judgeSpace() of %j is %s', (said, status, found) => {
   expect(judgeSpace(said, '/s')).toMatchObject({ status, found })
+})
+
+test('judgePrograms() names what a router wants and the host has not', () => {
+  const advertising = routerSpec({ routerAdvertisements: [advertisement] })
+  const none = () => true
+  expect(judgePrograms([routerSpec()], none)).toEqual({ status: 'ok', found: 'no router wants one' })
+  expect(judgePrograms([advertising, advertising], () => false)).toEqual({ status: 'ok', found: 'radvd' })
+  expect(judgePrograms([advertising], none)).toEqual({ status: 'failed', found: 'no radvd', fix: 'apt install radvd' })
 })
 
 test('judgeKeepalived() fails when routers want signed adverts that this version has not', () => {

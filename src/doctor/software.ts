@@ -1,8 +1,11 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { formatVersion, hmacHint, offersHmac, probeFeatures, type KeepalivedFeatures } from '../keepalived/features.ts'
+import { candidates } from '../linux/child.ts'
 import { networkNamespaceOf } from '../linux/process.ts'
 import { run } from '../linux/run.ts'
+import { services } from '../reactions/services.ts'
+import { wantedReactions } from '../router/reaction.ts'
 import type { RouterSpec } from '../router/spec.ts'
 import { failed, ok, unknown, warning, type Answer, type Check } from './check.ts'
 import type { Subject } from './subject.ts'
@@ -10,6 +13,7 @@ import type { Subject } from './subject.ts'
 /** Other people's programs: the one that is needed, and those that may be in the way. */
 export const softwareChecks: readonly Check[] = [
   { name: 'keepalived', wanted: '2.2.0 or newer, with JSON', look: keepalived },
+  { name: 'services', wanted: 'the programs that routers want for what follows the role', look: programs },
   { name: 'other keepalived', wanted: 'none in this network namespace, none at boot', look: otherKeepalived },
   {
     name: 'network manager',
@@ -17,6 +21,10 @@ export const softwareChecks: readonly Check[] = [
     look: () => judgeManagers(processNames(), networkSettings),
   },
 ]
+
+function programs({ config }: Subject): Answer {
+  return judgePrograms(config.settings.routers, (program) => !candidates(program).some((path) => existsSync(path)))
+}
 
 async function keepalived({ config }: Subject): Promise<Answer> {
   return judgeKeepalived(await probeFeatures(), config.settings.routers)
@@ -30,6 +38,15 @@ export function judgeKeepalived(features: KeepalivedFeatures, routers: readonly 
   const signing = routers.filter(({ authentication: { kind } }) => kind === 'hmac').map(({ id }) => id)
   if (signing.length === 0 || offersHmac(features)) return ok(found)
   return failed(`${found}; it has no hmac, which ${signing.join(', ')} want`, hmacHint)
+}
+
+/** Those that the routers of the config want in some role. `missing` says of a program that it is not there. */
+export function judgePrograms(routers: readonly RouterSpec[], missing: (program: string) => boolean): Answer {
+  const wanted = new Set(routers.flatMap((spec) => wantedReactions(spec).map((name) => services[name].program)))
+  if (wanted.size === 0) return ok('no router wants one')
+  const absent = [...wanted].filter(missing)
+  if (absent.length === 0) return ok([...wanted].join(', '))
+  return failed(`no ${absent.join(', no ')}`, `apt install ${absent.join(' ')}`)
 }
 
 async function otherKeepalived(): Promise<Answer> {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { loadConfig } from '../config/load.ts'
 import type { ConfigFound } from './subject.ts'
-import { inForceFinding, weakeningFindings } from './trust.ts'
+import { inForceFinding, privilegesFinding, weakeningFindings } from './trust.ts'
 
 const found = (text: string): ConfigFound => ({
   file: '/etc/keepward/agent.yaml',
@@ -51,4 +51,13 @@ test.each([
     status,
     found: expect.stringContaining(says) as string,
   })
+})
+
+test.each([
+  [undefined, 'ok', 'no agent answers this user'],
+  [{ uid: 990, capabilities: [] }, 'ok', 'uid 990, no capability'],
+  [{ uid: 0, capabilities: ['CAP_CHOWN', 'CAP_KILL'] }, 'warning', 'uid 0, 2 capabilities'],
+  [{ uid: 990, capabilities: ['CAP_KILL'] }, 'warning', 'uid 990, CAP_KILL'],
+])('privilegesFinding() of %j is %s', (privileges, status, found) => {
+  expect(privilegesFinding(privileges)).toMatchObject({ status, found })
 })

@@ -1,10 +1,11 @@
+import { lstatSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname } from 'node:path'
 import { countText } from '../base/count.ts'
 import { KeepwardError } from '../base/error.ts'
 import { readTrustedConfig } from '../config/trusted.ts'
 import { weakeningsOf } from '../config/weakening.ts'
-import { run } from '../linux/run.ts'
+import { privilegesOf, type Privileges } from '../linux/privileges.ts'
 import { failed, ok, unknown, warning, type Answer, type Check, type Finding } from './check.ts'
 import type { ConfigFound, Subject } from './subject.ts'
 
@@ -47,6 +48,21 @@ export function inForceFinding({ file, state }: ConfigFound, running: string | u
   return { ...check, status: 'warning', found, fix: '`keepward plan` shows the difference, `keepward apply` ends it' }
 }
 
+/** `pid`: of the agent that answers on this host; undefined when none does. */
+export const processFinding = (pid: number | undefined): Finding =>
+  privilegesFinding(pid === undefined ? undefined : privilegesOf(pid))
+
+/** What the agent may do; undefined when none answers. */
+export function privilegesFinding(privileges: Pick<Privileges, 'uid' | 'capabilities'> | undefined): Finding {
+  const check = { name: 'agent process', wanted: 'a user of its own without capabilities' }
+  if (privileges === undefined) return { ...check, status: 'ok', found: 'no agent answers this user', fix: undefined }
+  const { uid, capabilities } = privileges
+  const has = capabilities.length === 1 ? (capabilities[0] ?? '') : `${String(capabilities.length)} capabilities`
+  const found = `uid ${String(uid)}, ${capabilities.length === 0 ? 'no capability' : has}`
+  if (uid !== 0 && capabilities.length === 0) return { ...check, status: 'ok', found, fix: undefined }
+  return { ...check, status: 'warning', found, fix: 'run the shipped units: keepward-host has what needs root' }
+}
+
 function valid({ config: { file, state, settings } }: Subject): Answer {
   switch (state.kind) {
     case 'loaded':
@@ -76,10 +92,9 @@ async function trusted({ config: { file, state } }: Subject): Promise<Answer> {
   }
 }
 
-async function signingKey({ config: { file } }: Subject): Promise<Answer> {
+function signingKey({ config: { file } }: Subject): Answer {
   const path = `${dirname(file)}/config-signing.key`
-  const { exitCode } = await run(['test', '-e', path], { timeoutMs: 1000, exitCodes: [0, 1] })
-  if (exitCode === 1) return ok(`none beside ${file}`)
+  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return ok(`none beside ${file}`)
   return warning(`${path}: whoever takes over this host can sign configs for all`, 'keep it where configs are made')
 }
 

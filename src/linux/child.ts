@@ -45,7 +45,8 @@ export function waitForChild({ pidfd }: Child): { readonly exitCode: number; rea
   return native().pidfdWait(pidfd) ?? undefined
 }
 
-const candidates = (program: string, path: string): string[] =>
+/** Where a program is looked for, in this order. */
+export const candidates = (program: string, path: string = cleanEnvironment.PATH): string[] =>
   program.includes('/') ? [program] : path.split(':').map((directory) => `${directory}/${program}`)
 
 function startError(program: string, cause: unknown): KeepwardError {

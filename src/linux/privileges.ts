@@ -25,6 +25,12 @@ export function ownPrivileges(): Privileges {
   return readPrivileges(readProc('/proc/self/status') ?? '')
 }
 
+/** Of another process; undefined when it is not there. */
+export function privilegesOf(pid: number): Privileges | undefined {
+  const status = readProc(`/proc/${pid}/status`)
+  return status === undefined ? undefined : readPrivileges(status)
+}
+
 /** From /proc/<pid>/status (proc_pid_status(5)). */
 export function readPrivileges(status: string): Privileges {
   const field = (name: string): string => {

@@ -17,7 +17,7 @@ export interface OpenOptions {
 
 /** The descriptor of the directory behind a path, from the root on. Throws `directory-unsafe` or `file-failed`. */
 export function openDirectory(path: string, options: OpenOptions): number {
-  const names = path.split('/').slice(1)
+  const names = path === '/' && options.mode === 'any' ? [] : path.split('/').slice(1)
   if (!path.startsWith('/') || names.some((name) => name === '' || name === '.' || name === '..')) {
     throw new KeepwardError('directory-unsafe', `"${path}" is no plain absolute path of a directory`)
   }

@@ -40,6 +40,8 @@ export class Daemon implements Disposable {
   readonly #service: Service
   readonly #onEnded: () => void
   #held: Held | undefined
+  /** One that is not held is looked for once, by its record: nobody but us starts one. */
+  #searched = false
 
   constructor(service: Service, onEnded: () => void) {
     this.#service = service
@@ -84,7 +86,9 @@ export class Daemon implements Disposable {
   async #find(home: ServiceHome): Promise<Held | undefined> {
     if (this.#held?.process.alive() === true) return this.#held
     this[Symbol.dispose]()
+    if (this.#searched) return undefined
     const text = await home.readText(this.#recordName)
+    this.#searched = true
     const record = readRecord(text)
     const process = record === undefined ? this.#search(text, home) : adoptProcess(record.identity)
     return process && this.#hold(process, record ?? { digest: '' })
@@ -124,6 +128,7 @@ export class Daemon implements Disposable {
     for (const left of this.#service.leaves ?? []) await home.remove(left)
     // From now on there may be one: see #search.
     await home.write(this.#recordName, '')
+    this.#searched = false
     const { process } = await spawnDetached(plan.argv, { namespaceFd })
     const identity = process.identity()
     const digest = digestOf(plan) ?? ''

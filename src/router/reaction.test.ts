@@ -1,21 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { routerSpec } from '../../test/support/router.ts'
+import { advertisement, routerSpec } from '../../test/support/router.ts'
 import { absorbDeath, absorbLook, absorbRun, judgeReactions, nextRun, noReactions, type Reactions } from './reaction.ts'
 import type { Role } from './role.ts'
 import { newRouter, type Router } from './router.ts'
 
-const advertisement = {
-  interface: 'ext0',
-  source: 'fe80::1',
-  prefixes: [],
-  mtu: undefined,
-  lifetimeS: 1800,
-  intervalS: 30,
-  managed: false,
-  otherConfig: false,
-  dnsServers: [],
-  dnsSearch: [],
-}
 const spec = routerSpec({ routerAdvertisements: [advertisement] })
 const at = (monoMs: number) => ({ wallMs: monoMs, monoMs })
 

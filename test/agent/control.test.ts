@@ -138,7 +138,7 @@ test('POST /v1/apply writes down who asked, and the digest of a file that is ref
   ])
 })
 
-test('an error that nobody foresaw is 500 and tells nothing of our insides', async () => {
+test('an error that nobody foresaw is 500, tells nothing of our insides, and stands in the log', async () => {
   await using test = await running()
   test.file = new Error('/secret/path: EACCES')
   const answer = await ask(test.socket, 'GET', '/v1/plan')
@@ -147,6 +147,22 @@ test('an error that nobody foresaw is 500 and tells nothing of our insides', asy
     json: { code: 'internal', message: 'The agent failed to answer; its log says why' },
   })
   expect(answer.text).not.toContain('secret')
+  const [line = ''] = test.log
+  expect(JSON.parse(line)).toMatchObject({ level: 'error', route: '/v1/plan', msg: 'the control API failed to answer' })
+  expect(line).toContain('/secret/path: EACCES')
+})
+
+test.each([
+  ['/v1/routers/%E0%A4%A', 400],
+  ['/v1/nothing', 404],
+  ['/v1/events?limit=x', 400],
+])('%s is refused in the form of every refusal, with a hint', async (path, status) => {
+  await using test = await running()
+  expect(await ask(test.socket, 'GET', path)).toMatchObject({
+    status,
+    json: { code: 'request-invalid', message: expect.any(String) as string, hint: expect.any(String) as string },
+  })
+  expect(test.log).toEqual([])
 })
 
 test('GET /v1/events pages forward and backward, and by router', async () => {

@@ -2,23 +2,9 @@ import { expect, test } from 'vitest'
 import { KeepwardError } from '../../src/base/error.ts'
 import type { RouterSpec } from '../../src/router/spec.ts'
 import { TestAgent } from '../support/agent.ts'
-import { id, routerSpec } from '../support/router.ts'
+import { advertisement, id, routerSpec } from '../support/router.ts'
 import { until } from '../support/until.ts'
 
-const routerAdvertisements: RouterSpec['routerAdvertisements'] = [
-  {
-    interface: 'ext0',
-    source: 'fe80::1',
-    prefixes: [],
-    mtu: undefined,
-    lifetimeS: 1800,
-    intervalS: 30,
-    managed: false,
-    otherConfig: false,
-    dnsServers: [],
-    dnsSearch: [],
-  },
-]
 const metadata: RouterSpec['metadata'] = {
   on: 'primary',
   listen: [{ address: '169.254.169.254', interface: 'ext0' }],
@@ -28,7 +14,7 @@ const metadata: RouterSpec['metadata'] = {
   group: 'nogroup',
   networkId: undefined,
 }
-const r1 = routerSpec({ routerAdvertisements, metadata })
+const r1 = routerSpec({ routerAdvertisements: [advertisement], metadata })
 const r2 = routerSpec({ ...r1, id: id('r2'), namespace: 'keepward-r2', vrid: 8 })
 
 const servicesOf = (test: TestAgent, router: RouterSpec): string[] => [

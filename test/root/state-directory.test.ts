@@ -54,6 +54,15 @@ test.each([
   expect(existsSync(join(state, 'keepalived-state-change'))).toBe(false)
 })
 
+test('of another user’s agent it is said that this is to be run as that user', async () => {
+  const state = join(home, 'state')
+  make(state, 64_321, 64_321, 0o700)
+  writeFileSync(join(state, 'journal.sqlite'), '')
+  const [status, said] = await agentOn(state)
+  expect(status).toBe(4)
+  expect(said).toContain('(it is the state of the agent of uid 64321: run this as that user)')
+})
+
 test.each([{ exists: false }, { exists: true }])(
   'a state directory below one of Neutron’s is refused, with the way out, when it is there: $exists',
   async ({ exists }) => {

@@ -50,6 +50,8 @@ export class TestAgent implements AsyncDisposable {
   readonly agent: Agent
   readonly journal: Journal
   readonly told: Told[]
+  /** Lines of the control API in the agent's log. */
+  readonly log: readonly string[]
   /** What the config file holds from now on; an error is thrown by what reads it. */
   file: LoadedConfig | ConfigFile | (() => ConfigFile) | Error
   readonly #stopControl: () => Promise<void>
@@ -61,6 +63,7 @@ export class TestAgent implements AsyncDisposable {
     agent: Agent
     journal: Journal
     told: Told[]
+    log: readonly string[]
     file: LoadedConfig
     stopControl: () => Promise<void>
   }) {
@@ -69,6 +72,7 @@ export class TestAgent implements AsyncDisposable {
     this.agent = parts.agent
     this.journal = parts.journal
     this.told = parts.told
+    this.log = parts.log
     this.file = parts.file
     this.#stopControl = parts.stopControl
   }
@@ -97,6 +101,7 @@ export class TestAgent implements AsyncDisposable {
       retain: { days: 30, sizeBytes: 64e6 },
     })
     const told: Told[] = []
+    const log: string[] = []
     const metrics = makeMetrics()
     // The callbacks come later than the object that they read.
     const self: { test?: TestAgent } = {}
@@ -121,14 +126,23 @@ export class TestAgent implements AsyncDisposable {
       agent,
       executables,
       metrics,
-      log: makeLogger('silent', 'host1'),
+      log: makeLogger('error', 'host1', { to: { write: (line) => void log.push(line) } }),
       version: '1.2.3',
       dir: SafeDir.open(paths.run, { create: true }),
       policy: { ownUid: process.geteuid?.() ?? 0, readerGid: undefined, ...choices.policy },
       rotateKeys: (graceMs) => Promise.resolve({ untilMs: world.clock().wallMs + graceMs }),
       metricsPort: choices.metricsPort,
     })
-    const test = new TestAgent({ world, directory, agent, journal, told, file: { config, hash: 'first' }, stopControl })
+    const test = new TestAgent({
+      world,
+      directory,
+      agent,
+      journal,
+      told,
+      log,
+      file: { config, hash: 'first' },
+      stopControl,
+    })
     self.test = test
     await agent.start()
     return test

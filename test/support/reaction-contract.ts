@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest'
 import type { ReactionEvidence } from '../../src/router/reaction.ts'
-import type { RouterSpec } from '../../src/router/spec.ts'
 import type { HostUnderTest } from './host-contract.ts'
-import { table } from './router.ts'
+import { advertisement, table } from './router.ts'
 
 /** What every host does alike with services that follow the role. `make`: what is to be there before they run. */
 export function reactionContract(it: () => HostUnderTest, make: () => Promise<void>): void {
@@ -53,17 +52,4 @@ export function reactionContract(it: () => HostUnderTest, make: () => Promise<vo
 async function reactionsOf({ host, spec }: HostUnderTest): Promise<readonly ReactionEvidence[]> {
   const { settings } = await host.perform({ verb: 'inspect', router: spec.id })
   return settings.kind === 'seen' ? settings.reactions : []
-}
-
-const advertisement: RouterSpec['routerAdvertisements'][number] = {
-  interface: 'ext0',
-  source: 'fe80::1',
-  prefixes: [],
-  mtu: undefined,
-  lifetimeS: 1800,
-  intervalS: 30,
-  managed: false,
-  otherConfig: false,
-  dnsServers: [],
-  dnsSearch: [],
 }

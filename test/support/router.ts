@@ -69,3 +69,17 @@ export const signed: RouterSpec['authentication'] = {
   activeKey: 1,
   mode: 'enforce',
 }
+
+/** One that only says that there is a router. */
+export const advertisement: RouterSpec['routerAdvertisements'][number] = {
+  interface: 'ext0',
+  source: 'fe80::1',
+  prefixes: [],
+  mtu: undefined,
+  lifetimeS: 1800,
+  intervalS: 30,
+  managed: false,
+  otherConfig: false,
+  dnsServers: [],
+  dnsSearch: [],
+}

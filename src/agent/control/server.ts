@@ -1,13 +1,14 @@
 import swagger from '@fastify/swagger'
-import fastify, { type FastifyError, type FastifyInstance } from 'fastify'
+import fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify'
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import type { Socket } from 'node:net'
 import { KeepwardError } from '../../base/error.ts'
 import { listenAt, peerOf, proveWhoConnects, type Peer } from '../../linux/unix-socket.ts'
-import type { Problem } from '../api.ts'
+import type { Logger } from '../log.ts'
 import type { ControlParts } from './parts.ts'
 import { Audit } from '../../statechange/audit.ts'
 import { isReading, permissionOf, type Permission, type Policy } from './permission.ts'
+import { refusalOf } from './problem.ts'
 import { addRoutes } from './routes.ts'
 import { addWellKnown } from './well-known.ts'
 
@@ -29,7 +30,7 @@ export async function startControl(parts: ControlParts): Promise<() => Promise<v
 }
 
 async function serveSocket(parts: ControlParts): Promise<FastifyInstance> {
-  const app = newServer()
+  const app = newServer(parts.log)
   const callers = new WeakMap<Socket, Caller>()
   const { claims } = parts.agent
   const audit = new Audit(
@@ -86,14 +87,19 @@ async function serveSocket(parts: ControlParts): Promise<FastifyInstance> {
 }
 
 async function serveLoopback(parts: ControlParts, port: number): Promise<FastifyInstance> {
-  const app = newServer()
+  const app = newServer(parts.log)
   addWellKnown(app, parts)
   await app.listen({ host: '127.0.0.1', port })
   return app
 }
 
-function newServer(): FastifyInstance {
+function newServer(log: Logger): FastifyInstance {
   const app = fastify({
+    // What the router of requests refuses reaches no handler of ours.
+    frameworkErrors: (error, _request, reply) => {
+      const { status, problem } = refusalOf(error)
+      void (reply as FastifyReply).code(status).send(problem)
+    },
     requestTimeout: requestTimeoutMs,
     connectionTimeout: 0,
     bodyLimit: maxBodyBytes,
@@ -103,40 +109,18 @@ function newServer(): FastifyInstance {
   app.server.maxConnections = maxConnections
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
-  app.setErrorHandler<FastifyError | KeepwardError>(async (error, _request, reply) => {
-    const [status, problem] = problemOf(error)
-    await reply.code(status).send(problem)
+  app.setErrorHandler<FastifyError | KeepwardError>((error, request, reply) => {
+    const { status, problem, unforeseen } = refusalOf(error)
+    // The path of the route, not what was asked for: that is whatever the asker likes.
+    if (unforeseen !== undefined)
+      log.error({ route: request.routeOptions.url, text: unforeseen.stack }, 'the control API failed to answer')
+    return reply.code(status).send(problem)
   })
-  app.setNotFoundHandler(async (request, reply) => {
-    await reply.code(404).send({ code: 'request-invalid', message: `There is no ${request.method} ${request.url}` })
+  app.setNotFoundHandler((request, reply) => {
+    const { problem } = refusalOf(new KeepwardError('request-invalid', `There is no ${request.method} ${request.url}`))
+    return reply.code(404).send(problem)
   })
   return app
-}
-
-/** An answer for a person or a program; what is not ours to tell stays in the log. */
-function problemOf(error: FastifyError | KeepwardError): [status: number, problem: Problem] {
-  if (error instanceof KeepwardError) {
-    const status = statuses[error.code] ?? 500
-    return [status, { code: error.code, message: error.message, hint: error.hint }]
-  }
-  const status = error.statusCode ?? 500
-  return status < 500
-    ? [status, { code: 'request-invalid', message: error.message }]
-    : [500, { code: 'internal', message: 'The agent failed to answer; its log says why' }]
-}
-
-const statuses: Readonly<Record<string, number>> = {
-  'permission-denied': 403,
-  'router-unknown': 404,
-  'request-invalid': 400,
-  'config-invalid': 422,
-  'config-unreadable': 422,
-  'config-unsafe': 422,
-  'config-unsigned': 422,
-  'config-signature-wrong': 422,
-  'config-key-unusable': 422,
-  'subscriber-too-slow': 409,
-  'records-removed': 410,
 }
 
 interface Caller {
