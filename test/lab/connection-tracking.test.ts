@@ -210,6 +210,17 @@ test('a masqueraded download survives three failovers, although a host that lose
   }
 })
 
+test('hosts whose HA interface was made anew tell and hear as before', async () => {
+  for (const host of [it.other(await it.settled()), await it.settled()]) {
+    it.ip(host, 'r1', 'link', 'delete', 'ha0')
+    await until('it is there again', () => it.addresses(host, 'ha0').length > 0)
+    await it.settled()
+    await ready()
+    using one = await download()
+    await one.goesOn()
+  }
+})
+
 test('an agent that is killed and comes back adopts conntrackd', async () => {
   const primary = await it.settled()
   const before = conntrackdOn(primary)
