@@ -156,6 +156,8 @@ export class Daemon implements Disposable {
         if ((await countLost()) > before) throw new KeepwardError('reaction-failed', 'it sent it, and it got lost')
       })
     } catch (cause) {
+      // It hangs, or holds on to an interface that was made anew: the next try starts another.
+      await this.end(home)
       const why = `${this.#service.name} does not take ${argv.join(' ')}: ${describeError(cause)}`
       throw new KeepwardError('reaction-failed', why, { cause })
     }

@@ -210,6 +210,18 @@ test('a masqueraded download survives three failovers, although a host that lose
   }
 })
 
+test('conntrackd that hangs is replaced as soon as it is to be told a role', async () => {
+  const primary = await it.settled()
+  const heir = it.other(primary)
+  const [pid = 0] = conntrackdOn(heir)
+  process.kill(pid, 'SIGSTOP')
+  await it.lab.killKeepalived(primary, 'r1')
+  await it.role(heir, 'primary')
+  await until('another one runs', () => conntrackdOn(heir).some((one) => one !== pid), 20_000)
+  await ready()
+  await it.noCondition(heir)
+})
+
 test('hosts whose HA interface was made anew tell and hear as before', async () => {
   for (const host of [it.other(await it.settled()), await it.settled()]) {
     it.ip(host, 'r1', 'link', 'delete', 'ha0')
