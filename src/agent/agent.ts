@@ -191,7 +191,7 @@ export class Agent {
 
   /**
    * Read the config file again and take it over; what it wants is reached in the background, shown by `status`. A config
-   * with an error changes nothing and stays a condition until one is accepted, or the file is what runs again.
+   * with an error, or with rules that cannot be put in force, changes nothing and stays a condition until one is accepted, or the file is what runs again.
    */
   apply(applicant?: Applicant): Promise<ApplyAnswer> {
     // One after the other, so that none puts an older reading over a newer one.
@@ -225,6 +225,7 @@ export class Agent {
       const loaded = await file.file.load(this.#config.loaded)
       refuseOtherIdentity(this.config, loaded.config)
       const sections = this.#compareSections(loaded)
+      await this.host.stage(tableOf(loaded))
       await this.host.configure(tableOf(loaded))
       this.#config.take(loaded)
       this.#reconcile()

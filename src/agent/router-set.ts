@@ -144,7 +144,11 @@ export class RouterSet {
   /** A router cannot move between namespaces: its old self is removed, then the new one is made. */
   #wantAnew(queue: RouterQueue, spec: RouterSpec): boolean {
     const before = queue.router.wanted
-    if (sameSpec(before, spec)) return false
+    if (sameSpec(before, spec)) {
+      // Its file may say something else by now: looked at at once, as what the config itself says.
+      if (spec.packetFilter !== undefined) queue.enqueue({ type: 'wanted', spec })
+      return false
+    }
     const stays = before?.namespace === spec.namespace
     if (!stays) this.#successors.set(spec.id, spec)
     if (stays) queue.enqueue({ type: 'wanted', spec })

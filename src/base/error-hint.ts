@@ -37,6 +37,8 @@ export const errorHints = {
   'namespace-missing': 'it is made again by itself when a router of the config wants it',
   'native-missing': 'build it with native/build.sh',
   'netlink-failed': 'the cause is the kernel’s word; compare with `ip link` and `ip address` in the namespace',
+  'packet-filter-refused':
+    'correct the file by what the message says, and apply the config again; what was in force before stays',
   'permission-denied': 'run it as root, or as the user and with the capabilities of the shipped unit',
   'privileges-excess': 'start it without capabilities, as the shipped unit does',
   'reaction-cancelled': 'nothing is to be done: the newer role is followed',

@@ -58,6 +58,8 @@ export const errorMeanings = {
   'namespace-missing': 'There is no network namespace of that name.',
   'native-missing': 'The native addon is not built for this machine.',
   'netlink-failed': 'The kernel refused a change of links, addresses or routes; the message names which.',
+  'packet-filter-refused':
+    'The packet filter file of a router does not do: the message says what of it, or what stands in its way.',
   'permission-denied': 'The kernel or the policy does not allow it to this user.',
   'privileges-excess': 'The agent is not root and yet has capabilities, which it does not need.',
   'reaction-cancelled': 'The role changed before a service had followed it; the newer role is followed instead.',

@@ -63,6 +63,7 @@ function completeRouter(entry: RouterEntry): RouterSpec {
     metadata: entry.metadata && completeMetadata(entry.metadata, entry),
     connectionTracking: entry.connectionTracking && completeFlows(entry, entry.connectionTracking.port),
     nat: entry.nat && completeNat(entry.nat, entry),
+    packetFilter: entry.packetFilter,
     trackedInterfaces: entry.track ?? [entry.ha.interface],
   }
 }

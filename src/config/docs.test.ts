@@ -41,6 +41,7 @@ test('loadConfig() loads docs/agent.example.yaml when each key that is commented
     '# metric: 100',
     '# mtu: 1400',
     '# networkId: 0b7f3c1e-3f0a-4c43-9d7e-5b5f4b1f9f10',
+    '# packetFilter: { file: /etc/keepward/r1.nft }',
   ])
   for (const key of keys.filter((at) => !lines[at]?.includes('multicast'))) {
     const text = lines.map((line, index) => (index === key ? line.replace('# ', '') : line)).join('\n')

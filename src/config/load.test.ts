@@ -112,6 +112,7 @@ routers:
       floating: [{ outside: '2001:db8::10', inside: '2001:DB8:9::5' }]
       source: [{ from: ['2001:db8:9::/64'], to: '2001:db8::10' }]
       masquerade: [{ from: [0.0.0.0/0], interface: ext0 }]
+    packetFilter: { file: /etc/keepward/r1.nft }
     routerAdvertisements:
       - interface: int0
         prefixes:
@@ -200,6 +201,7 @@ routers:
             { from: [{ family: 4, address: '0.0.0.0', prefixLength: 0 }], interface: 'ext0', to: undefined },
           ],
         },
+        packetFilter: { file: '/etc/keepward/r1.nft' },
         routerAdvertisements: [
           {
             interface: 'int0',

@@ -16,6 +16,7 @@ import {
 import { interfaceSchema } from './interface-schema.ts'
 import { metadataSchema } from './metadata-schema.ts'
 import { natSchema } from './nat-schema.ts'
+import { packetFilterSchema } from './packet-filter-schema.ts'
 
 const unicast = z
   .strictObject(
@@ -215,6 +216,9 @@ export const routerShape = {
   }),
   nat: natSchema.optional().meta({
     description: 'Address translation of what goes through the router, by nftables; the same on every host.',
+  }),
+  packetFilter: packetFilterSchema.optional().meta({
+    description: 'Rules of your own for nftables, in force in every role.',
   }),
 }
 

@@ -196,6 +196,8 @@ test('safe defaults: each setting of the schema either weakens or is one of thes
     'routers[].nat.masquerade',
     'routers[].nat.masquerade[].from',
     'routers[].nat.masquerade[].interface',
+    'routers[].packetFilter',
+    'routers[].packetFilter.file',
   ])
 })
 

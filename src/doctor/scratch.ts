@@ -1,8 +1,8 @@
 import { describeError } from '../base/error.ts'
 import { addVeth, linkByName, setLink } from '../linux/link.ts'
 import { openNetlink, type NetlinkSocket } from '../linux/netlink-socket.ts'
-import { createNamespace, deleteNamespace, listNamespaces, openNamespace, type Namespace } from '../linux/netns.ts'
-import { openProcess } from '../linux/process.ts'
+import { deleteNamespace, openNamespace, type Namespace } from '../linux/netns.ts'
+import { createScratch } from '../linux/scratch.ts'
 
 /** A namespace to try things in: nothing of the host is touched. */
 export interface Scratch {
@@ -25,8 +25,7 @@ export async function withScratch<T>(wanted: boolean, work: (outcome: ScratchOut
   const hold = (signal: NodeJS.Signals) => void told.add(signal)
   for (const signal of signals) process.on(signal, hold)
   try {
-    await removeLeftovers()
-    return await inScratch(`${prefix}${String(process.pid)}`, work)
+    return await inScratch(work)
   } finally {
     for (const signal of signals) process.off(signal, hold)
     for (const signal of told) process.kill(process.pid, signal)
@@ -36,10 +35,11 @@ export async function withScratch<T>(wanted: boolean, work: (outcome: ScratchOut
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 const prefix = 'keepward-doctor-'
 
-async function inScratch<T>(name: string, work: (outcome: ScratchOutcome) => Promise<T>): Promise<T> {
+async function inScratch<T>(work: (outcome: ScratchOutcome) => Promise<T>): Promise<T> {
   let outcome: ScratchOutcome
+  let name: string | undefined
   try {
-    await createNamespace(name)
+    name = await createScratch(prefix)
     outcome = { kind: 'made', scratch: open(name) }
   } catch (error) {
     outcome = { kind: 'none', reason: describeError(error) }
@@ -51,7 +51,7 @@ async function inScratch<T>(name: string, work: (outcome: ScratchOutcome) => Pro
       outcome.scratch.socket.close()
       outcome.scratch.namespace.close()
     }
-    await deleteNamespace(name)
+    if (name !== undefined) await deleteNamespace(name)
   }
 }
 
@@ -72,12 +72,4 @@ function makePair(socket: NetlinkSocket, namespaceFd: number): number {
   socket.apply([addVeth({ outer: { name: 'try0' }, inner: { name: 'try1' }, namespaceFd })])
   socket.apply([setLink('try0', { up: true }), setLink('try1', { up: true })])
   return linkByName(socket, 'try0').ifindex
-}
-
-async function removeLeftovers(): Promise<void> {
-  for (const name of listNamespaces().filter((one) => one.startsWith(prefix))) {
-    const pid = Number(name.slice(prefix.length))
-    using owner = Number.isSafeInteger(pid) && pid > 0 ? openProcess(pid) : undefined
-    if (owner === undefined) await deleteNamespace(name)
-  }
 }

@@ -38,6 +38,7 @@ const said: Readonly<Record<TableName, (spec: RouterSpec) => string | undefined>
   vrrp: ({ advertise, haInterface }) => JSON.stringify([haInterface, advertise]),
   nat: ({ nat }) => nat && JSON.stringify(nat),
   flows: ({ connectionTracking }) => connectionTracking && JSON.stringify(connectionTracking),
+  operator: ({ packetFilter }) => packetFilter?.file,
 }
 
 export function ensureTable(it: FakeRouter, spec: RouterSpec, table: TableName): void {
@@ -52,7 +53,12 @@ export function tablesOf(it: FakeRouter | undefined, spec: RouterSpec | undefine
       ? { kind: 'ready' }
       : { kind: 'missing', failure: undefined }
   const vrrp = of('vrrp')
-  return { vrrp: vrrp.kind === 'ready' ? { ...vrrp, strangers: [] } : vrrp, nat: of('nat'), flows: of('flows') }
+  return {
+    vrrp: vrrp.kind === 'ready' ? { ...vrrp, strangers: [] } : vrrp,
+    nat: of('nat'),
+    flows: of('flows'),
+    operator: of('operator'),
+  }
 }
 
 export function reload({ namespace, keepalived, written }: FakeRouter): void {

@@ -59,7 +59,7 @@ export class HostLink implements RootHalf {
   #handover: number | undefined
   #lastId = 0
   /** What it was last told. */
-  #configured: Extract<Ask, { verb: 'configure' | 'configure-nothing' }> | undefined
+  #configured: ConfigureAsk | undefined
   #retryMs = minRetryMs
   #retryTimer: NodeJS.Timeout | undefined
   #closed = false
@@ -253,14 +253,18 @@ export class HostLink implements RootHalf {
     closeSync(await this.#connect())
     this.#giveKey()
     // Asked before that, it would know no router.
-    if (this.#configured !== undefined) await this.#askFirst(this.#configured)
+    if (this.#configured !== undefined) await this.#askFirst(asBefore(this.#configured))
     this.#ready = true
     this.#sendHeld()
     this.#options.onTrouble(undefined)
   }
 }
 
+type ConfigureAsk = Extract<Ask, { verb: 'configure' | 'configure-nothing' }>
+
 const configureAsk = ({ hash }: Table) => ({ verb: 'configure', hash }) as const
+
+const asBefore = (ask: ConfigureAsk): ConfigureAsk => (ask.verb === 'configure' ? { ...ask, again: true } : ask)
 
 const unreachable = (why: string): KeepwardError =>
   new KeepwardError('host-unreachable', `The root half cannot be asked: ${why}`, {

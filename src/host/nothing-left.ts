@@ -11,7 +11,7 @@ export function nothingLeft(asOf: Instant): Extract<SettingsEvidence, { kind: 's
     writtenDigest: undefined,
     change: 'none',
     misattached: [],
-    tables: { vrrp: missing, nat: missing, flows: missing },
+    tables: { vrrp: missing, nat: missing, flows: missing, operator: missing },
     reactions: [],
   } as const
   return { kind: 'seen', ...none, asOf }

@@ -95,6 +95,8 @@ export type HostEvent =
 export interface Table {
   readonly hash: string
   readonly routers: readonly RouterSpec[]
+  /** The root half was started anew: what was in force before is wanted, and not what files beside the config say by now. */
+  readonly again?: boolean | undefined
 }
 
 /** What needs root, wherever it runs. */
@@ -104,7 +106,10 @@ export interface RootHalf {
    * nor the kernel fail with `router-unknown`. Throws `config-changed` when the file is another one by now.
    */
   configure(table: Table | 'nothing'): Promise<void>
-  /** Take a table to compare with (`preview`), without acting on it. Throws `config-changed`. */
+  /**
+   * Take a table to compare with (`preview`), without acting on it. Throws `config-changed`, and what keeps the rules of an operator from
+   * being put in force.
+   */
   stage(table: Table): Promise<void>
   /** Errors: KeepwardError; a failed operation leaves what was there before, or a part that the next try completes. */
   perform<O extends HostOperation>(operation: O): Promise<HostAnswers[O['verb']]>

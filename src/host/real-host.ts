@@ -25,6 +25,7 @@ import { nothingLeft } from './nothing-left.ts'
 import { besides } from './operation.ts'
 import type { HostAnswers, HostOperation, Inspection, NamespaceLook, RootEvent, RootHalf, Table } from './operation.ts'
 import { listOwned } from './owned.ts'
+import { OperatorRules } from './operator-rules.ts'
 import { Reactor } from './reactor.ts'
 import { endKeepalived, removeRouter } from './removal.ts'
 import { RouterTable, unknownRouter } from './router-table.ts'
@@ -42,8 +43,6 @@ export interface RealHostOptions {
 }
 
 type Options = RealHostOptions & { readonly seal: DigestSeal; readonly secrets: KnownSecrets }
-
-const homesName = 'routers'
 
 /** Look for keepalived, then give the maker of the host. Throws `keepalived-missing` or `keepalived-too-old`. */
 export async function openRealHost(options: RealHostOptions): Promise<(emit: (event: RootEvent) => void) => RootHalf> {
@@ -64,6 +63,7 @@ class RealHost implements RootHalf {
   readonly #table = new RouterTable()
   readonly #lanes = new Lanes()
   readonly #createNamespace = namespaceBatch()
+  readonly #rules: OperatorRules
   readonly #tables: TableKeeper
   readonly #reactor: Reactor
   #closed = false
@@ -72,25 +72,24 @@ class RealHost implements RootHalf {
     this.#options = options
     this.#emit = emit
     this.#socket = openNetlink()
-    this.#homes = options.runDir.sub(homesName, { create: true, volatile: true })
+    this.#homes = options.runDir.sub('routers', { create: true, volatile: true })
     this.#hints = new Hints(options.runDir, emit)
-    this.#tables = new TableKeeper(options.clock)
+    this.#rules = new OperatorRules(options.runDir.sub('packet-filters', { create: true, volatile: true }))
+    this.#tables = new TableKeeper(options.clock, this.#rules)
     this.#reactor = new Reactor((router, reaction) => {
       emit({ type: 'service-ended', router, reaction })
     })
     this.#place = { features, fifoPath: this.#hints.fifoPath, secrets: options.secrets }
   }
 
-  configure(table: Table | 'nothing'): Promise<void> {
+  async configure(table: Table | 'nothing'): Promise<void> {
     this.#options.secrets.forget()
-    this.#table.configure(table === 'nothing' ? [] : table.routers)
-    return Promise.resolve()
+    this.#table.configure(await this.#rules.take(table))
   }
 
-  stage({ routers }: Table): Promise<void> {
+  async stage(table: Table): Promise<void> {
     this.#options.secrets.forget()
-    this.#table.stage(routers)
-    return Promise.resolve()
+    this.#table.stage(await this.#rules.tried(table))
   }
 
   async perform<O extends HostOperation>(operation: O): Promise<HostAnswers[O['verb']]> {

@@ -132,7 +132,8 @@ class HostServer {
   async #answer(request: Request, session: Session): Promise<unknown> {
     const { tableOf, sign, onPseudonymKey } = this.#parts
     if (request.verb === 'configure' || request.verb === 'configure-nothing') {
-      await this.#root.configure(request.verb === 'configure' ? await tableOf(request.hash, true) : 'nothing')
+      const table = request.verb === 'configure' && { ...(await tableOf(request.hash, true)), again: request.again }
+      await this.#root.configure(table || 'nothing')
       session.isConfigured = true
       this.#tellRefusals()
       return

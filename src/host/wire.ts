@@ -13,8 +13,8 @@ import type { HostRefusal } from './refusal.ts'
  */
 export type Ask =
   | HostOperation
-  /** Read the config file, whose text must have this SHA-256, and take over its routers. */
-  | { readonly verb: 'configure'; readonly hash: string }
+  /** Read the config file, whose text must have this SHA-256, and take over its routers; `again`: as they were. */
+  | { readonly verb: 'configure'; readonly hash: string; readonly again?: boolean | undefined }
   | { readonly verb: 'configure-nothing' }
   | { readonly verb: 'stage'; readonly hash: string }
   /** What the process behind a connection runs: the next one that was handed over. */
@@ -60,7 +60,7 @@ const ofInterface = <V extends string>(verb: V) =>
   z.strictObject({ id, verb: z.literal(verb), router, interface: name })
 
 const requestSchema = z.discriminatedUnion('verb', [
-  z.strictObject({ id, verb: z.literal('configure'), hash }),
+  z.strictObject({ id, verb: z.literal('configure'), hash, again: z.boolean().optional() }),
   z.strictObject({ id, verb: z.literal('configure-nothing') }),
   z.strictObject({ id, verb: z.literal('stage'), hash }),
   z.strictObject({ id, verb: z.literal('peer-executable') }),

@@ -47,6 +47,7 @@ const small: RouterSpec = {
   metadata: undefined,
   connectionTracking: undefined,
   nat: undefined,
+  packetFilter: undefined,
   authentication: { kind: 'none' },
   trackedInterfaces: ['ha0'],
 }

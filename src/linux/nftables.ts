@@ -18,6 +18,8 @@ export interface NftTable {
   readonly name: string
 }
 
+export const isSameTable = (a: NftTable, b: NftTable): boolean => a.family === b.family && a.name === b.name
+
 /** linux/netfilter.h. */
 const families = { inet: 1, ip: 2, arp: 3, netdev: 5, bridge: 7, ip6: 10 } as const
 export type NftFamily = keyof typeof families

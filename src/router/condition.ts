@@ -102,6 +102,11 @@ export const conditions = {
       'The filter that lets only the peer tell of flows cannot be put in force; without it conntrackd is not started, nor told its role',
     hint: 'Install nftables and a kernel with nf_tables and its fib expression (nft_fib_inet); it is tried again every 30 s',
   },
+  'packet-filter-missing': {
+    severity: 'critical',
+    title: 'The packet filter file of the router is not in force',
+    hint: 'The text says why; correct the file and run `keepward apply`. What was in force before stays, and it is tried again every 30 s',
+  },
   'vrrp-peers-undeclared': {
     severity: 'warning',
     title: 'The router advertises to a multicast group and declares no peers: whoever is on the HA link is heard',

@@ -44,6 +44,7 @@ export function diagnose(router: Router, now: Instant): Diagnosis {
   for (const [code, text] of [...judgeFilter(router, wanted, now), ...judgeAuthentication(wanted)]) say(code, text)
   say('nat-missing', whyMissing(router, 'nat'))
   say('flows-unfiltered', whyMissing(router, 'flows'))
+  say('packet-filter-missing', whyMissing(router, 'operator'))
   say('reaction-failed', judgeReactions(router))
   say('config-refused', failed(router, true))
   say('operation-failed', failed(router, false))

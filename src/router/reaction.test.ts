@@ -62,7 +62,7 @@ describe('nextRun()', () => {
     const missing = { kind: 'missing', failure: undefined } as const
     const filtered = (kind: 'ready' | 'missing'): Router => {
       const flows = kind === 'ready' ? { kind } : missing
-      return { ...router, settings: { ...rest, tables: { vrrp: missing, nat: missing, flows } } }
+      return { ...router, settings: { ...rest, tables: { vrrp: missing, nat: missing, flows, operator: missing } } }
     }
     expect(nextRun(filtered('missing'), 'backup', at(0)).run).toBeUndefined()
     expect(nextRun(filtered('ready'), 'backup', at(0)).run).toMatchObject({ reaction: 'conntrackd', stance: 'backup' })

@@ -41,6 +41,8 @@ export interface RouterSpec {
   readonly connectionTracking: FlowExchange | undefined
   /** Address translation, the same in every role; undefined: none. */
   readonly nat: Nat | undefined
+  /** Rules of the operator’s own, for nft(8), the same in every role. */
+  readonly packetFilter: { readonly file: string } | undefined
   /** Interfaces whose loss makes this instance FAULT; all others are rendered `no_track`. */
   readonly trackedInterfaces: readonly string[]
 }

@@ -53,7 +53,12 @@ const settings = (ms: number, change: Partial<Extract<SettingsEvidence, { kind: 
   change: 'none',
   misattached: [],
   reactions: [],
-  tables: { vrrp: { kind: 'ready', strangers: [] }, nat: { kind: 'ready' }, flows: { kind: 'ready' } },
+  tables: {
+    vrrp: { kind: 'ready', strangers: [] },
+    nat: { kind: 'ready' },
+    flows: { kind: 'ready' },
+    operator: { kind: 'ready' },
+  },
   asOf: at(ms),
   ...change,
 })

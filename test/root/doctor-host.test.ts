@@ -63,7 +63,7 @@ describe('keepward doctor', () => {
     const child = spawn(process.execPath, [entry, '--config', join(directory, 'absent.yaml'), 'doctor'], {
       stdio: 'ignore',
     })
-    const name = `keepward-doctor-${String(child.pid)}`
+    const name = `keepward-doctor-${String(child.pid)}-1`
     const ended = once(child, 'close')
     await expect.poll(() => listNamespaces().includes(name), { interval: 2, timeout: 10_000 }).toBe(true)
     child.kill('SIGTERM')
@@ -94,21 +94,23 @@ describe('keepward doctor', () => {
 })
 
 describe('withScratch()', () => {
+  const ofThisProcess = () => listNamespaces().filter((one) => one.startsWith(`keepward-doctor-${process.pid}-`))
+
   test('removes the namespace when the work throws', async () => {
     const work = withScratch(true, ({ kind }) => {
       expect(kind).toBe('made')
-      expect(listNamespaces()).toContain(`keepward-doctor-${process.pid}`)
+      expect(ofThisProcess()).toHaveLength(1)
       return Promise.reject(new Error('no'))
     })
     await expect(work).rejects.toThrow('no')
-    expect(listNamespaces()).not.toContain(`keepward-doctor-${process.pid}`)
+    expect(ofThisProcess()).toEqual([])
   })
 
   test('removes what a doctor that was killed left', async () => {
     const { pid } = spawnSync('true')
-    await createNamespace(`keepward-doctor-${pid}`)
+    await createNamespace(`keepward-doctor-${pid}-1`)
     await withScratch(true, () => Promise.resolve())
-    expect(listNamespaces()).not.toContain(`keepward-doctor-${pid}`)
+    expect(listNamespaces()).not.toContain(`keepward-doctor-${pid}-1`)
   })
 })
 

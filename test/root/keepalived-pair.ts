@@ -59,6 +59,7 @@ export function specOf(index: 1 | 2): RouterSpec {
     metadata: undefined,
     connectionTracking: undefined,
     nat: undefined,
+    packetFilter: undefined,
     authentication: { kind: 'none' },
     trackedInterfaces: ['ha0'],
   }

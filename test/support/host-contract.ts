@@ -147,7 +147,7 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
       expect((await inspect()).settings).toMatchObject({ tables: { vrrp: { kind: 'missing' } } })
       await it.host.perform({ verb: 'ensure-table', table: 'vrrp', router })
       expect((await inspect()).settings).toMatchObject({
-        tables: { vrrp: { kind: 'ready', strangers: [] }, nat: { kind: 'ready' } },
+        tables: { vrrp: { kind: 'ready', strangers: [] }, nat: { kind: 'ready' }, operator: { kind: 'ready' } },
       })
       await it.host.perform({ verb: 'write-config', router })
       const settings = await seen()

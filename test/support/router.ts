@@ -56,6 +56,7 @@ export function routerSpec(change: Partial<RouterSpec> = {}): RouterSpec {
     metadata: undefined,
     connectionTracking: undefined,
     nat: undefined,
+    packetFilter: undefined,
     authentication: { kind: 'none' },
     trackedInterfaces: ['ha0'],
     ...change,
