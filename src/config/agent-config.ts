@@ -1,7 +1,8 @@
-import type { MetadataProxy, Nat, RouterAdvertisement, RouterSpec } from '../router/spec.ts'
+import type { FlowExchange, MetadataProxy, Nat, RouterAdvertisement, RouterSpec } from '../router/spec.ts'
 import { advertisementSource } from './advertisement-rules.ts'
 import type { AdvertisementEntry } from './advertisement-schema.ts'
 import { defaultAnchors, defaultMarker, defaultNamespace, vrrpFamily, withLinkLocals } from './derived.ts'
+import { flowEnds } from './flow-rules.ts'
 import type { MetadataEntry } from './metadata-schema.ts'
 import type { NatEntry } from './nat-schema.ts'
 import type { RouteEntry, RouterEntry } from './router-schema.ts'
@@ -61,6 +62,7 @@ function completeRouter(entry: RouterEntry): RouterSpec {
     authentication: entry.authentication,
     routerAdvertisements: entry.routerAdvertisements.map((one) => completeAdvertisement(one, entry)),
     metadata: entry.metadata && completeMetadata(entry.metadata, entry),
+    connectionTracking: entry.connectionTracking && completeFlows(entry, entry.connectionTracking.port),
     nat: entry.nat && completeNat(entry.nat, entry),
     packetFilter: entry.packetFilter,
     hooks: entry.hooks.map(({ timeout, ...hook }) => ({ ...hook, timeoutMs: timeout })),
@@ -98,6 +100,15 @@ function completeMetadata(
     networkId: entry.networkId,
     listen: listen.map(({ address, interface: name }) => ({ address, interface: name })),
   }
+}
+
+/** The rules have seen that both ends are known. */
+function completeFlows({ ha, interfaces }: RouterEntry, port: number): FlowExchange {
+  const ends = flowEnds(
+    ha.advertise,
+    interfaces.find(({ name }) => name === ha.interface),
+  )
+  return { source: '', peer: '', ...ends, port }
 }
 
 function completeNat(

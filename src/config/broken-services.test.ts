@@ -85,6 +85,11 @@ test.each([
     ['agent.yaml:12:15 routers[0].metadata.socket: is missing, must be an absolute path'],
   ],
   [
+    'flows with no port',
+    '    connectionTracking: { port: 0 }\n',
+    ['agent.yaml:12:33 routers[0].connectionTracking.port: is 0, must be a whole number from 1 to 65535'],
+  ],
+  [
     'translation to what is no virtual address, of another family, or of the router itself',
     `    nat:
       source: [{ from: [10.0.0.0/24, "2001:db8::/64"], to: 10.9.9.9 }]
@@ -169,4 +174,50 @@ test('loadConfig() takes a router with all services', () => {
     routerAdvertisements: [{ interface: 'int0', source: 'fe80::1' }],
     metadata: { on: 'primary', listen: [{ address: '169.254.169.254', interface: 'int0' }] },
   })
+})
+
+const flows = '    connectionTracking: {}\n'
+
+test.each([
+  [
+    'that anybody on the link may tell',
+    (text: string) => text.replace(/unicast: \{.*?\}/, 'multicast: true'),
+    'routers[0].connectionTracking: must come with ha.unicast or ha.multicast.peers: nobody else may tell of flows',
+  ],
+  [
+    'with two peers',
+    (text: string) => text.replace('[169.254.192.2]', '[169.254.192.2, 169.254.192.3]'),
+    'routers[0].connectionTracking: must come with exactly one peer, not 2 (routers[0].ha.unicast.peers on line 5): conntrackd tells flows to one other host',
+  ],
+  [
+    'from an address that nobody knows',
+    (text: string) =>
+      text
+        .replace(/unicast: \{.*?\}/, 'multicast: { peers: [169.254.192.2] }')
+        .replace('{ bridge: br-ha }, addresses: [169.254.192.1/18]', 'existing'),
+    'routers[0].connectionTracking: must come with an address of the HA interface that the peer 169.254.192.2 can be reached from',
+  ],
+  [
+    'with a socket that no path could name',
+    (text: string) =>
+      text.replace('routers:', `paths: { run: /${'r'.repeat(60)} }\nrouters:`).replace('r1', 'r'.repeat(30)),
+    `paths.run: is "/${'r'.repeat(60)}", must be at least 4 characters shorter: a socket of each router with connectionTracking is in it`,
+  ],
+] as const)('loadConfig() refuses flows %s', (_, change, says) => {
+  expect(() => loadConfig(change(router + flows), 'agent.yaml', 'host-a')).toThrow(says)
+})
+
+test.each([
+  ['unicast', (text: string) => text, '169.254.192.1'],
+  [
+    'multicast',
+    (text: string) =>
+      text
+        .replace(/unicast: \{.*?\}/, 'multicast: { peers: [169.254.192.2] }')
+        .replace('[169.254.192.1/18]', '["fd00::1/64", 169.254.192.7/18]'),
+    '169.254.192.7',
+  ],
+] as const)('loadConfig() knows both ends of flows of %s routers', (_, change, source) => {
+  const { routers } = loadConfig(change(router + flows), 'agent.yaml', 'host-a')
+  expect(routers[0]?.connectionTracking).toEqual({ source, peer: '169.254.192.2', port: 3780 })
 })

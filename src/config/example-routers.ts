@@ -3,7 +3,7 @@ export const exampleRouters = [
   {
     id: 'r1',
     vrid: 7,
-    ha: { interface: 'ha0', unicast: { source: '169.254.192.1', peers: ['169.254.192.2', '169.254.192.3'] } },
+    ha: { interface: 'ha0', unicast: { source: '169.254.192.1', peers: ['169.254.192.2'] } },
     interfaces: [
       { name: 'ha0', attach: { bridge: 'br-ha' }, addresses: ['169.254.192.1/18'] },
       { name: 'ext0', attach: { macvlan: 'eth1' } },
@@ -23,6 +23,7 @@ export const exampleRouters = [
     ],
     routerAdvertisements: [{ interface: 'int0', prefixes: [{ prefix: '2001:db8:a::/64' }] }],
     metadata: { socket: '/var/lib/neutron/metadata_proxy' },
+    connectionTracking: {},
     nat: {
       floating: [{ outside: '203.0.113.20', inside: '10.0.0.5' }],
       source: [{ from: ['10.0.0.0/24'], to: '203.0.113.10' }],

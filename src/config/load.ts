@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { completeConfig, type AgentConfig } from './agent-config.ts'
+import { checkFlowSockets } from './flow-rules.ts'
 import { identifier } from './form.ts'
 import { checkHost, checkPaths } from './host-rules.ts'
 import { checkHooks } from './hook-rules.ts'
@@ -81,6 +82,7 @@ function judgeWhole(source: Source): Finding[] {
   }
   const routers = draftRouters(source.value)
   checkPaths(source.value, review)
+  checkFlowSockets(source.value, routers, review)
   for (const router of routers) {
     checkRouter(router, review)
     checkRoutes(router, review)

@@ -3,6 +3,7 @@ import type { Prefix } from '../base/address.ts'
 import type { Advertise, Authentication, InterfaceSpec, RouterId, VirtualAddress } from '../router/spec.ts'
 import type { AdvertisementEntry } from './advertisement-schema.ts'
 import { defaultMarker, defaultNamespace, vrrpFamily } from './derived.ts'
+import type { FlowEntry } from './flow-schema.ts'
 import { interfaceName } from './form.ts'
 import type { HookEntry } from './hook-schema.ts'
 import type { Path } from './problem.ts'
@@ -37,6 +38,7 @@ export interface RouterDraft {
   readonly virtualAddresses: readonly (VirtualAddress | undefined)[]
   readonly virtualRoutes: readonly (RouteEntry | undefined)[]
   readonly metadata: MetadataEntry | undefined
+  readonly connectionTracking: FlowEntry | undefined
   readonly nat: NatEntry | undefined
   readonly hooks: readonly (HookEntry | undefined)[]
   readonly routerAdvertisements: readonly (AdvertisementEntry | undefined)[]
@@ -78,6 +80,7 @@ function draftRouter(raw: unknown, path: Path): RouterDraft {
     virtualAddresses,
     virtualRoutes: lenientList(shape.virtualRoutes, fields['virtualRoutes']),
     metadata: lenient(shape.metadata, fields['metadata']),
+    connectionTracking: lenient(shape.connectionTracking, fields['connectionTracking']),
     nat: lenient(shape.nat, fields['nat']),
     hooks: lenientList(shape.hooks, fields['hooks']),
     routerAdvertisements: lenientList(shape.routerAdvertisements, fields['routerAdvertisements']),

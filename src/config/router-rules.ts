@@ -1,6 +1,7 @@
 import { formatPrefix } from '../base/address.ts'
 import { checkAdvertisements } from './advertisement-rules.ts'
 import { checkAuthentication } from './authentication-rules.ts'
+import { checkFlows } from './flow-rules.ts'
 import { showDuration } from './form.ts'
 import { heldAddresses, type HeldAddress } from './held-address.ts'
 import type { Path } from './problem.ts'
@@ -30,6 +31,7 @@ const rules = [
   addressesDiffer,
   checkAdvertisements,
   checkMetadata,
+  checkFlows,
   checkNat,
 ]
 

@@ -3,6 +3,7 @@ import type { Advertise, Preempt } from '../router/spec.ts'
 import { announcementSchema } from './announcement-schema.ts'
 import { advertisementSchema } from './advertisement-schema.ts'
 import { authenticationSchema } from './authentication-schema.ts'
+import { flowSchema } from './flow-schema.ts'
 import {
   duration,
   hostAddress,
@@ -46,7 +47,7 @@ const unicast = z
   .meta({
     description:
       'Advertise to these peers alone. On a link that many routers share, multicast costs grow with their square.',
-    examples: [{ source: '169.254.192.1', peers: ['169.254.192.2', '169.254.192.3'] }],
+    examples: [{ source: '169.254.192.1', peers: ['169.254.192.2'] }],
   })
 
 const multicast = z
@@ -213,6 +214,11 @@ export const routerShape = {
     .meta({ description: 'What the primary tells hosts that configure their IPv6 by themselves, by radvd.' }),
   metadata: metadataSchema.optional().meta({
     description: 'A proxy to the metadata service of a cloud, by haproxy.',
+  }),
+  connectionTracking: flowSchema.optional().meta({
+    description:
+      'Connections through the router go on after a failover: the primary tells its one peer of those that it tracks, by conntrackd.',
+    examples: [{}],
   }),
   nat: natSchema.optional().meta({
     description: 'Address translation of what goes through the router, by nftables; the same on every host.',

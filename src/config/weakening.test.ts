@@ -190,6 +190,8 @@ test('safe defaults: each setting of the schema either weakens or is one of thes
     'routers[].metadata.port',
     'routers[].metadata.socket',
     'routers[].metadata.networkId',
+    'routers[].connectionTracking',
+    'routers[].connectionTracking.port',
     'routers[].nat',
     'routers[].nat.floating',
     'routers[].nat.floating[].outside',

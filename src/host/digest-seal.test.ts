@@ -22,7 +22,12 @@ const inspection = (wantedDigest: string, writtenDigest: string | undefined): In
   settings: {
     ...{ kind: 'seen', namespaceReady: true, wantedDigest, writtenDigest, change: 'none', misattached: [] },
     ...{
-      tables: { vrrp: { kind: 'ready', strangers: [] }, nat: { kind: 'ready' }, operator: { kind: 'ready' } },
+      tables: {
+        vrrp: { kind: 'ready', strangers: [] },
+        nat: { kind: 'ready' },
+        flows: { kind: 'ready' },
+        operator: { kind: 'ready' },
+      },
       reactions: [],
       hooks: [],
       asOf,

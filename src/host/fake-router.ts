@@ -42,6 +42,7 @@ export interface FakeInterface {
 const said: Readonly<Record<TableName, (spec: RouterSpec) => string | undefined>> = {
   vrrp: ({ advertise, haInterface }) => JSON.stringify([haInterface, advertise]),
   nat: ({ nat }) => nat && JSON.stringify(nat),
+  flows: ({ connectionTracking }) => connectionTracking && JSON.stringify(connectionTracking),
   operator: ({ packetFilter }) => packetFilter?.file,
 }
 
@@ -57,7 +58,12 @@ export function tablesOf(it: FakeRouter | undefined, spec: RouterSpec | undefine
       ? { kind: 'ready' }
       : { kind: 'missing', failure: undefined, ...(it?.tables.get(table) === 'gone' ? { gone: true } : {}) }
   const vrrp = of('vrrp')
-  return { vrrp: vrrp.kind === 'ready' ? { ...vrrp, strangers: [] } : vrrp, nat: of('nat'), operator: of('operator') }
+  return {
+    vrrp: vrrp.kind === 'ready' ? { ...vrrp, strangers: [] } : vrrp,
+    nat: of('nat'),
+    flows: of('flows'),
+    operator: of('operator'),
+  }
 }
 
 export function reload({ namespace, keepalived, written }: FakeRouter): void {
@@ -78,16 +84,27 @@ export function removeInterface(it: FakeRouter, name: string, spec: RouterSpec):
 /** What a service runs with in a stance; undefined: it does not. */
 function serviceOf(spec: RouterSpec, reaction: ReactionName, stance: Stance): string | undefined {
   if (!wantedReactions(spec).includes(reaction)) return undefined
-  const always = reaction === 'metadata' && spec.metadata?.on === 'always'
-  const what = reaction === 'metadata' ? spec.metadata : spec.routerAdvertisements
-  return stance === 'primary' || always ? JSON.stringify(what) : undefined
+  switch (reaction) {
+    case 'conntrackd':
+      // It runs everywhere, and is told which stance it serves.
+      return JSON.stringify([spec.connectionTracking, stance])
+    case 'radvd':
+      return stance === 'primary' ? JSON.stringify(spec.routerAdvertisements) : undefined
+    case 'metadata':
+      return stance === 'primary' || spec.metadata?.on === 'always' ? JSON.stringify(spec.metadata) : undefined
+  }
 }
 
-export function react(it: FakeRouter, spec: RouterSpec, reaction: ReactionName, stance: Stance): Stance {
+export function react(
+  it: FakeRouter,
+  spec: RouterSpec,
+  reaction: ReactionName,
+  stance: Stance,
+): ReactionEvidence['is'] {
   const text = serviceOf(spec, reaction, stance)
   if (text === undefined) it.services.delete(reaction)
   else it.services.set(reaction, text)
-  return stance
+  return reactionsOf(it, spec).find((one) => one.reaction === reaction)?.is ?? 'both'
 }
 
 export function reactionsOf(it: FakeRouter | undefined, spec: RouterSpec | undefined): ReactionEvidence[] {

@@ -16,6 +16,10 @@ export function interfaceWord(text: string, what: string): string {
   return /^[A-Za-z0-9_][A-Za-z0-9._-]{0,14}$/.test(text) ? text : refuse(what)
 }
 
+export function portWord(value: number, what: string): string {
+  return Number.isInteger(value) && value >= 1 && value <= 65_535 ? String(value) : refuse(what)
+}
+
 export function ttlWord(value: number, what: string): string {
   return Number.isInteger(value) && value >= 1 && value <= 255 ? String(value) : refuse(what)
 }

@@ -15,7 +15,7 @@ export function nothingLeft(asOf: Instant): Extract<SettingsEvidence, { kind: 's
     writtenDigest: undefined,
     change: 'none',
     misattached: [],
-    tables: { vrrp: missing, nat: missing, operator: missing },
+    tables: { vrrp: missing, nat: missing, flows: missing, operator: missing },
     reactions: [],
     hooks: [],
   } as const

@@ -29,9 +29,21 @@ const ofNamespace: readonly Setting[] = [
   ['net/ipv6/conf/default/addr_gen_mode', '1'],
 ]
 
+/**
+ * The kernel of a host that takes over has seen no segment of a connection that it was told of, and one that takes the role back has missed
+ * many: neither may judge them by their sequence numbers (nf_conntrack-sysctl).
+ */
+const ofFlows: readonly Setting[] = [['net/netfilter/nf_conntrack_tcp_be_liberal', '1']]
+
+const settingsOf = (spec: RouterSpec): Setting[] => [
+  ...ofNamespace,
+  ...(spec.connectionTracking === undefined ? [] : ofFlows),
+  ...spec.interfaces.flatMap((one) => ofInterface(spec, one)),
+]
+
 /** Put right what is not as it must be; of interfaces that are not there, nothing. */
 export function settle(spec: RouterSpec, { fd }: Namespace): void {
-  writeSysctls(fd, wrongOf(fd, [...ofNamespace, ...spec.interfaces.flatMap((one) => ofInterface(spec, one))]))
+  writeSysctls(fd, wrongOf(fd, settingsOf(spec)))
   using socket = openNetlink(fd)
   socket.apply(madeUp(spec, socket).map((held) => removeAddress(held.ifindex, held)))
 }
@@ -42,8 +54,7 @@ export function settleInterface(spec: RouterSpec, wanted: InterfaceSpec, namespa
 }
 
 export function isSettled(spec: RouterSpec, { fd }: Namespace): boolean {
-  const settings = [...ofNamespace, ...spec.interfaces.flatMap((one) => ofInterface(spec, one))]
-  if (wrongOf(fd, settings).length > 0) return false
+  if (wrongOf(fd, settingsOf(spec)).length > 0) return false
   using socket = openNetlink(fd)
   return madeUp(spec, socket).length === 0
 }

@@ -14,6 +14,7 @@ import {
 import type { FilterEvidence, Stranger, TableEvidence, TablesEvidence } from '../router/evidence.ts'
 import { tableNames, type TableName } from '../router/operation.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
+import { flowTable, renderFlows } from './flow-table.ts'
 import { natTable, renderNat } from './nat-table.ts'
 import type { OperatorRules } from './operator-rules.ts'
 import { filterTable, renderFilter, strangerMemoryMs, strangerSets } from './vrrp-filter.ts'
@@ -57,6 +58,7 @@ type Kept<T> = Map<TableName, T>
 const tables = {
   vrrp: { family: 'inet', name: filterTable },
   nat: { family: 'inet', name: natTable },
+  flows: { family: 'inet', name: flowTable },
   operator: { family: 'inet', name: 'keepward_operator' },
 } as const satisfies Readonly<Record<TableName, NftTable>>
 
@@ -76,6 +78,7 @@ export class TableKeeper {
     this.#concerns = {
       vrrp: { table: tables.vrrp, textOf: renderFilter, prepare: alone },
       nat: { table: tables.nat, textOf: renderNat, prepare: alone },
+      flows: { table: tables.flows, textOf: renderFlows, prepare: alone },
       operator: {
         table: tables.operator,
         textOf: (spec) => rules.textOf(spec),
@@ -110,7 +113,7 @@ export class TableKeeper {
     }
     const vrrp = evidenceOf('vrrp')
     const filter: FilterEvidence = vrrp.kind === 'ready' ? { ...vrrp, strangers } : vrrp
-    return { vrrp: filter, nat: evidenceOf('nat'), operator: evidenceOf('operator') }
+    return { vrrp: filter, nat: evidenceOf('nat'), flows: evidenceOf('flows'), operator: evidenceOf('operator') }
   }
 
   /**

@@ -49,6 +49,7 @@ const small: RouterSpec = {
   hooks: [],
   flaps: { changes: 10, windowMs: 60_000 },
   metadata: undefined,
+  connectionTracking: undefined,
   nat: undefined,
   packetFilter: undefined,
   authentication: { kind: 'none' },

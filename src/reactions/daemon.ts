@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { setTimeout as wait } from 'node:timers/promises'
 import { describeError, KeepwardError } from '../base/error.ts'
 import {
   adoptProcess,
@@ -13,7 +14,7 @@ import type { SafeDir } from '../linux/safe-dir.ts'
 import { spawnDetached } from '../linux/spawn-detached.ts'
 import type { ReactionEvidence, Stance } from '../router/reaction.ts'
 import type { RouterSpec } from '../router/spec.ts'
-import type { Service, ServicePlan } from './service.ts'
+import type { Service, ServicePlan, Telling } from './service.ts'
 
 /** A router's private directory, in which its services have their files. */
 export type ServiceHome = Pick<SafeDir, 'pathOf' | 'readText' | 'write' | 'remove'>
@@ -29,6 +30,8 @@ const provesItselfMs = 150
 const endMs = 2000
 const killMs = 2000
 const checkMs = 5000
+const takeMs = 2000
+const retellMs = 50
 
 /**
  * One service of one router: started in its namespace so that it outlives us, adopted by its record, ended when its stance wants none.
@@ -49,8 +52,7 @@ export class Daemon implements Disposable {
   /** As which stance wants it. `spec`: undefined for a router that is to have none. Undefined: nothing wants it, and it is not there. */
   async look(spec: RouterSpec | undefined, home: ServiceHome): Promise<ReactionEvidence['is'] | undefined> {
     const held = await this.#find(home)
-    const fits = (stance: Stance) => digestOf(this.#planOf(spec, stance, home)) === held?.digest
-    const [primary, backup] = [fits('primary'), fits('backup')]
+    const [primary, backup] = (['primary', 'backup'] as const).map((one) => fits(held, this.#planOf(spec, one, home)))
     if (primary && backup) return held === undefined ? undefined : 'both'
     return primary ? 'primary' : backup ? 'backup' : 'neither'
   }
@@ -63,14 +65,12 @@ export class Daemon implements Disposable {
     const { home } = place
     const held = await this.#find(home)
     const plan = this.#planOf(spec, stance, home)
-    if (digestOf(plan) === held?.digest) return
+    if (fits(held, plan)) return
     demandGoing(signal)
-    if (plan !== undefined) await this.#prepare(plan, place)
+    if (digestOf(plan) !== held?.digest) await this.#replace(plan, place, signal)
+    if (plan?.tell === undefined) return
     demandGoing(signal)
-    await this.end(home)
-    if (plan === undefined) return
-    demandGoing(signal)
-    await this.#start(plan, place)
+    await this.#tell(plan.tell, place)
   }
 
   /** It is no longer looked at, and runs on. */
@@ -93,7 +93,7 @@ export class Daemon implements Disposable {
     this.#searched = true
     const record = readRecord(text)
     const process = record === undefined ? this.#search(text, home) : adoptProcess(record.identity)
-    return process && this.#hold(process, record?.digest ?? '')
+    return process && this.#hold(process, record ?? { digest: '' })
   }
 
   /** One that was started just before our end has an empty record. */
@@ -101,6 +101,15 @@ export class Daemon implements Disposable {
     const { program, configName } = this.#service
     const pid = record === undefined ? undefined : findByArgument(home.pathOf(configName), program)[0]
     return pid === undefined ? undefined : openProcess(pid)
+  }
+
+  async #replace(plan: ServicePlan | undefined, place: ServicePlace, signal: AbortSignal): Promise<void> {
+    if (plan !== undefined) await this.#prepare(plan, place)
+    demandGoing(signal)
+    await this.end(place.home)
+    if (plan === undefined) return
+    demandGoing(signal)
+    await this.#start(plan, place)
   }
 
   /** Its files, and what its own check says of them. */
@@ -118,6 +127,7 @@ export class Daemon implements Disposable {
 
   async #start(plan: ServicePlan, { home, namespaceFd }: ServicePlace): Promise<void> {
     const { name } = this.#service
+    for (const left of this.#service.leaves ?? []) await home.remove(left)
     // From now on there may be one: see #search.
     await home.write(this.#recordName, '')
     this.#searched = false
@@ -125,9 +135,8 @@ export class Daemon implements Disposable {
     const words = open.use(openFirstWords())
     const { process } = await spawnDetached(plan.argv, { namespaceFd, output: words.fd })
     const identity = process.identity()
-    const digest = digestOf(plan)
-    if (identity !== undefined && digest !== undefined)
-      await home.write(this.#recordName, `${JSON.stringify({ version: 1, identity, digest })}\n`)
+    const digest = digestOf(plan) ?? ''
+    if (identity !== undefined) await this.#record(home, { identity, digest })
     if (identity === undefined || (await process.ended(provesItselfMs))) {
       process.close()
       const why = words.read() || 'it said nothing'
@@ -136,7 +145,34 @@ export class Daemon implements Disposable {
       })
     }
     open.move()
-    this.#hold(process, digest ?? '', words)
+    this.#hold(process, { digest, words })
+  }
+
+  async #tell({ argv, lost }: Telling, { home, namespaceFd }: ServicePlace): Promise<void> {
+    const held = await this.#find(home)
+    const identity = held?.process.identity()
+    if (held === undefined || identity === undefined)
+      throw new KeepwardError('reaction-failed', `${this.#service.name} ended before it was told its role`)
+    const ask = async (words: readonly string[]) => (await run(words, { namespaceFd, timeoutMs: checkMs })).stdout
+    const countLost = async () => lost.count(await ask(lost.argv))
+    try {
+      await untilTaken(async () => {
+        const before = await countLost()
+        await ask(argv)
+        if ((await countLost()) > before) throw new KeepwardError('reaction-failed', 'it sent it, and it got lost')
+      })
+    } catch (cause) {
+      // It hangs, or holds on to an interface that was made anew: the next try starts another.
+      await this.end(home)
+      const why = `${this.#service.name} does not take ${argv.join(' ')}: ${describeError(cause)}`
+      throw new KeepwardError('reaction-failed', why, { cause })
+    }
+    held.told = argv.join(' ')
+    await this.#record(home, { identity, digest: held.digest, told: held.told })
+  }
+
+  #record(home: ServiceHome, record: Omit<Record, 'version'>): Promise<void> {
+    return home.write(this.#recordName, `${JSON.stringify({ version: 1, ...record })}\n`)
   }
 
   /** None is fine. Throws `reaction-failed`. */
@@ -158,7 +194,10 @@ export class Daemon implements Disposable {
     await home.remove(this.#recordName)
   }
 
-  #hold(process: ProcessHandle, digest: string, words?: FirstWords): Held {
+  #hold(
+    process: ProcessHandle,
+    { digest, told, words }: Pick<Held, 'digest' | 'told'> & Partial<Pick<Held, 'words'>>,
+  ): Held {
     // Two that looked at once found it both.
     if (this.#held?.process.alive() === true) {
       process.close()
@@ -170,7 +209,7 @@ export class Daemon implements Disposable {
       this[Symbol.dispose]()
       this.#onEnded(lastWords)
     })
-    return (this.#held = { process, digest, words, unwatch })
+    return (this.#held = { process, digest, told, words, unwatch })
   }
 
   get #recordName(): string {
@@ -184,12 +223,38 @@ interface Held {
   readonly digest: string
   /** Of one that an earlier life of ours started there are none. */
   readonly words: FirstWords | undefined
+  /** The command by which it was told its stance. */
+  told?: string | undefined
   readonly unwatch: () => void
+}
+
+/** As it is kept for whoever comes after us. */
+interface Record {
+  readonly version: number
+  readonly identity: ProcessIdentity
+  readonly digest: string
+  readonly told?: string
+}
+
+/** One that has just started may not be there to be told yet. */
+async function untilTaken(tell: () => Promise<unknown>): Promise<void> {
+  for (const deadline = performance.now() + takeMs; ;) {
+    try {
+      await tell()
+      return
+    } catch (error) {
+      if (performance.now() > deadline) throw error
+      await wait(retellMs)
+    }
+  }
 }
 
 function demandGoing(signal: AbortSignal): void {
   if (signal.aborted) throw new KeepwardError('reaction-cancelled', 'The role is another one by now')
 }
+
+const fits = (held: Held | undefined, plan: ServicePlan | undefined): boolean =>
+  digestOf(plan) === held?.digest && plan?.tell?.argv.join(' ') === held?.told
 
 const digestOf = (plan: ServicePlan | undefined): string | undefined =>
   plan &&
@@ -203,11 +268,9 @@ function says(cause: unknown): string {
 }
 
 /** One that cannot be read is as good as lost. */
-function readRecord(
-  text: string | undefined,
-): { readonly identity: ProcessIdentity; readonly digest: string } | undefined {
+function readRecord(text: string | undefined): Record | undefined {
   try {
-    const record = JSON.parse(text ?? '') as { version: number; identity: ProcessIdentity; digest: string }
+    const record = JSON.parse(text ?? '') as Record
     return record.version === 1 && Array.isArray(record.identity.argv) ? record : undefined
   } catch {
     return undefined

@@ -11,6 +11,8 @@ export interface Service {
   plan(spec: RouterSpec, stance: Stance, pathOf: (name: string) => string): ServicePlan | undefined
   /** How it is told to end. */
   readonly endSignal: 'SIGTERM' | 'SIGKILL'
+  /** Files that it leaves when it is killed, and that would keep the next one from starting. */
+  readonly leaves?: readonly string[]
 }
 
 export interface ServicePlan {
@@ -20,4 +22,12 @@ export interface ServicePlan {
   readonly argv: readonly string[]
   /** Judges the files before anything is changed; says why on one of its outputs. */
   readonly check?: readonly string[]
+  /** Tells a running one of its stance; it is not started anew for that. */
+  readonly tell?: Telling
+}
+
+export interface Telling {
+  readonly argv: readonly string[]
+  /** A command whose answer counts what got lost of all that it sent: when it is more than before, it is told again. */
+  readonly lost: { readonly argv: readonly string[]; readonly count: (answer: string) => number }
 }

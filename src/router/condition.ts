@@ -96,6 +96,12 @@ export const conditions = {
     title: 'The address translation of the router cannot be put in force',
     hint: 'Install nftables and a kernel with nf_tables and NAT (`keepward doctor` tries them); it is tried again every 30 s',
   },
+  'flows-unfiltered': {
+    severity: 'warning',
+    title:
+      'The filter that lets only the peer tell of flows cannot be put in force; without it conntrackd is not started, nor told its role',
+    hint: 'Install nftables and a kernel with nf_tables and its fib expression (nft_fib_inet); it is tried again every 30 s',
+  },
   'packet-filter-missing': {
     severity: 'critical',
     title: 'The packet filter file of the router is not in force',

@@ -45,6 +45,7 @@ export function diagnose(router: Router, now: Instant): Diagnosis {
   say('notifier-silent', notifier.silent)
   for (const [code, text] of [...judgeFilter(router, wanted, now), ...judgeAuthentication(wanted)]) say(code, text)
   say('nat-missing', tableMissing(router, 'nat'))
+  say('flows-unfiltered', tableMissing(router, 'flows'))
   say('packet-filter-missing', tableMissing(router, 'operator'))
   say('reaction-failed', judgeReactions(router))
   say('flapping', judgeFlaps(router.flaps, wanted.flaps))

@@ -1,8 +1,8 @@
 /**
  * Concerns of the packet filter, each with a table of its own in the router's namespace: who may speak VRRP to it, address
- * translation, and what an operator's file says.
+ * translation, who may tell of flows, and what an operator's file says.
  */
-export const tableNames = ['vrrp', 'nat', 'operator'] as const
+export const tableNames = ['vrrp', 'nat', 'flows', 'operator'] as const
 export type TableName = (typeof tableNames)[number]
 
 /**

@@ -192,12 +192,14 @@ function tableSteps(
 const wantsTable: Readonly<Record<TableName, (wanted: RouterSpec) => boolean>> = {
   vrrp: () => true,
   nat: ({ nat }) => nat !== undefined,
+  flows: ({ connectionTracking }) => connectionTracking !== undefined,
   operator: ({ packetFilter }) => packetFilter !== undefined,
 }
 
 const tableTexts: Readonly<Record<TableName, string>> = {
   vrrp: 'let only declared peers speak VRRP to it, and a backup say nothing',
   nat: 'translate addresses',
+  flows: 'let flows be told by the primary to the peer alone',
   operator: 'filter packets by the file of its operator',
 }
 

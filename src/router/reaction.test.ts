@@ -45,6 +45,30 @@ describe('nextRun()', () => {
     expect(run).toMatchObject({ reaction: 'radvd', stance: 'backup' })
   })
 
+  test('asks nothing of conntrackd before its filter is in force', () => {
+    const connectionTracking = { source: '169.254.192.1', peer: '169.254.192.2', port: 3780 }
+    const reactions = absorbLook(noReactions, [{ reaction: 'conntrackd', is: 'neither' }])
+    const router = routerWith(reactions, routerSpec({ connectionTracking }))
+    const rest = {
+      kind: 'seen',
+      namespaceReady: true,
+      wantedDigest: 'c1',
+      writtenDigest: 'c1',
+      change: 'none',
+      misattached: [],
+      reactions: [],
+      hooks: [],
+      asOf: at(0),
+    } as const
+    const missing = { kind: 'missing', failure: undefined } as const
+    const filtered = (kind: 'ready' | 'missing'): Router => {
+      const flows = kind === 'ready' ? { kind } : missing
+      return { ...router, settings: { ...rest, tables: { vrrp: missing, nat: missing, flows, operator: missing } } }
+    }
+    expect(nextRun(filtered('missing'), 'backup', at(0)).run).toBeUndefined()
+    expect(nextRun(filtered('ready'), 'backup', at(0)).run).toMatchObject({ reaction: 'conntrackd', stance: 'backup' })
+  })
+
   test('asks for the newest role while an older one is under way, and for nothing when it is the same', () => {
     const first = asked(seen('backup'), 'primary', 0)
     expect(asked(first.reactions, 'primary', 1).stance).toBeUndefined()

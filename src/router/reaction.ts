@@ -5,7 +5,7 @@ import type { Router } from './router.ts'
 import type { RouterSpec } from './spec.ts'
 
 /** Services that follow the role, in the order in which a primary takes them up; whoever is not lets them go in the other. */
-export const reactionNames = ['radvd', 'metadata'] as const
+export const reactionNames = ['conntrackd', 'radvd', 'metadata'] as const
 export type ReactionName = (typeof reactionNames)[number]
 
 /** What a reaction is to do: what a primary's does, or what everybody else's does. */
@@ -66,6 +66,7 @@ export function wantedReactions(spec: RouterSpec): readonly ReactionName[] {
 }
 
 const wants: Readonly<Record<ReactionName, (spec: RouterSpec) => boolean>> = {
+  conntrackd: ({ connectionTracking }) => connectionTracking !== undefined,
   radvd: ({ routerAdvertisements }) => routerAdvertisements.length > 0,
   metadata: ({ metadata }) => metadata !== undefined,
 }
@@ -141,13 +142,19 @@ export function nextRun(
   let waitUntilMonoMs: number | undefined
   for (const [reaction, stance] of targets) {
     const { is, last } = reactions.all.get(reaction) ?? { is: 'unseen', last: undefined }
-    if (is === 'unseen' || is === 'both' || is === stance) continue
+    if (is === 'unseen' || is === 'both' || is === stance || !isGuarded(router, wanted, reaction)) continue
     const untilMonoMs = last?.stance === stance ? last.notBeforeMonoMs : 0
     if (untilMonoMs <= now.monoMs) return { run: { number: reactions.runs + 1, reaction, stance, since: now } }
     waitUntilMonoMs = Math.min(waitUntilMonoMs ?? Infinity, untilMonoMs)
   }
   return waitUntilMonoMs === undefined ? {} : { waitUntilMonoMs }
 }
+
+/** conntrackd believes whoever speaks to its port: it works behind its filter alone. */
+const isGuarded = ({ settings }: Router, { connectionTracking }: RouterSpec, reaction: ReactionName): boolean =>
+  reaction !== 'conntrackd' ||
+  connectionTracking === undefined ||
+  (settings.kind === 'seen' && settings.tables.flows.kind === 'ready')
 
 /** What failed, for a person. */
 export function judgeReactions({ reactions, wanted }: Router): string | undefined {

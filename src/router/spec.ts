@@ -38,6 +38,8 @@ export interface RouterSpec {
   readonly routerAdvertisements: readonly RouterAdvertisement[]
   /** A proxy to a metadata service on a Unix socket; undefined: none. */
   readonly metadata: MetadataProxy | undefined
+  /** Flows through the primary are known to its peer, so that they outlive a failover; undefined: they end with it. */
+  readonly connectionTracking: FlowExchange | undefined
   /** Address translation, the same in every role; undefined: none. */
   readonly nat: Nat | undefined
   /** Rules of the operator’s own, for nft(8), the same in every role. */
@@ -108,6 +110,14 @@ export interface MetadataProxy {
   readonly group: string
   /** Of the network behind the router, told in a header of its own. */
   readonly networkId: string | undefined
+}
+
+/** How two hosts tell each other of flows: UDP datagrams on the HA interface, to and from one port. */
+export interface FlowExchange {
+  /** An address of the HA interface. */
+  readonly source: string
+  readonly peer: string
+  readonly port: number
 }
 
 /** What hosts on a link are told by router advertisements (RFC 4861, 4.2). */

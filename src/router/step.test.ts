@@ -54,7 +54,12 @@ const settings = (ms: number, change: Partial<Extract<SettingsEvidence, { kind: 
   misattached: [],
   reactions: [],
   hooks: [],
-  tables: { vrrp: { kind: 'ready', strangers: [] }, nat: { kind: 'ready' }, operator: { kind: 'ready' } },
+  tables: {
+    vrrp: { kind: 'ready', strangers: [] },
+    nat: { kind: 'ready' },
+    flows: { kind: 'ready' },
+    operator: { kind: 'ready' },
+  },
   asOf: at(ms),
   ...change,
 })

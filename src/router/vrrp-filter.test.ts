@@ -15,7 +15,7 @@ function judge(filter: FilterEvidence, spec: RouterSpec = routerSpec()) {
     misattached: [],
     reactions: [],
     hooks: [],
-    tables: { vrrp: filter, nat: { kind: 'ready' }, operator: { kind: 'ready' } },
+    tables: { vrrp: filter, nat: { kind: 'ready' }, flows: { kind: 'ready' }, operator: { kind: 'ready' } },
     asOf: at(0),
   }
   const router = { ...newRouter(spec.id, undefined, at(0)), settings }

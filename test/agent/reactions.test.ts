@@ -43,6 +43,19 @@ test('fault acts as backup', async () => {
   await until('none runs', () => servicesOf(test, r1).length === 0)
 })
 
+test('conntrackd runs in every role behind its filter, and is told each', async () => {
+  const connectionTracking = { source: '169.254.192.1', peer: '169.254.192.2', port: 3780 }
+  await using test = await TestAgent.start({ routers: [{ ...r1, connectionTracking }] })
+  await test.role('backup')
+  const told = (role: string) => test.world.host.routers.get(r1.id)?.services.get('conntrackd')?.includes(`"${role}"`)
+  await until('it runs as backup', () => told('backup'))
+  expect(test.world.host.routers.get(r1.id)?.tables.has('flows')).toBe(true)
+  test.world.host.elect(r1.id, 'primary')
+  await until('it is told of the primary', () => told('primary'))
+  test.world.host.elect(r1.id, 'fault')
+  await until('it is told that it is none', () => told('backup'))
+})
+
 test('an agent that starts on a primary asks for nothing that runs already', async () => {
   await using test = await TestAgent.start({ routers: [r1] })
   await test.role('backup')

@@ -61,6 +61,7 @@ export function specOf(index: 1 | 2): RouterSpec {
     hooks: [],
     flaps: { changes: 10, windowMs: 60_000 },
     metadata: undefined,
+    connectionTracking: undefined,
     nat: undefined,
     packetFilter: undefined,
     authentication: { kind: 'none' },

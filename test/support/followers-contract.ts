@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { keyOf } from '../../src/router/hook.ts'
+import type { ReactionEvidence } from '../../src/router/reaction.ts'
 import type { HostUnderTest } from './host-contract.ts'
 import { advertisement, table } from './router.ts'
 
@@ -9,10 +10,7 @@ export function followersContract(it: () => HostUnderTest, make: () => Promise<v
     const router = it().spec.id
     await it().host.configure(table([{ ...it().spec, routerAdvertisements: [advertisement] }]))
     await make()
-    const is = async () => {
-      const { settings } = await it().host.perform({ verb: 'inspect', router: it().spec.id })
-      return settings.kind === 'seen' ? settings.reactions : []
-    }
+    const is = () => reactionsOf(it())
     const react = (stance: 'primary' | 'backup') =>
       it().host.perform({ verb: 'react', router, reaction: 'radvd', stance })
     expect(await is()).toEqual([{ reaction: 'radvd', is: 'backup' }])
@@ -24,6 +22,30 @@ export function followersContract(it: () => HostUnderTest, make: () => Promise<v
     await react('primary')
     await it().host.perform({ verb: 'remove-router', router })
     expect(await is()).toEqual([{ reaction: 'radvd', is: 'backup' }])
+    expect(it().events.filter(({ type }) => type === 'service-ended')).toEqual([])
+  })
+
+  test('conntrackd runs in each stance, one and the same, and inspect sees what it was told; remove-router ends it', async () => {
+    const router = it().spec.id
+    const flows = { source: '169.254.192.1', peer: '169.254.192.2', port: 3780 }
+    await it().host.configure(table([{ ...it().spec, connectionTracking: flows }]))
+    await make()
+    const is = () => reactionsOf(it())
+    const react = (stance: 'primary' | 'backup') =>
+      it().host.perform({ verb: 'react', router, reaction: 'conntrackd', stance })
+    expect(await is()).toEqual([{ reaction: 'conntrackd', is: 'neither' }])
+    for (const stance of ['backup', 'primary', 'backup'] as const) {
+      expect(await react(stance)).toBe(stance)
+      expect(await is()).toEqual([{ reaction: 'conntrackd', is: stance }])
+    }
+    await it().host.configure(table([it().spec]))
+    expect(await is()).toEqual([{ reaction: 'conntrackd', is: 'neither' }])
+    expect(await react('backup')).toBe('both')
+    expect(await is()).toEqual([])
+    await it().host.configure(table([{ ...it().spec, connectionTracking: flows }]))
+    await react('primary')
+    await it().host.perform({ verb: 'remove-router', router })
+    expect(await is()).toEqual([{ reaction: 'conntrackd', is: 'neither' }])
     expect(it().events.filter(({ type }) => type === 'service-ended')).toEqual([])
   })
 
@@ -62,4 +84,9 @@ export function followersContract(it: () => HostUnderTest, make: () => Promise<v
     await it().host.perform({ verb: 'remove-router', router })
     expect(await heard()).toEqual([])
   })
+}
+
+async function reactionsOf({ host, spec }: HostUnderTest): Promise<readonly ReactionEvidence[]> {
+  const { settings } = await host.perform({ verb: 'inspect', router: spec.id })
+  return settings.kind === 'seen' ? settings.reactions : []
 }

@@ -190,6 +190,7 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
         'nat',
         { nat: { sources: [{ from: [prefix('10.0.0.0/24')], interface: 'ext0', to: undefined }], floating: [] } },
       ],
+      ['flows', { connectionTracking: { source: '169.254.192.1', peer: '169.254.192.2', port: 3780 } }],
     ] as const)(
       'another table %s is missing until it is made in place of the first, and back',
       async (name, change) => {

@@ -57,6 +57,7 @@ export function routerSpec(change: Partial<RouterSpec> = {}): RouterSpec {
     advertise: { kind: 'unicast', source: '169.254.192.1', peers: ['169.254.192.2'], minTtl: undefined },
     routerAdvertisements: [],
     metadata: undefined,
+    connectionTracking: undefined,
     nat: undefined,
     packetFilter: undefined,
     hooks: [],
