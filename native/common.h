@@ -48,6 +48,7 @@ napi_value pidfd_wait(napi_env env, napi_callback_info info);
 
 /* spawn.c */
 napi_value spawn_process(napi_env env, napi_callback_info info);
+napi_value spawn_confined(napi_env env, napi_callback_info info);
 
 /* file.c */
 napi_value read_proc(napi_env env, napi_callback_info info);

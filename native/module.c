@@ -11,7 +11,7 @@ static napi_value init(napi_env env, napi_value exports) {
       {"pidfdSignal", pidfd_signal}, {"pidfdWatch", pidfd_watch},           {"peerCredentials", peer_credentials},
       {"flock", lock_file},          {"mkfifo", make_fifo},                 {"sdNotify", sd_notify},
       {"pidfdEnded", pidfd_ended},   {"pidfdWait", pidfd_wait},             {"readProc", read_proc},
-      {"spawn", spawn_process},      {"memoryFile", memory_file},           {"offset", offset_of},
+      {"spawn", spawn_process},      {"spawnConfined", spawn_confined}, {"memoryFile", memory_file},           {"offset", offset_of},
       {"bootTime", boot_time},       {"unreadBytes", unread_bytes},        {"connectUnix", connect_unix},
       {"peerPidfd", peer_pidfd},     {"socketPair", socket_pair},
       {"sendDescriptor", send_descriptor}, {"receiveDescriptor", receive_descriptor},

@@ -2,11 +2,17 @@
 #include "common.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,14 +64,66 @@ refused:
   return false;
 }
 
+struct confinement {
+  uid_t uid;
+  gid_t gid;
+  /* The same for the soft and the hard limit. */
+  rlim_t data, file, processes, descriptors;
+  /* A pidfd of ours. */
+  int parent;
+};
+
+/* The program of a confined child is this descriptor there, for the interpreter of a script too. */
+enum { PROGRAM_FD = 3 };
+
 struct launch {
   char **paths, **argv, **envp;
   const char *directory;
   int stdio[3]; /* -1 for /dev/null */
+  int program;  /* in the place of `paths` where confined */
+  const struct confinement *confined;
   /* The child writes these; it shares our memory. */
   const char *failed;
   int error;
 };
+
+/*
+ * Gives away for good all that a process can have beyond its user. Raw calls where the C library would tell the other threads. What may
+ * be gained back is closed by no_new_privs, so that the bounding set does not matter. The death signal comes last: setresuid(2) clears it.
+ */
+static const char *confine(const struct confinement *to) {
+  const struct { int resource; rlim_t value; } limits[] = {
+      {RLIMIT_CORE, 0}, {RLIMIT_MEMLOCK, 0}, {RLIMIT_DATA, to->data}, {RLIMIT_FSIZE, to->file},
+      {RLIMIT_NPROC, to->processes}, {RLIMIT_NOFILE, to->descriptors}};
+  for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+    struct rlimit both = {limits[i].value, limits[i].value};
+    if (setrlimit(limits[i].resource, &both) < 0) return "setrlimit";
+  }
+  int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (score < 0 || write(score, "500", 3) != 3) return "oom_score_adj";
+  if (syscall(SYS_setgroups, 0, NULL) < 0) return "setgroups";
+  if (syscall(SYS_setresgid, to->gid, to->gid, to->gid) < 0) return "setresgid";
+  if (syscall(SYS_setresuid, to->uid, to->uid, to->uid) < 0) return "setresuid";
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+  if (syscall(SYS_capset, &header, none) < 0) return "capset";
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return "no_new_privs";
+  /* Until it executes something else, our memory is not for others of that user. */
+  if (prctl(PR_SET_DUMPABLE, 0) < 0) return "dumpable";
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return "pdeathsig";
+  /* One that ended before it could be told so. */
+  struct pollfd parent = {.fd = to->parent, .events = POLLIN};
+  if (poll(&parent, 1, 0) != 0) return "poll";
+  umask(077);
+  return NULL;
+}
+
+/* Nobody waits to hear it: `keepward: execve 002` on stderr. */
+static void tell(const struct launch *launch) {
+  char digits[4] = {(char)('0' + launch->error / 100 % 10), (char)('0' + launch->error / 10 % 10), (char)('0' + launch->error % 10), '\n'};
+  const struct iovec parts[] = {{(void *)(uintptr_t) "keepward: ", 10}, {(void *)(uintptr_t)launch->failed, strlen(launch->failed)}, {(void *)(uintptr_t) " ", 1}, {digits, 4}};
+  if (writev(STDERR_FILENO, parts, 4) < 0) return;
+}
 
 /*
  * Runs in the child, in our memory and on a stack of its own, while this thread waits; the other threads go on. So it
@@ -87,12 +145,24 @@ static int launch_child(void *data) {
     launch->failed = "dup2";
     if (dup2(from, fd) < 0) goto failed;
   }
+  unsigned kept = PROGRAM_FD;
+  if (launch->confined != NULL) {
+    launch->failed = "dup2";
+    if (dup2(launch->program, PROGRAM_FD) < 0 || fcntl(PROGRAM_FD, F_SETFD, 0) < 0) goto failed;
+    kept = PROGRAM_FD + 1;
+  }
   /* Ours are O_CLOEXEC; those of another library may not be. Before Linux 5.11 that is taken on trust. */
-  syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
+  syscall(SYS_close_range, kept, ~0U, CLOSE_RANGE_CLOEXEC);
   launch->failed = "chdir";
   if (chdir(launch->directory) < 0) goto failed;
   launch->failed = "rt_sigprocmask";
   if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none) < 0) goto failed;
+  if (launch->confined != NULL) {
+    if ((launch->failed = confine(launch->confined)) != NULL) goto failed;
+    launch->failed = "execve";
+    syscall(SYS_execveat, PROGRAM_FD, "", launch->argv, launch->envp, AT_EMPTY_PATH);
+    goto failed;
+  }
   /* As execvp(3): the first that can be, and one that is there and may not be is worth more than one that is not. */
   launch->failed = "execve";
   int forbidden = 0;
@@ -104,6 +174,7 @@ static int launch_child(void *data) {
   errno = forbidden != 0 ? forbidden : ENOENT;
 failed:
   launch->error = errno;
+  if (launch->confined != NULL) tell(launch);
   _exit(127);
 }
 
@@ -145,6 +216,14 @@ static bool to_stdio(napi_env env, napi_value list, int *stdio) {
   return true;
 }
 
+static napi_value started(napi_env env, int pid, int pidfd) {
+  napi_value result;
+  napi_create_object(env, &result);
+  set_int(env, result, "pid", pid);
+  set_int(env, result, "pidfd", pidfd);
+  return result;
+}
+
 /*
  * spawn(paths, argv, env, directory, stdio): {pid, pidfd} of a child in a session of its own, in the network namespace of
  * the calling thread. It executes the first of `paths` that can be executed. It must be waited for, by pidfdWait.
@@ -168,15 +247,68 @@ napi_value spawn_process(napi_env env, napi_callback_info info) {
     launch.envp = environment.at;
     launch.directory = directory;
     int pid = launch_process(&launch, &pidfd);
-    if (pid < 0) {
-      fail(env, launch.failed, -pid);
-    } else {
-      napi_create_object(env, &result);
-      set_int(env, result, "pid", pid);
-      set_int(env, result, "pidfd", pidfd);
-    }
+    result = pid < 0 ? fail(env, launch.failed, -pid) : started(env, pid, pidfd);
   }
   free_words(&paths);
+  free_words(&words);
+  free_words(&environment);
+  return result;
+}
+
+/* [uid, gid, data, file, processes, descriptors], whole numbers */
+static bool to_confinement(napi_env env, napi_value list, struct confinement *to) {
+  double numbers[6];
+  for (uint32_t i = 0; i < 6; i++) {
+    napi_value item;
+    if (napi_get_element(env, list, i, &item) != napi_ok || napi_get_value_double(env, item, &numbers[i]) != napi_ok ||
+        !(numbers[i] >= 1 && numbers[i] < 0x1p53) || (i < 2 && numbers[i] >= 0xffffffff)) {
+      refuse(env, "confinement must be six numbers above 0");
+      return false;
+    }
+  }
+  *to = (struct confinement){.uid = (uid_t)numbers[0], .gid = (gid_t)numbers[1], .data = (rlim_t)numbers[2],
+                             .file = (rlim_t)numbers[3], .processes = (rlim_t)numbers[4], .descriptors = (rlim_t)numbers[5]};
+  return true;
+}
+
+/*
+ * Unlike launch_process nobody waits until it executes: whoever is that user, and may stop it, would stop us. So it has a copy of our
+ * memory. The first process of a pid namespace takes all others of it along when it ends. Returns the pid, or minus an errno.
+ */
+static int launch_confined(struct launch *launch, int *pidfd) {
+  uint64_t all = ~(uint64_t)0, before;
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
+  int pid = (int)syscall(SYS_clone, CLONE_NEWPID | CLONE_PIDFD | SIGCHLD, NULL, pidfd, NULL, NULL);
+  if (pid == 0) launch_child(launch);
+  int error = errno;
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
+  return pid < 0 ? -error : pid;
+}
+
+/*
+ * spawnConfined(program, argv, env, stdio, [uid, gid, data, file, processes, descriptors]): {pid, pidfd} as spawn, of the file that the
+ * descriptor `program` holds. The child is that user and has no groups, capabilities or ways to gain any, a pid namespace of
+ * its own and no descriptor but stdio and the program; it dies with the thread that called. What hindered it is said on its stderr, with exit
+ * code 127.
+ */
+napi_value spawn_confined(napi_env env, napi_callback_info info) {
+  napi_value argv[MAX_ARGS], result = NULL;
+  struct words words = {0}, environment = {0};
+  struct confinement confinement;
+  struct launch launch = {.directory = "/", .confined = &confinement};
+  if (!arguments(env, info, 5, argv) || !to_int(env, argv[0], "program must be a descriptor", &launch.program) ||
+      !to_stdio(env, argv[3], launch.stdio) || !to_confinement(env, argv[4], &confinement))
+    return NULL;
+  confinement.parent = (int)syscall(SYS_pidfd_open, getpid(), 0);
+  if (confinement.parent < 0) return fail(env, "pidfd_open", errno);
+  if (to_words(env, argv[1], "argv must be strings without NUL", &words) &&
+      to_words(env, argv[2], "env must be strings without NUL", &environment)) {
+    launch.argv = words.at;
+    launch.envp = environment.at;
+    int pidfd = -1, pid = launch_confined(&launch, &pidfd);
+    result = pid < 0 ? fail(env, "clone", -pid) : started(env, pid, pidfd);
+  }
+  close(confinement.parent);
   free_words(&words);
   free_words(&environment);
   return result;

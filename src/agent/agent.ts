@@ -60,6 +60,7 @@ export class Agent {
     this.#routers = new RouterSet(executors, {
       clock: parts.clock,
       recorded: (id) => recordedRole(parts.journal.heads.get(id), parts.boot),
+      news: (id) => this.recorder.newsOf(id),
       onDefect: (id, error) => {
         parts.chronicle.defect(id, error)
       },
@@ -119,8 +120,8 @@ export class Agent {
     return this.#config.loaded.config
   }
 
-  get queued(): number {
-    return this.#routers.queues.reduce((sum, queue) => sum + queue.depth, 0)
+  get figures() {
+    return this.#routers.figures
   }
 
   status(): AgentStatus {
@@ -183,8 +184,7 @@ export class Agent {
 
   /** What applying the config file would do now, without doing any of it; what apply refuses, it refuses too. */
   async plan(): Promise<PlanAnswer> {
-    const file = await this.#parts.readConfig()
-    const loaded = await file.load(this.#config.loaded)
+    const loaded = await (await this.#parts.readConfig()).load(this.#config.loaded)
     const preview = await previewConfig(loaded, this.host, this.#routers.queues, this.#parts.clock())
     return { ...preview, ...this.#compareSections(loaded) }
   }

@@ -2,10 +2,10 @@ import type { HostRefusal } from '../host/refusal.ts'
 import type { JournalRecord, JsonObject } from '../journal/record.ts'
 import type { Executable } from '../linux/peer-executable.ts'
 import type { NotifierClaim } from '../router/notifier.ts'
+import { roles } from '../router/role.ts'
 import { parseRouterId, type RouterId } from '../router/spec.ts'
 import type { AuditEntry } from '../statechange/audit.ts'
 import type { Claim } from '../statechange/receiver.ts'
-import { roles } from './record.ts'
 
 /** What became of a claim: its router runs here, is not known here, or the record stands for several messages. */
 export type ClaimDecision = 'accepted' | 'unmatched' | 'gathered'

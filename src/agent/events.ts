@@ -1,6 +1,8 @@
 import { describeError, type KeepwardError } from '../base/error.ts'
 import { ConfigError } from '../config/problem.ts'
 import type { Instant } from '../base/instant.ts'
+import type { HookRun } from '../router/hook.ts'
+import type { Outcome } from '../router/operation.ts'
 import type { Run, RunOutcome } from '../router/reaction.ts'
 import type { ConditionChange } from '../router/condition.ts'
 import { conditions } from '../router/condition.ts'
@@ -9,13 +11,15 @@ import { parseRouterId } from '../router/spec.ts'
 import type { ClaimDecision, refusalBody } from './claim-record.ts'
 import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'
-import { roles, transitionBody } from './record.ts'
+import { roles } from '../router/role.ts'
+import { transitionBody } from './record.ts'
 
 /** Each business event once: its log line, its fields and its counter. */
 export interface Chronicle {
   roleChanged(router: string, transition: Transition, seq: number, late: boolean): void
   conditionChanged(router: string | undefined, change: ConditionChange): void
   reacted(router: string, run: Run, outcome: RunOutcome, now: Instant): void
+  hookEnded(router: string, program: string, run: HookRun, outcome: Outcome, now: Instant): void
   configLoaded(digest: string, routers: number): void
   configRefused(error: KeepwardError, digest: string | undefined): void
   claimTaken(decision: ClaimDecision, count: number): void
@@ -51,6 +55,13 @@ export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
       metrics.reactionSeconds.observe({ reaction, stance, result: outcome.ok ? 'done' : 'failed' }, tookMs / 1000)
       if (outcome.ok) log.info({ router, reaction, stance, tookMs }, 'reaction done')
       else log.warn({ router, reaction, stance, tookMs, code: outcome.code, text: outcome.text }, 'reaction failed')
+    },
+    hookEnded(router, program, { news, since }, outcome, now) {
+      const tookMs = Math.round(now.monoMs - since.monoMs)
+      metrics.hookSeconds.observe({ result: outcome.ok ? 'done' : 'failed' }, tookMs / 1000)
+      const fields = { router, hook: program, role: news.role, seq: news.sequence, tookMs }
+      if (outcome.ok) log.info(fields, 'hook done')
+      else log.warn({ ...fields, code: outcome.code, text: outcome.text }, 'hook failed')
     },
     configLoaded(digest, routers) {
       log.info({ digest, routers }, 'config loaded')

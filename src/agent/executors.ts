@@ -4,6 +4,7 @@ import { notToBeHad } from '../host/keepalived-config.ts'
 import type { Host } from '../host/operation.ts'
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import type { Outcome, Step } from '../router/operation.ts'
+import type { HookRun } from '../router/hook.ts'
 import type { Run, RunOutcome } from '../router/reaction.ts'
 import type { Recorder } from './recorder.ts'
 import type { Executors, RouterQueue } from './router-queue.ts'
@@ -27,6 +28,9 @@ const maxLooking = 8
 /** All routers of a host may fail over at once, each with a process to start. */
 const maxReacting = 64
 
+/** What they do is beside the point: the processor is for the rest. */
+const maxHooks = 16
+
 /** One router's kernel is asked on hints from outside no more often than this. */
 const kernelPauseMs = 100
 /** Of all routers so few at once: a storm of messages is no reason to be late with other work. */
@@ -36,6 +40,7 @@ const maxAskingKernel = 1
 const lookDeadlineMs = 10_000
 const workDeadlineMs = 60_000
 const reactionDeadlineMs = 15_000
+const hookGraceMs = 10_000
 
 /** Make the table that carries out what the core asks for. */
 export function makeExecutors(place: Workplace): Executors {
@@ -47,13 +52,17 @@ export function makeExecutors(place: Workplace): Executors {
   )
   const inspect = singleFlight(0, (queue: RouterQueue) => queue.attempt(() => limitLooks(() => look(place, queue))))
   const limitReactions = slots(maxReacting)
+  const limitHooks = slots(maxHooks)
   const askKernel = recheckKernel(place)
   const glance = singleFlight(0, (queue: RouterQueue) =>
     queue.attempt(() => limitLooks(() => lookAtProcesses(place, queue))),
   )
   return {
     'record-transition': (effect, queue) => {
-      place.recorder.roleChanged(queue.id, effect.transition)
+      void place.recorder.roleChanged(queue.id, effect.transition).then((news) => {
+        const listens = (queue.router.wanted?.hooks.length ?? 0) > 0
+        if (news !== undefined && listens) queue.enqueue({ type: 'recorded', news })
+      })
     },
     'record-condition': (effect, queue) => {
       place.recorder.conditionChanged(queue.id, effect.change)
@@ -81,6 +90,13 @@ export function makeExecutors(place: Workplace): Executors {
         queue.defect(error)
         const outcome = { ok: false, code: 'internal', text: describeError(error) } as const
         queue.enqueue({ type: 'reacted', number: effect.run.number, outcome })
+      })
+    },
+    'run-hook': (effect, queue) => {
+      limitHooks(() => runHook(place, queue, effect.run)).catch((error: unknown) => {
+        queue.defect(error)
+        const outcome = { ok: false, code: 'internal', text: describeError(error) } as const
+        queue.enqueue({ type: 'hook-ended', number: effect.run.number, outcome })
       })
     },
     wake: (effect, queue) => {
@@ -181,6 +197,35 @@ async function react({ host, recorder }: Workplace, queue: RouterQueue, run: Run
   // The core asked for another run meanwhile, which is the one that counts.
   if (queue.router.reactions.underWay?.number === number) recorder.reacted(queue.id, run, outcome)
   queue.enqueue({ type: 'reacted', number, outcome })
+}
+
+async function runHook({ host, recorder }: Workplace, queue: RouterQueue, run: HookRun): Promise<void> {
+  const { number, hook: place, news } = run
+  const hook = queue.router.wanted?.hooks[place]
+  if (queue.closed || hook === undefined) {
+    queue.enqueue({
+      type: 'hook-ended',
+      number,
+      outcome: { ok: false, code: 'hook-undeclared', text: 'it is no more' },
+    })
+    return
+  }
+  let said = ''
+  const outcome = await within(
+    hook.timeoutMs + hookGraceMs,
+    host.perform({ verb: 'run-hook', router: queue.id, hook: place, ...news }),
+  ).then(
+    (answer): Outcome => {
+      said = answer
+      return { ok: true }
+    },
+    (error: unknown): Outcome => {
+      const code = error instanceof KeepwardError ? error.code : 'internal'
+      return { ok: false, code, text: describeError(error) }
+    },
+  )
+  recorder.hookEnded(queue.id, hook, run, outcome, said)
+  queue.enqueue({ type: 'hook-ended', number, outcome })
 }
 
 async function within<T>(deadlineMs: number, work: Promise<T>): Promise<T> {

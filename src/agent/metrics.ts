@@ -5,11 +5,15 @@ import type { HostCounters } from '../host/operation.ts'
 /** Claims of unknown routers that are kept; messages, and connections, that wait. */
 export type StateChangeFigures = Readonly<Record<'unmatched' | 'messagesWaiting' | 'connectionsWaiting', number>>
 
+/** Changes of role that wait for hooks, and that were never told to them: no room for more, or the role was flapping. */
+export type HookFigures = Readonly<Record<'waiting' | 'dropped' | 'coalesced', number>>
+
 /** What the metrics are read from at each scrape. */
 export interface MetricsSource {
   status(): AgentStatus
   host(): HostCounters
   queued(): number
+  hooks(): HookFigures
   stateChange(): StateChangeFigures
   subscribers(): number
 }
@@ -23,6 +27,7 @@ export interface Metrics {
   readonly defects: Counter
   readonly durableSeconds: Histogram
   readonly reactionSeconds: Histogram<'reaction' | 'stance' | 'result'>
+  readonly hookSeconds: Histogram<'result'>
   /** Prometheus text exposition format 0.0.4. */
   render(source: MetricsSource): Promise<string>
   readonly contentType: string
@@ -50,6 +55,11 @@ export function makeMetrics(): Metrics {
   )
   const host = gauge('keepward_host', 'Netlink overruns, rechecks that differed, notify lines refused', ['what'])
   const queued = gauge('keepward_queued_events', 'Events waiting in the queues of all routers', [])
+  const hooks = gauge(
+    'keepward_hook_events',
+    'Changes of role that wait for hooks; dropped, or coalesced while the role was flapping',
+    ['what'],
+  )
   const stateChange = gauge(
     'keepward_state_change',
     'Claims of unknown routers kept; messages, and connections, waiting',
@@ -101,6 +111,13 @@ export function makeMetrics(): Metrics {
       buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15],
       registers,
     }),
+    hookSeconds: new Histogram({
+      name: 'keepward_hook_seconds',
+      help: 'From the moment that a hook was asked for to its end',
+      labelNames: ['result'],
+      buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60],
+      registers,
+    }),
     contentType: registry.contentType,
     render: async (source) => {
       const status = source.status()
@@ -117,6 +134,7 @@ export function makeMetrics(): Metrics {
       for (const [what, value] of Object.entries({ durableSeq, pending, lost, sizeBytes })) journal.set({ what }, value)
       for (const [what, value] of Object.entries(source.host())) host.set({ what }, Number(value))
       for (const [what, value] of Object.entries(source.stateChange())) stateChange.set({ what }, value)
+      for (const [what, value] of Object.entries(source.hooks())) hooks.set({ what }, value)
       queued.set(source.queued())
       subscribers.set(source.subscribers())
       return registry.metrics()

@@ -1,6 +1,7 @@
 import type { JournalRecord, JsonObject } from '../journal/record.ts'
 import type { Transition } from '../router/effect.ts'
-import type { Role } from '../router/role.ts'
+import type { News } from '../router/hook.ts'
+import { causeKinds, roles } from '../router/role.ts'
 import type { Recorded } from '../router/router.ts'
 
 /** A transition as the journal keeps it. */
@@ -13,10 +14,17 @@ export function transitionBody({ from, to, lastedMs, cause }: Transition) {
   } satisfies JsonObject
 }
 
-export const roles: readonly Role[] = ['primary', 'backup', 'fault', 'unknown']
-
 /** What the newest transition of a router says of it at the agent's start. */
 export function recordedRole(head: JournalRecord | undefined, boot: string): Recorded | undefined {
   const role = roles.find((one) => one === head?.body['to'])
   return head === undefined || role === undefined ? undefined : { role, since: head.at, sameBoot: head.boot === boot }
+}
+
+/** A transition that is on the disk, as hooks hear of it. */
+export function newsOf({ seq, at, body }: JournalRecord): News | undefined {
+  const { from, to, cause } = body as { from?: unknown; to?: unknown; cause?: { kind?: unknown } }
+  const [previous, role] = [from, to].map((word) => roles.find((one) => one === word))
+  const kind = causeKinds.find((one) => one === cause?.kind)
+  if (previous === undefined || role === undefined || kind === undefined) return undefined
+  return { role, previous, sequence: seq, atMs: at.wallMs, cause: kind }
 }

@@ -10,10 +10,11 @@ import type { ConditionChange } from '../router/condition.ts'
 import type { Transition } from '../router/effect.ts'
 import type { Executable } from '../linux/peer-executable.ts'
 import type { Privileges } from '../linux/privileges.ts'
+import type { HookRun, News } from '../router/hook.ts'
 import type { Run, RunOutcome } from '../router/reaction.ts'
 import { secretsOf } from '../router/authentication.ts'
 import type { Outcome, Step } from '../router/operation.ts'
-import type { Authentication, RouterId } from '../router/spec.ts'
+import type { Authentication, Hook, RouterId } from '../router/spec.ts'
 import type { AuditEntry } from '../statechange/audit.ts'
 import type { Claim } from '../statechange/receiver.ts'
 import { applicantBody, type Applicant } from './applicant.ts'
@@ -21,13 +22,14 @@ import { claimBody, hostRefusalBody, refusalBody, sightingBody, type ClaimDecisi
 import type { Chronicle } from './events.ts'
 import { durableOrLate, maxGateMs } from './gate.ts'
 import type { Metrics } from './metrics.ts'
-import { transitionBody } from './record.ts'
+import { newsOf, transitionBody } from './record.ts'
 import type { SectionChange } from './fixed-settings.ts'
 import type { SetChange } from './router-set.ts'
 
 /** Where events are recorded. */
 export interface RecordingPlace {
   readonly journal: Journal
+  readonly boot: string
   readonly clock: Clock
   readonly chronicle: Chronicle
   readonly metrics: Metrics
@@ -41,6 +43,8 @@ export class Recorder {
   /** How each router's work failed last, until it does not. */
   readonly #failures = new Map<RouterId, string>()
   #configDigest: string | null = null
+  /** Each router's newest transition of this life that is on the disk. */
+  readonly #news = new Map<RouterId, News>()
   /** Each router's newest transition is on disk, or late. */
   readonly #settled = new Map<RouterId, Promise<unknown>>()
   /** Parts of configs whose secrets were written down as read. */
@@ -172,14 +176,18 @@ export class Recorder {
     this.#place.chronicle.conditionChanged(router, change)
   }
 
-  roleChanged(router: RouterId, transition: Transition): void {
+  /** Resolves once it is on the disk. */
+  roleChanged(router: RouterId, transition: Transition): Promise<News | undefined> {
     const { journal, clock, chronicle, metrics } = this.#place
     const { at } = transition
     const { seq, durable } = journal.append({ kind: 'transition', router, at, body: transitionBody(transition) })
     this.#lastSeq.set(router, seq)
-    void durable.then(
-      () => {
+    const recorded = durable.then(
+      (record) => {
         metrics.durableSeconds.observe((clock().monoMs - at.monoMs) / 1000)
+        const news = newsOf(record)
+        if (news !== undefined) this.#news.set(router, news)
+        return news
       },
       () => undefined,
     )
@@ -188,6 +196,30 @@ export class Recorder {
     void settled.then((outcome) => {
       chronicle.roleChanged(router, transition, seq, outcome === 'late')
     })
+    return recorded
+  }
+
+  /** The newest change of role of this boot that is on the disk. */
+  newsOf(router: RouterId): News | undefined {
+    const { journal, boot } = this.#place
+    const head = journal.heads.get(router)
+    return this.#news.get(router) ?? (head?.boot === boot ? newsOf(head) : undefined)
+  }
+
+  /** A hook heard of a role, or did not end well. */
+  hookEnded(router: RouterId, { program }: Hook, run: HookRun, outcome: Outcome, said: string): void {
+    const { chronicle, clock } = this.#place
+    const now = clock()
+    void this.#append('operation', router, {
+      change: outcome.ok ? 'hook-done' : 'hook-failed',
+      hook: program,
+      role: run.news.role,
+      sequence: run.news.sequence,
+      tookMs: Math.round(now.monoMs - run.since.monoMs),
+      code: outcome.ok ? null : outcome.code,
+      text: (outcome.ok ? said : outcome.text).slice(0, 1000),
+    })
+    chronicle.hookEnded(router, program, run, outcome, now)
   }
 
   /** Resolves once what follows the router's role may begin. */

@@ -1,7 +1,9 @@
 import type { Clock } from '../base/instant.ts'
 import type { HostEvent } from '../host/operation.ts'
+import type { News } from '../router/hook.ts'
 import { newRouter, type Recorded, type Router } from '../router/router.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
+import type { HookFigures } from './metrics.ts'
 import { RouterQueue, type Executors } from './router-queue.ts'
 
 /** How the set differs from a new config. */
@@ -16,6 +18,8 @@ export interface SetPlace {
   readonly clock: Clock
   /** What the journal last said of a router. */
   recorded(id: RouterId): Recorded | undefined
+  /** The newest change of its role that is on the disk. */
+  news(id: RouterId): News | undefined
   onDefect(id: RouterId, error: unknown): void
   /** A router has been added to the set. */
   onAdded(queue: RouterQueue): void
@@ -44,6 +48,19 @@ export class RouterSet {
     return [...this.#queues.values()]
   }
 
+  /** For the metrics: events in the queues, and what waits for hooks or was not told to them. */
+  get figures(): { readonly queued: number; readonly hooks: HookFigures } {
+    const sum = (of: (queue: RouterQueue) => number) => this.queues.reduce((total, queue) => total + of(queue), 0)
+    return {
+      queued: sum(({ depth }) => depth),
+      hooks: {
+        waiting: sum(({ router }) => router.hooks.waiting.length),
+        dropped: sum(({ router }) => router.hooks.dropped),
+        coalesced: sum(({ router }) => router.hooks.coalesced),
+      },
+    }
+  }
+
   get(id: RouterId): RouterQueue | undefined {
     return this.#queues.get(id)
   }
@@ -67,7 +84,7 @@ export class RouterSet {
       const queue = this.#queues.get(spec.id)
       if (queue === undefined) {
         change.added += 1
-        this.#add(spec.id).enqueue({ type: 'wanted', spec })
+        this.#want(this.#add(spec.id), spec)
       } else if (this.#wantAnew(queue, spec)) change.changed += 1
     }
     for (const id of orphans) {
@@ -106,7 +123,7 @@ export class RouterSet {
       this.#queues.delete(id)
       const successor = this.#successors.get(id)
       this.#successors.delete(id)
-      if (successor !== undefined) this.#add(id).enqueue({ type: 'wanted', spec: successor })
+      if (successor !== undefined) this.#want(this.#add(id), successor)
     }
   }
 
@@ -131,6 +148,13 @@ export class RouterSet {
     return queue
   }
 
+  /** Hooks that have not heard of its role hear of it: those of an agent that was killed, and new ones. */
+  #want(queue: RouterQueue, spec: RouterSpec): void {
+    queue.enqueue({ type: 'wanted', spec })
+    const news = spec.hooks.length === 0 ? undefined : this.#place.news(spec.id)
+    if (news !== undefined) queue.enqueue({ type: 'recorded', news })
+  }
+
   /** What cannot be read of one router's past must not keep all from starting. */
   #recorded(id: RouterId): Recorded | undefined {
     try {
@@ -147,7 +171,7 @@ export class RouterSet {
     if (sameSpec(before, spec)) return false
     const stays = before?.namespace === spec.namespace
     if (!stays) this.#successors.set(spec.id, spec)
-    if (stays) queue.enqueue({ type: 'wanted', spec })
+    if (stays) this.#want(queue, spec)
     else if (before !== undefined) queue.enqueue({ type: 'wanted', spec: undefined })
     return true
   }

@@ -3,6 +3,8 @@ import { formatPrefix } from '../base/address.ts'
 import { conditions, type Raised, type RaisedCondition } from '../router/condition.ts'
 import { evidenceMaxAgeMs } from '../router/diagnose.ts'
 import { isStale } from '../router/notifier.ts'
+import { heldUntilMonoMs } from '../router/flap.ts'
+import { keyOf } from '../router/hook.ts'
 import { plan } from '../router/plan.ts'
 import { wantedReactions } from '../router/reaction.ts'
 import { shownRole, type Router } from '../router/router.ts'
@@ -90,6 +92,7 @@ export function explainRouter(
       ...notifierEvidence(router, intervalMs, now),
       ...configEvidence(router, now),
       ...reactionEvidence(router, now),
+      ...hookEvidence(router, now),
     ],
     waiting: plan(router, now.monoMs).waiting.map(({ step, reason }) => ({ step: step.text, reason })),
   }
@@ -169,4 +172,24 @@ function reactionEvidence({ wanted, reactions: { all, underWay } }: Router, now:
     const done = last === undefined || last.failure !== undefined ? '' : `, took ${String(Math.round(last.tookMs))} ms`
     return found(`follows: ${reaction}`, `${stance}${done}${took}`, last?.endedAt, now)
   })
+}
+
+/** What hooks heard, and what waits for them. */
+function hookEvidence({ wanted, hooks, flaps }: Router, now: Instant): Found[] {
+  const all = (wanted?.hooks ?? []).map((hook) => {
+    const key = keyOf(hook)
+    const what = `hook: ${hook.program}`
+    if (hooks.underWay?.key === key) return found(what, `hears ${hooks.underWay.news.role}`, hooks.underWay.since, now)
+    const [heard, last] = [hooks.heard?.get(key), hooks.last.get(key)]
+    const took = last?.failure === undefined && last !== undefined ? `, took ${String(Math.round(last.tookMs))} ms` : ''
+    const failed = last?.failure === undefined ? '' : `; ${last.role}: ${last.failure.text}`
+    return found(what, `heard ${heard?.role ?? 'nothing yet'}${took}${failed}`, last?.endedAt, now)
+  })
+  if (hooks.waiting.length === 0) return all
+  const held = heldUntilMonoMs(flaps)
+  const why =
+    held === undefined
+      ? ''
+      : `, held back while the role flaps, for ${String(Math.ceil(Math.max(0, held - now.monoMs) / 1000))} s at most`
+  return [...all, found('hooks: waiting', hooks.waiting.map(({ role }) => role).join(', ') + why, undefined, now)]
 }

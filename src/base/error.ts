@@ -40,6 +40,10 @@ export const errorMeanings = {
   'directory-unsafe': 'Others than root and our own user can change a directory, or a component of its path is a link.',
   'file-failed': 'A file operation failed: no space, read-only, I/O error; the cause says which.',
   'file-unsafe': 'A file is a link, has other names, belongs to another user, or is of another type than wanted.',
+  'hook-failed':
+    'A program of the operator that hears of the role ended with an error, or took too long and was killed.',
+  'hook-refused': 'A hook is not run: its program is not root’s alone, or its user is none that it may run as.',
+  'hook-undeclared': 'The config of the router declares no such hook for that role.',
   'host-failed': 'Several routers could not be brought where they were wanted within the time allowed.',
   'host-unreachable': 'The process that works with root rights is not there, or gave no answer in time.',
   'interface-missing': 'An interface is not there.',

@@ -1,7 +1,7 @@
 import type { MetadataProxy, RouterAdvertisement, RouterSpec } from '../router/spec.ts'
 import { advertisementSource } from './advertisement-rules.ts'
 import type { AdvertisementEntry } from './advertisement-schema.ts'
-import { defaultAnchors, defaultMarker, defaultNamespace, vrrpFamily } from './derived.ts'
+import { defaultAnchors, defaultMarker, defaultNamespace, vrrpFamily, withLinkLocals } from './derived.ts'
 import type { MetadataEntry } from './metadata-schema.ts'
 import type { RouteEntry, RouterEntry } from './router-schema.ts'
 import type { ConfigEntry } from './schema.ts'
@@ -53,12 +53,15 @@ function completeRouter(entry: RouterEntry): RouterSpec {
     haInterface: entry.ha.interface,
     interfaces: entry.interfaces,
     marker: entry.marker ?? defaultMarker(entry.vrid, vrrpFamily({ ...entry, advertise, ownMarker: undefined })),
-    virtualAddresses: entry.virtualAddresses,
+    virtualAddresses: withLinkLocals({ ...entry, haInterface: entry.ha.interface }),
+    announcements: entry.announcements,
     virtualRoutes: entry.virtualRoutes.map(completeRoute),
     advertise,
     authentication: entry.authentication,
     routerAdvertisements: entry.routerAdvertisements.map((one) => completeAdvertisement(one, entry)),
     metadata: entry.metadata && completeMetadata(entry.metadata, entry),
+    hooks: entry.hooks.map(({ timeout, ...hook }) => ({ ...hook, timeoutMs: timeout })),
+    flaps: { changes: entry.flaps.changes, windowMs: entry.flaps.window },
     trackedInterfaces: entry.track ?? [entry.ha.interface],
   }
 }

@@ -84,6 +84,48 @@ test.each([
     '    metadata: { on: always }\n',
     ['agent.yaml:12:15 routers[0].metadata.socket: is missing, must be an absolute path'],
   ],
+  [
+    'a hook that would be root',
+    '    hooks: [{ program: /opt/h, user: root }]\n',
+    ['agent.yaml:12:38 routers[0].hooks[0].user: is "root", must be a user without privileges'],
+  ],
+  [
+    'a hook that would be root by its number',
+    '    hooks: [{ program: /opt/h, user: 0 }]\n',
+    ['agent.yaml:12:38 routers[0].hooks[0].user: is 0, must be'],
+  ],
+  [
+    'a hook that would be the agent’s user',
+    '    hooks: [{ program: /opt/h, user: keepward }]\n',
+    [
+      'agent.yaml:12:38 routers[0].hooks[0].user: is "keepward", must not be the agent’s user, who may ask keepward-host',
+    ],
+  ],
+  [
+    'a hook that is no absolute path',
+    '    hooks: [{ program: h, user: u }]\n',
+    ['agent.yaml:12:24 routers[0].hooks[0].program: is "h", must be an absolute path'],
+  ],
+  [
+    'an argument that a shell would read',
+    '    hooks: [{ program: /h, user: u, args: ["$x"] }]\n',
+    ['agent.yaml:12:44 routers[0].hooks[0].args[0]: is "$x", must be'],
+  ],
+  [
+    'a hook on an unknown role',
+    '    hooks: [{ program: /h, user: u, on: [unknown] }]\n',
+    ['agent.yaml:12:42 routers[0].hooks[0].on[0]: is "unknown", must be primary, backup or fault'],
+  ],
+  [
+    'a hook without a deadline',
+    '    hooks: [{ program: /h, user: u, timeout: 0s }]\n',
+    ['agent.yaml:12:46 routers[0].hooks[0].timeout: is "0s", must be a duration from 100ms to 60s'],
+  ],
+  [
+    'flaps that never are',
+    '    flaps: { changes: 1 }\n',
+    ['agent.yaml:12:23 routers[0].flaps.changes: is 1, must be a whole number from 2 to 500'],
+  ],
   ['a socket with a blank', '    metadata: { socket: "/run/a b" }\n', ['agent.yaml:12:25']],
 ] as const)('loadConfig() refuses %s', (_, text, says) => {
   let found: string[] = []

@@ -55,7 +55,7 @@ test('loadConfig() loads docs/agent.example.yaml with each other way to write a 
     all.findIndex((line) => line.startsWith('  - id: ')),
   )
   const others = lines.flatMap((line, index) => (line.includes('#   or  ') ? [index] : []))
-  expect(others).toHaveLength(13)
+  expect(others).toHaveLength(14)
   for (const at of others) {
     const other = lines[at]?.replace('#   or  ', '') ?? ''
     const key = other.slice(0, other.indexOf(':') + 1)

@@ -22,6 +22,7 @@ export const exampleRouters = [
     ],
     routerAdvertisements: [{ interface: 'int0', prefixes: [{ prefix: '2001:db8:a::/64' }] }],
     metadata: { socket: '/var/lib/neutron/metadata_proxy' },
+    hooks: [{ program: '/usr/local/sbin/role-changed', user: 'role-changed' }],
   },
   {
     id: 'e2b5c5a4-6a1f-4d0c-9d0f-6f6a3f1c2b7d',

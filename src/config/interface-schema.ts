@@ -79,6 +79,10 @@ export const interfaceSchema = z
         description: 'Hardware address. Unset, the kernel makes one. Not for existing interfaces.',
         examples: ['02:00:00:00:00:01'],
       }),
+      acceptRouterAdvertisements: z.boolean('must be true or false').prefault(false).meta({
+        description:
+          'Default routes come from the routers of this link (RFC 4861), on the primary and on backups alike; addresses never do.',
+      }),
     },
     'must be a map with the keys name and attach',
   )

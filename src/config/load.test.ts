@@ -49,10 +49,12 @@ test('loadConfig() gives every default when the file has as little as it can', (
             addresses: [{ family: 4, address: '169.254.192.1', prefixLength: 18 }],
             mtu: undefined,
             macAddress: undefined,
+            acceptRouterAdvertisements: false,
           },
         ],
         marker: { family: 4, address: '169.254.0.7', prefixLength: 24 },
         virtualAddresses: [],
+        announcements: { repeat: 3, delayS: 5, refreshS: 60, pauseMs: 0 },
         virtualRoutes: [],
         authentication: { kind: 'none' },
         trackedInterfaces: ['ha0'],
@@ -96,7 +98,7 @@ routers:
     interfaces:
       - { name: ha-1, attach: { vxlan: { vni: 5, parent: eth0, remote: 239.1.1.1 } }, addresses: [10.9.0.1/24] }
       - { name: ext0, attach: existing }
-      - { name: int0, attach: { macvlan: eth1.100 }, mtu: 9000, macAddress: '02:00:00:00:00:0A' }
+      - { name: int0, attach: { macvlan: eth1.100 }, mtu: 9000, macAddress: '02:00:00:00:00:0A', acceptRouterAdvertisements: true }
     virtualAddresses:
       - { address: '2001:DB8:0:0::10/64', interface: int0 }
       - { address: 'fe80::1/64', interface: int0 }
@@ -108,6 +110,9 @@ routers:
       user: nobody
       group: nogroup
       networkId: n1
+    hooks:
+      - { program: /opt/h, args: [-x, 'a=b'], user: 7, on: [fault], timeout: 500ms, namespace: router }
+    flaps: { changes: 20, window: 5s }
     routerAdvertisements:
       - interface: int0
         prefixes:
@@ -119,6 +124,7 @@ routers:
         otherConfig: true
         dnsServers: ['2001:db8::53']
         dnsSearch: [example.net]
+    announcements: { repeat: 2, delay: 1.5s, refresh: 0s, pause: 2ms }
     virtualRoutes:
       - { to: default, via: 'fe80::2', interface: int0, metric: 5 }
       - { to: 198.51.100.0/24, interface: ext0 }
@@ -161,14 +167,23 @@ routers:
             addresses: [{ family: 4, address: '10.9.0.1', prefixLength: 24 }],
             mtu: undefined,
             macAddress: undefined,
+            acceptRouterAdvertisements: false,
           },
-          { name: 'ext0', attach: { kind: 'existing' }, addresses: [], mtu: undefined, macAddress: undefined },
+          {
+            name: 'ext0',
+            attach: { kind: 'existing' },
+            addresses: [],
+            mtu: undefined,
+            macAddress: undefined,
+            acceptRouterAdvertisements: false,
+          },
           {
             name: 'int0',
             attach: { kind: 'macvlan', parent: 'eth1.100' },
             addresses: [],
             mtu: 9000,
             macAddress: '02:00:00:00:00:0a',
+            acceptRouterAdvertisements: true,
           },
         ],
         marker: { family: 4, address: '169.254.3.254', prefixLength: 22 },
@@ -185,6 +200,10 @@ routers:
           group: 'nogroup',
           networkId: 'n1',
         },
+        hooks: [
+          { program: '/opt/h', args: ['-x', 'a=b'], user: 7, on: ['fault'], timeoutMs: 500, namespace: 'router' },
+        ],
+        flaps: { changes: 20, windowMs: 5000 },
         routerAdvertisements: [
           {
             interface: 'int0',
@@ -207,6 +226,7 @@ routers:
             dnsSearch: ['example.net'],
           },
         ],
+        announcements: { repeat: 2, delayS: 2, refreshS: 0, pauseMs: 2 },
         virtualRoutes: [
           {
             destination: { family: 6, address: '::', prefixLength: 0 },

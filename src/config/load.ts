@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { completeConfig, type AgentConfig } from './agent-config.ts'
 import { identifier } from './form.ts'
 import { checkHost, checkPaths } from './host-rules.ts'
+import { checkHooks } from './hook-rules.ts'
 import { ConfigError, formatPath, type Finding, type Path, type Problem } from './problem.ts'
 import type { Review } from './review.ts'
 import { checkRoutes } from './route-rules.ts'
@@ -87,6 +88,7 @@ function judgeWhole(source: Source): Finding[] {
   checkHost(routers, review)
   checkStateChange(source.value, routers, review)
   checkVault(source.value, routers, review)
+  checkHooks(source.value, routers, review)
   return findings
 }
 

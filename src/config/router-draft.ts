@@ -4,6 +4,7 @@ import type { Advertise, Authentication, InterfaceSpec, RouterId, VirtualAddress
 import type { AdvertisementEntry } from './advertisement-schema.ts'
 import { defaultMarker, defaultNamespace, vrrpFamily } from './derived.ts'
 import { interfaceName } from './form.ts'
+import type { HookEntry } from './hook-schema.ts'
 import type { Path } from './problem.ts'
 import { routerShape, type RouteEntry } from './router-schema.ts'
 import type { MetadataEntry } from './metadata-schema.ts'
@@ -35,6 +36,7 @@ export interface RouterDraft {
   readonly virtualAddresses: readonly (VirtualAddress | undefined)[]
   readonly virtualRoutes: readonly (RouteEntry | undefined)[]
   readonly metadata: MetadataEntry | undefined
+  readonly hooks: readonly (HookEntry | undefined)[]
   readonly routerAdvertisements: readonly (AdvertisementEntry | undefined)[]
 }
 
@@ -74,6 +76,7 @@ function draftRouter(raw: unknown, path: Path): RouterDraft {
     virtualAddresses,
     virtualRoutes: lenientList(shape.virtualRoutes, fields['virtualRoutes']),
     metadata: lenient(shape.metadata, fields['metadata']),
+    hooks: lenientList(shape.hooks, fields['hooks']),
     routerAdvertisements: lenientList(shape.routerAdvertisements, fields['routerAdvertisements']),
   }
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Advertise, Preempt } from '../router/spec.ts'
+import { announcementSchema } from './announcement-schema.ts'
 import { advertisementSchema } from './advertisement-schema.ts'
 import { authenticationSchema } from './authentication-schema.ts'
 import {
@@ -12,6 +13,7 @@ import {
   routerId,
   wholeNumber,
 } from './form.ts'
+import { flapsSchema, hookSchema } from './hook-schema.ts'
 import { interfaceSchema } from './interface-schema.ts'
 import { metadataSchema } from './metadata-schema.ts'
 
@@ -195,6 +197,10 @@ export const routerShape = {
     .array(virtualAddress, 'must be a list of maps with the keys address and interface')
     .prefault([])
     .meta({ description: 'Addresses of either family that move with the role.' }),
+  announcements: announcementSchema.prefault({}).meta({
+    description:
+      'Gratuitous ARP and unsolicited neighbour advertisements, which the primary sends for every virtual address.',
+  }),
   virtualRoutes: z
     .array(virtualRoute, 'must be a list of maps with the keys to, via and interface')
     .prefault([])
@@ -205,6 +211,15 @@ export const routerShape = {
     .meta({ description: 'What the primary tells hosts that configure their IPv6 by themselves, by radvd.' }),
   metadata: metadataSchema.optional().meta({
     description: 'A proxy to the metadata service of a cloud, by haproxy.',
+  }),
+  hooks: z
+    .array(hookSchema, 'must be a list of maps with the keys program and user')
+    .max(8, 'must be a list of at most 8 hooks')
+    .prefault([])
+    .meta({ description: 'Programs of yours that hear of each change of role, one after the other and in order.' }),
+  flaps: flapsSchema.meta({
+    description:
+      'When the role is flapping: that shows as a condition, and what hooks and reports tell is held back, 30 s at most.',
   }),
 }
 

@@ -21,7 +21,7 @@ const inspection = (wantedDigest: string, writtenDigest: string | undefined): In
   },
   settings: {
     ...{ kind: 'seen', namespaceReady: true, wantedDigest, writtenDigest, change: 'none', misattached: [] },
-    ...{ filter: { kind: 'missing', failure: undefined }, reactions: [], asOf },
+    ...{ filter: { kind: 'missing', failure: undefined }, reactions: [], hooks: [], asOf },
   },
 })
 

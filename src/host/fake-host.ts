@@ -5,12 +5,15 @@ import type { ReactionName } from '../router/reaction.ts'
 import type { ObservedAddress, ObservedInterface, Says } from '../router/evidence.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
 import {
+  describe,
   ensureFilter,
   filterOf,
+  heardBy,
   react,
   reactionsOf,
   reload,
   removeInterface,
+  runHook,
   type FakeInterface,
   type FakeRouter,
 } from './fake-router.ts'
@@ -155,6 +158,8 @@ export class FakeHost implements Host {
           operation.reaction,
           operation.stance,
         )
+      case 'run-hook':
+        return runHook(this.#known(operation.router), this.#wanted(operation.router), operation)
       case 'list-owned':
         return [...this.routers].map(([router, { namespace }]) => ({ router, namespace }))
       case 'remove-router':
@@ -203,6 +208,8 @@ export class FakeHost implements Host {
       filter: undefined,
       keepalived: undefined,
       services: new Map(),
+      heard: [],
+      told: [],
     })
   }
 
@@ -251,6 +258,7 @@ export class FakeHost implements Host {
         misattached: [],
         filter: filterOf(it, spec),
         reactions: reactionsOf(it, spec),
+        hooks: heardBy(it, spec),
         asOf,
       },
     }
@@ -289,10 +297,4 @@ export class FakeHost implements Host {
     if (spec === undefined) throw new KeepwardError('router-unknown', `The config declares no router ${router}`)
     return spec
   }
-}
-
-function describe(operation: AgentOperation): string {
-  const router = 'router' in operation ? ` ${operation.router}` : ''
-  const on = 'interface' in operation ? ` ${operation.interface}` : ''
-  return operation.verb + router + on
 }

@@ -1,7 +1,9 @@
 import { KeepwardError } from '../base/error.ts'
 import type { FilterEvidence, ObservedAddress, Says } from '../router/evidence.ts'
+import { keyOf, type HeardEvidence } from '../router/hook.ts'
 import { wantedReactions, type ReactionEvidence, type ReactionName, type Stance } from '../router/reaction.ts'
 import type { RouterSpec } from '../router/spec.ts'
+import type { AgentOperation, HostOperation } from './operation.ts'
 
 /** One router's namespace and keepalived, in memory. */
 export interface FakeRouter {
@@ -13,6 +15,9 @@ export interface FakeRouter {
   keepalived: FakeKeepalived | undefined
   /** Services that run, each with what it was started with. */
   readonly services: Map<ReactionName, string>
+  /** What hooks heard last, and all that each was run with. */
+  heard: readonly HeardEvidence[]
+  readonly told: string[]
 }
 
 interface FakeKeepalived {
@@ -82,4 +87,29 @@ export function reactionsOf(it: FakeRouter | undefined, spec: RouterSpec | undef
     const fits = (['primary', 'backup'] as const).filter((stance) => serviceOf(spec, reaction, stance) === runs)
     return { reaction, is: fits.length === 2 ? 'both' : (fits[0] ?? 'neither') }
   })
+}
+
+export function runHook(
+  it: FakeRouter,
+  spec: RouterSpec,
+  { hook: place, role, sequence }: Extract<HostOperation, { verb: 'run-hook' }>,
+): string {
+  const hook = spec.hooks[place]
+  if (hook?.on.includes(role) !== true)
+    throw new KeepwardError('hook-undeclared', `Router ${spec.id} declares no hook ${String(place)} for role ${role}`)
+  const key = keyOf(hook)
+  if (it.heard.some((one) => one.hook === key && one.sequence === sequence && one.role === role)) return ''
+  it.told.push(`${hook.program} ${role}`)
+  it.heard = [...it.heard.filter((one) => one.hook !== key), { hook: key, role, sequence }]
+  return ''
+}
+
+export const heardBy = (it: FakeRouter | undefined, spec: RouterSpec | undefined): readonly HeardEvidence[] =>
+  it?.heard.filter(({ hook }) => spec?.hooks.some((one) => keyOf(one) === hook)) ?? []
+
+/** An operation as a line of what was performed. */
+export function describe(operation: AgentOperation): string {
+  const router = 'router' in operation ? ` ${operation.router}` : ''
+  const on = 'interface' in operation ? ` ${operation.interface}` : ''
+  return operation.verb + router + on
 }

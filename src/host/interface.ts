@@ -6,6 +6,7 @@ import { keepwardProtocol } from '../linux/address.ts'
 import { KeepwardError } from '../base/error.ts'
 import type { InterfaceSpec, RouterSpec } from '../router/spec.ts'
 import { markOf, outerName } from './mark.ts'
+import { settleInterface } from './settings.ts'
 
 /** Make the interface if it is not there, and set what differs; an `existing` one must be there. */
 export function ensureInterface(spec: RouterSpec, name: string, agent: string, host: NetlinkSocket): void {
@@ -14,6 +15,7 @@ export function ensureInterface(spec: RouterSpec, name: string, agent: string, h
   using socket = openNetlink(namespace.fd)
   if (findLink(socket, name) === undefined) create(spec, wanted, agent, host, namespace.fd)
   const link = linkByName(socket, name)
+  settleInterface(spec, wanted, namespace.fd)
   const mark = wanted.attach.kind === 'existing' ? {} : { alias: markOf(agent, spec.id) }
   const mtu = wanted.mtu !== undefined && wanted.mtu !== link.mtu ? { mtu: wanted.mtu } : {}
   const mac =

@@ -1,27 +1,9 @@
 import { findLink, setLink } from '../linux/link.ts'
 import { openNetlink } from '../linux/netlink-socket.ts'
-import { attachNamespace, namespaceInode, openNamespace, type Namespace } from '../linux/netns.ts'
-import { readSysctls, writeSysctls } from '../linux/sysctl.ts'
+import { attachNamespace, namespaceInode, openNamespace } from '../linux/netns.ts'
 import type { RouterSpec } from '../router/spec.ts'
 import { markOf } from './mark.ts'
-
-/**
- * What a router's namespace needs before anything runs in it. Hosts answer ARP only for addresses of the asked interface
- * and announce the right one (arp_ignore, arp_announce: ip-sysctl), so that a backup never speaks for a virtual address.
- */
-const settings: readonly (readonly [key: string, value: string])[] = [
-  ['net/ipv4/ip_forward', '1'],
-  ['net/ipv4/conf/all/arp_ignore', '1'],
-  ['net/ipv4/conf/all/arp_announce', '2'],
-  ['net/ipv4/ip_nonlocal_bind', '1'],
-  // Else the kernel drops every address of a subnet with the first of them.
-  ['net/ipv4/conf/all/promote_secondaries', '1'],
-  ['net/ipv6/conf/all/forwarding', '1'],
-  ['net/ipv6/conf/all/accept_ra', '0'],
-  ['net/ipv6/conf/default/accept_ra', '0'],
-]
-
-const keys = settings.map(([key]) => key)
+import { isSettled, settle } from './settings.ts'
 
 /**
  * Make the namespace if it is not there, and set what is not set. `holder` is a process of the router that still lives
@@ -43,18 +25,12 @@ export async function ensureNamespace(
   // A namespace that was there before us stays its maker's: unmarked, and never removed by us.
   if (made && lo?.alias !== alias) socket.apply([setLink('lo', { alias })])
   if (lo?.up !== true) socket.apply([setLink('lo', { up: true })])
-  writeSysctls(namespace.fd, wrongSettings(namespace))
+  settle(spec, namespace)
 }
 
 /** The namespace is there with all its settings. */
 export function namespaceReady(spec: RouterSpec): boolean {
   if (namespaceInode(spec.namespace) === undefined) return false
   using namespace = openNamespace(spec.namespace)
-  return wrongSettings(namespace).length === 0
-}
-
-function wrongSettings({ fd }: Namespace): (readonly [key: string, value: string])[] {
-  const found = readSysctls(fd, keys)
-  // A kernel without IPv6 has no such keys.
-  return settings.filter(([, value], at) => found[at] !== undefined && found[at] !== value)
+  return isSettled(spec, namespace)
 }

@@ -15,6 +15,7 @@ export function nothingLeft(asOf: Instant): Extract<SettingsEvidence, { kind: 's
     misattached: [],
     filter: { kind: 'missing', failure: undefined },
     reactions: [],
+    hooks: [],
   } as const
   return { kind: 'seen', ...none, asOf }
 }

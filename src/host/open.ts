@@ -68,7 +68,7 @@ async function openOwn({
   onVaultLogin,
 }: HostPlace): Promise<OpenedHost> {
   const lock = lockIdentity(agent)
-  const openReal = await openRealHost({ agent, runDir, clock, vault })
+  const openReal = await openRealHost({ agent, agentUid: 0, runDir, clock, vault })
   const openRoot = (emit: (event: RootEvent) => void) => keeping(openReal(emit), applied)
   const watchFd = openWatchSocket()
   const keeper = new AnchorKeeper({ ...anchors, agent, clock })

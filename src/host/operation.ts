@@ -1,7 +1,8 @@
 import type { AnswerEvidence, KernelEvidence, ProcessEvidence, Says, SettingsEvidence } from '../router/evidence.ts'
+import type { News } from '../router/hook.ts'
 import type { RouterOperation } from '../router/operation.ts'
 import type { ReactionEvidence, ReactionName, Stance } from '../router/reaction.ts'
-import type { RouterId, RouterSpec } from '../router/spec.ts'
+import type { HookRole, RouterId, RouterSpec } from '../router/spec.ts'
 import type { InterfaceAddress, Link } from '../linux/rtnetlink.ts'
 
 /**
@@ -20,10 +21,12 @@ export type HostOperation =
   | { readonly verb: 'ask-keepalived'; readonly router: RouterId }
   /** Have a reaction take a stance; one of the router's that is under way ends with `reaction-cancelled`. */
   | { readonly verb: 'react'; readonly router: RouterId; readonly reaction: ReactionName; readonly stance: Stance }
+  /** Have the hook at that place of the router's config hear the news, unless it has. */
+  | (News & { readonly verb: 'run-hook'; readonly router: RouterId; readonly hook: number; readonly role: HookRole })
   | { readonly verb: 'list-owned' }
 
 /** Done beside whatever else is done for the router: questions, and what follows the role in an order of its own. */
-export const besides: ReadonlySet<HostOperation['verb']> = new Set(['ask-keepalived', 'look', 'react'])
+export const besides: ReadonlySet<HostOperation['verb']> = new Set(['ask-keepalived', 'look', 'react', 'run-hook'])
 
 /** What each operation answers. The changing ones answer nothing: what they did is seen by looking. */
 export interface HostAnswers {
@@ -38,6 +41,8 @@ export interface HostAnswers {
   readonly 'remove-router': undefined
   /** How it is then. */
   readonly react: ReactionEvidence['is']
+  /** What it said, cut short. */
+  readonly 'run-hook': string
   readonly look: NamespaceLook
   readonly inspect: Inspection
   readonly preview: Inspection

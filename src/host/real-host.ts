@@ -13,6 +13,7 @@ import type { ProcessEvidence, Says } from '../router/evidence.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
 import { DigestSeal } from './digest-seal.ts'
 import { FilterKeeper } from './filter-keeper.ts'
+import { Followers } from './followers.ts'
 import { Hints } from './hints.ts'
 import { lookInside } from './look-inside.ts'
 import { ensureInterface, misattached, removeInterface } from './interface.ts'
@@ -26,7 +27,6 @@ import { lookAhead, nothingLeft } from './nothing-left.ts'
 import { besides } from './operation.ts'
 import type { HostAnswers, HostOperation, Inspection, NamespaceLook, RootEvent, RootHalf, Table } from './operation.ts'
 import { listOwned } from './owned.ts'
-import { Reactor } from './reactor.ts'
 import { endKeepalived, removeRouter } from './removal.ts'
 import { RouterTable, unknownRouter } from './router-table.ts'
 import { Supervised } from './supervised.ts'
@@ -37,6 +37,8 @@ export interface RealHostOptions {
   /** Sockets, FIFO and rendered files; root's. */
   readonly runDir: SafeDir
   readonly clock: Clock
+  /** Whom no hook may be. */
+  readonly agentUid: number
   /** Where the config names one, and a login of the root half. */
   readonly vault?: VaultReader | undefined
 }
@@ -67,7 +69,7 @@ class RealHost implements RootHalf {
   readonly #lanes = new Lanes()
   readonly #createNamespace = namespaceBatch()
   readonly #filters: FilterKeeper
-  readonly #reactor: Reactor
+  readonly #followers: Followers
   #closed = false
 
   constructor(options: Options, features: RenderPlace['features'], emit: (event: RootEvent) => void) {
@@ -77,8 +79,11 @@ class RealHost implements RootHalf {
     this.#homes = options.runDir.sub(homesName, { create: true, volatile: true })
     this.#hints = new Hints(options.runDir, emit)
     this.#filters = new FilterKeeper(options.clock)
-    this.#reactor = new Reactor((router, reaction) => {
-      emit({ type: 'service-ended', router, reaction })
+    this.#followers = new Followers({
+      ...options,
+      table: this.#table,
+      homeOf: this.#home.bind(this),
+      emit,
     })
     this.#place = { features, fifoPath: this.#hints.fifoPath, secrets: options.secrets }
     this.#stagedPlace = this.#place
@@ -119,13 +124,15 @@ class RealHost implements RootHalf {
 
   #release(): void {
     for (const one of this.#supervised.values()) one.release()
-    this.#reactor.release()
+    this.#followers.release()
   }
 
   async #answer(operation: HostOperation): Promise<HostAnswers[HostOperation['verb']]> {
     switch (operation.verb) {
       case 'react':
-        return this.#react(operation)
+        return this.#followers.react(operation)
+      case 'run-hook':
+        return this.#followers.runHook(operation)
       case 'list-owned':
         return this.#listOwned()
       case 'look':
@@ -161,13 +168,6 @@ class RealHost implements RootHalf {
       case 'remove-router':
         return this.#remove(operation.router)
     }
-  }
-
-  async #react({ router, reaction, stance }: Extract<HostOperation, { verb: 'react' }>): Promise<HostAnswers['react']> {
-    const spec = this.#table.wanted(router)
-    using home = this.#home(router)
-    using namespace = openNamespace(spec.namespace)
-    return await this.#reactor.react({ spec, reaction, stance }, { home, namespaceFd: namespace.fd })
   }
 
   #listOwned(): HostAnswers['list-owned'] {
@@ -207,7 +207,7 @@ class RealHost implements RootHalf {
         ...(await compareConfig(spec, home, place)),
         misattached: misattached(spec, this.#options.agent, this.#socket),
         filter: this.#filters.look(spec),
-        reactions: await this.#reactor.look(router, spec, home),
+        ...(await this.#followers.look(spec, home)),
         asOf,
       },
     }
@@ -262,7 +262,7 @@ class RealHost implements RootHalf {
     if (namespace === undefined) throw unknownRouter(router)
     {
       using home = this.#home(router)
-      await this.#reactor.end(router, home)
+      await this.#followers.end(router, home)
       await endKeepalived(home, this.#supervisedOf(router))
     }
     await removeRouter(router, namespace, this.#homes, this.#options.agent)

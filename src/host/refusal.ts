@@ -38,6 +38,7 @@ export function isRefused(verb: Ask['verb'], error: unknown): error is KeepwardE
 const refusing: ReadonlySet<ErrorCode> = new Set([
   'router-unknown',
   'interface-undeclared',
+  'hook-undeclared',
   'anchor-refused',
   'request-invalid',
 ])

@@ -57,7 +57,7 @@ export async function runHost(options: HostRunOptions): Promise<number> {
   const vault = await openVault(settings, 'host', systemClock)
   vault?.onTrouble(onVaultTrouble)
   open.defer(() => vault?.close())
-  const openRoot = await openRealHost({ agent: agent.id, runDir: dir, clock: systemClock, vault })
+  const openRoot = await openRealHost({ agent: agent.id, agentUid, runDir: dir, clock: systemClock, vault })
   const applied = new AppliedConfig(file, hostname(), running)
   const keeper = new AnchorKeeper({
     path: paths.anchors,

@@ -11,6 +11,7 @@ function spec(addresses: readonly string[], change: Partial<RouterSpec>): Router
     addresses: addresses.map(prefix),
     mtu: undefined,
     macAddress: undefined,
+    acceptRouterAdvertisements: false,
   }
   return routerSpec({ interfaces: [ha], ...change })
 }
@@ -24,7 +25,7 @@ const accepted = (one: RouterSpec) =>
     .filter((line) => line.includes('iifname "'))
     .map((line) => line.trim())
 
-test('renderFilter() replaces our table in one transaction, and speaks of protocol 112 only', () => {
+test('renderFilter() replaces our table in one transaction, and lets in of protocol 112 what peers send', () => {
   expect(renderFilter(routerSpec())).toBe(`add table inet keepward_vrrp
 delete table inet keepward_vrrp
 table inet keepward_vrrp {
@@ -48,8 +49,25 @@ table inet keepward_vrrp {
     update @strangers6 { ip6 saddr . iifname counter }
     drop
   }
+  chain output {
+    type filter hook output priority 300; policy accept;
+    oifname { "ext0" } ip6 saddr :: drop
+  }
 }
 `)
+})
+
+test('renderFilter() lets a backup say nothing where all its IPv6 addresses are virtual, and leaves other interfaces alone', () => {
+  const [ha, ext] = routerSpec().interfaces
+  const more = ['int1', 'int0'].map((name) => ({ ...ext, name }) as InterfaceSpec)
+  const own = { ...ext, name: 'own0', addresses: [prefix('2001:db8::2/64')] } as InterfaceSpec
+  const dropped = (interfaces: (InterfaceSpec | undefined)[]) =>
+    renderFilter(routerSpec({ interfaces: interfaces.filter((one) => one !== undefined) }))
+      .split('\n')
+      .filter((line) => line.includes('oifname'))
+      .map((line) => line.trim())
+  expect(dropped([ha, own, ...more])).toEqual(['oifname { "int0", "int1" } ip6 saddr :: drop'])
+  expect(dropped([ha, own])).toEqual([])
 })
 
 test.each([

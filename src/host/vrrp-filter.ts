@@ -1,6 +1,7 @@
 import { canonicalAddress, parsePrefix } from '../base/address.ts'
 import { KeepwardError } from '../base/error.ts'
 import { isOnLink } from '../keepalived/on-link.ts'
+import { silentInterfaces } from '../router/silence.ts'
 import type { RouterSpec } from '../router/spec.ts'
 
 export const filterTable = 'keepward_vrrp'
@@ -17,8 +18,9 @@ const onLinkTtl = 255
  * The router's nf_tables in the language of nft(8), as one transaction that replaces ours and touches no other: of IP
  * protocol 112 only what declared peers send on the HA interface is let through, of what else comes in nothing is looked
  * at. In the hook `input`, which is the last before raw sockets get their copy and sees multicast too, while VRRP that
- * others route through here passes by; at -300, before any chain that could hide a stranger by dropping him. Canonical:
- * equal text is equal meaning. Every word is checked again here. Throws `config-invalid`.
+ * others route through here passes by; at -300, before any chain that could hide a stranger by dropping him. And what a
+ * backup could say is dropped on its way out. Canonical: equal text is equal meaning. Every word is checked again here.
+ * Throws `config-invalid`.
  */
 export function renderFilter(spec: RouterSpec): string {
   return [
@@ -37,9 +39,25 @@ export function renderFilter(spec: RouterSpec): string {
     `    update @${strangerSets[6]} { ip6 saddr . iifname counter }`,
     '    drop',
     '  }',
+    ...silence(spec),
     '}',
     '',
   ].join('\n')
+}
+
+/**
+ * While an interface has no IPv6 address, the kernel reports the groups of a router (ff02::2) from `::` all the same, and
+ * a switch learns from it where a hardware address is that both hosts may share (LP#1667756). A primary has addresses.
+ */
+function silence(spec: RouterSpec): string[] {
+  const silent = silentInterfaces(spec).map((name) => `"${interfaceToken(name, 'name of an interface')}"`)
+  if (silent.length === 0) return []
+  return [
+    '  chain output {',
+    '    type filter hook output priority 300; policy accept;',
+    `    oifname { ${[...new Set(silent)].sort().join(', ')} } ip6 saddr :: drop`,
+    '  }',
+  ]
 }
 
 /** Our table goes, if it is there; nothing else. */
@@ -95,8 +113,8 @@ function prefixToken({ address, prefixLength }: { address: string; prefixLength:
   return parsePrefix(text)?.address === address ? text : refuse('address of the HA interface')
 }
 
-function interfaceToken(text: string): string {
-  return /^[A-Za-z0-9_][A-Za-z0-9._-]{0,14}$/.test(text) ? text : refuse('HA interface')
+function interfaceToken(text: string, what = 'HA interface'): string {
+  return /^[A-Za-z0-9_][A-Za-z0-9._-]{0,14}$/.test(text) ? text : refuse(what)
 }
 
 function ttlToken(value: number): number {

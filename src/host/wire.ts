@@ -2,7 +2,8 @@ import { z } from 'zod'
 import { errorMeanings, KeepwardError, sentenceOf, type ErrorCode } from '../base/error.ts'
 import type { AnchorPoint } from '../anchor/anchor.ts'
 import { reactionNames } from '../router/reaction.ts'
-import { parseRouterId, type RouterId } from '../router/spec.ts'
+import { causeKinds, roles } from '../router/role.ts'
+import { hookRoles, parseRouterId, type RouterId } from '../router/spec.ts'
 import type { HostOperation, RootEvent } from './operation.ts'
 import type { HostRefusal } from './refusal.ts'
 
@@ -73,6 +74,17 @@ const requestSchema = z.discriminatedUnion('verb', [
     router,
     reaction: z.enum(reactionNames),
     stance: z.enum(['primary', 'backup']),
+  }),
+  z.strictObject({
+    id,
+    verb: z.literal('run-hook'),
+    router,
+    hook: z.int().min(0).max(7),
+    role: z.enum(hookRoles),
+    previous: z.enum(roles),
+    sequence: counted,
+    atMs: counted,
+    cause: z.enum(causeKinds),
   }),
   ofRouter('inspect'),
   ofRouter('glance'),

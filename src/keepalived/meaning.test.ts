@@ -21,6 +21,11 @@ test('changeBetween() is hitless when only excluded addresses or routes differ',
   expect(changeBetween(text(one + route, 100), text('', 100))).toBe('hitless')
 })
 
+test('changeBetween() is hitless when only the announcements differ', () => {
+  const announced = 'vrrp_instance "r1" {\n    garp_master_repeat 2\n    higher_prio_send_advert true\n'
+  expect(changeBetween(text(one, 100), text(one, 100).replace('vrrp_instance "r1" {\n', announced))).toBe('hitless')
+})
+
 test('changeBetween() may move the role when anything else differs', () => {
   expect(changeBetween(text(one, 100), text(one, 101))).toBe('may-move-role')
   const moved = text(one, 100).replace('169.254.0.7', '169.254.0.8')

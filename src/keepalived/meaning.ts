@@ -4,7 +4,7 @@ import type { RouterSpec } from '../router/spec.ts'
 export type ConfigChange = 'none' | 'hitless' | 'may-move-role'
 
 /**
- * Compares two rendered configs. `hitless`: only addresses outside the adverts, or routes, differ; a reload then keeps
+ * Compares two rendered configs. `hitless`: only addresses outside the adverts, routes, or how they are announced, differ; a reload then keeps
  * the marker in place, and a peer sees nothing.
  */
 export function changeBetween(old: string, wanted: string): ConfigChange {
@@ -18,5 +18,7 @@ export const reloadPauseMs = (spec: Pick<RouterSpec, 'advertisementIntervalMs'>)
 
 /** Reads only what `renderConfig` writes. */
 function withoutExcluded(text: string): string {
-  return text.replaceAll(/^ {4}(?:virtual_ipaddress_excluded|virtual_routes) \{\n(?: {8}.*\n)* {4}\}\n/gm, '')
+  return text
+    .replaceAll(/^ {4}(?:garp_|vrrp_g|higher_prio_send_advert).*\n/gm, '')
+    .replaceAll(/^ {4}(?:virtual_ipaddress_excluded|virtual_routes) \{\n(?: {8}.*\n)* {4}\}\n/gm, '')
 }

@@ -37,13 +37,17 @@ const small: RouterSpec = {
       addresses: [prefix('10.9.0.1/24')],
       mtu: undefined,
       macAddress: undefined,
+      acceptRouterAdvertisements: false,
     },
   ],
   marker: prefix('169.254.0.7/24'),
   virtualAddresses: [],
+  announcements: { repeat: 3, delayS: 5, refreshS: 60, pauseMs: 0 },
   virtualRoutes: [],
   advertise: { kind: 'multicast', peers: undefined },
   routerAdvertisements: [],
+  hooks: [],
+  flaps: { changes: 10, windowMs: 60_000 },
   metadata: undefined,
   authentication: { kind: 'none' },
   trackedInterfaces: ['ha0'],
@@ -84,7 +88,11 @@ vrrp_instance "r1" {
     advert_int 0.1
     nopreempt
     garp_master_delay 5
+    garp_master_repeat 3
+    garp_master_refresh 60
+    higher_prio_send_advert true
     garp_lower_prio_delay 5
+    garp_lower_prio_repeat 3
     virtual_ipaddress {
         169.254.0.7/24 dev ha0
     }
@@ -102,7 +110,11 @@ test('renderConfig() tracks what is tracked only, and asks hop limit 255 of peer
     advert_int 0.1
     preempt_delay 1.5
     garp_master_delay 5
+    garp_master_repeat 3
+    garp_master_refresh 60
+    higher_prio_send_advert true
     garp_lower_prio_delay 5
+    garp_lower_prio_repeat 3
     unicast_src_ip 10.9.0.1
     check_unicast_src
     unicast_peer {
@@ -266,7 +278,11 @@ test('renderConfig() renders hmac as keepalived 2.4.3 reads it, with the keys in
   expect(renderConfig(hmac, modern, context)).toContain(`    advert_int 0.1
     nopreempt
     garp_master_delay 5
+    garp_master_repeat 3
+    garp_master_refresh 60
+    higher_prio_send_advert true
     garp_lower_prio_delay 5
+    garp_lower_prio_repeat 3
     auth_hmac {
         key 1 file:/etc/keepward/secrets/r1-1
         key 2 file:/etc/keepward/secrets/r1-2
@@ -331,4 +347,22 @@ test('renderConfig() refuses numbers out of range', () => {
     { preempt: { kind: 'after', delayMs: 1_000_001 } },
   ]
   for (const spec of wrong) expect(() => renderConfig({ ...small, ...spec }, features, context)).toThrow('may not be')
+})
+
+test('renderConfig() bounds how addresses are announced, and pauses ARP and neighbour advertisements alike', () => {
+  const announcements = { repeat: 10, delayS: 60, refreshS: 0, pauseMs: 1 }
+  const text = renderConfig({ ...small, announcements }, features, context)
+  expect(text.split('\n').filter((line) => /garp|gna/.test(line))).toEqual([
+    '    vrrp_garp_interval 0.001',
+    '    vrrp_gna_interval 0.001',
+    '    garp_master_delay 60',
+    '    garp_master_repeat 10',
+    '    garp_master_refresh 0',
+    '    garp_lower_prio_delay 60',
+    '    garp_lower_prio_repeat 10',
+  ])
+  for (const wrong of [{ repeat: 11 }, { delayS: 0 }, { refreshS: 86_401 }, { pauseMs: 101 }])
+    expect(() => renderConfig({ ...small, announcements: { ...announcements, ...wrong } }, features, context)).toThrow(
+      'announcement',
+    )
 })

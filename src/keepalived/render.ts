@@ -69,7 +69,14 @@ function globalLines(spec: RouterSpec, context: RenderContext): string[] {
     'umask 0177',
     `vrrp_startup_delay ${secondsToken('startup delay', startupDelayMs(spec))}`,
     `vrrp_notify_fifo "${pathToken('notify FIFO', context.fifoPath)}"`,
+    ...pauseLines(spec),
   ]
+}
+
+function pauseLines({ announcements: { pauseMs } }: RouterSpec): string[] {
+  if (pauseMs === 0) return []
+  const pause = secondsToken('announcement pause', integerToken('announcement pause', pauseMs, 1, 100))
+  return [`vrrp_garp_interval ${pause}`, `vrrp_gna_interval ${pause}`]
 }
 
 function roleLines(spec: RouterSpec): string[] {
@@ -83,9 +90,21 @@ function roleLines(spec: RouterSpec): string[] {
     `priority ${integerToken('priority', spec.priority, 1, 254)}`,
     `advert_int ${intervalToken(spec)}`,
     ...preemptLines(spec),
-    // Once at the change, once when a slow switch surely learns again (LP#1520517).
-    'garp_master_delay 5',
-    'garp_lower_prio_delay 5',
+    ...announcementLines(spec),
+  ]
+}
+
+/** They hold for neighbour advertisements too. At the change, and when a slow switch surely learns again (LP#1520517). */
+function announcementLines({ announcements: { repeat, delayS, refreshS } }: RouterSpec): string[] {
+  return [
+    `garp_master_delay ${integerToken('announcement delay', delayS, 1, 60)}`,
+    `garp_master_repeat ${integerToken('announcement repeat', repeat, 1, 10)}`,
+    `garp_master_refresh ${integerToken('announcement refresh', refreshS, 0, 86_400)}`,
+    // While both were primary, the one that yields may have been believed last. It answers the first advert of the other
+    // with one of its own, and that makes the other announce again; neither is keepalived's default.
+    'higher_prio_send_advert true',
+    `garp_lower_prio_delay ${String(delayS)}`,
+    `garp_lower_prio_repeat ${String(repeat)}`,
   ]
 }
 

@@ -2,28 +2,38 @@ import { addAddress } from '../linux/address.ts'
 import { addBridge, addVeth, linkByName, setLink } from '../linux/link.ts'
 import { openNetlink } from '../linux/netlink-socket.ts'
 import { createNamespace, openNamespace } from '../linux/netns.ts'
-import { clientAddress, clientNamespace, fabricNamespace, hostsOf, type LabHost, type LabShape } from './topology.ts'
+import { run } from '../linux/run.ts'
+import {
+  clientAddress,
+  clientNamespace,
+  fabricNamespace,
+  gatewayOf,
+  hostsOf,
+  innerClientAddress,
+  innerNamespace,
+  type LabHost,
+  type LabShape,
+} from './topology.ts'
 
-/** The two links of the lab: `ha` carries the adverts, `ext` the clients. */
-export type LabLink = 'ha' | 'ext'
-const links: readonly LabLink[] = ['ha', 'ext']
+/** The links of a lab: `ha` carries the adverts, `ext` the clients, `int` those behind the routers. */
+export type LabLink = 'ha' | 'ext' | 'int'
 
-/** Make the switch, the hosts and the client as namespaces, joined by veth pairs. Nothing of the machine's own is touched. */
+export const linksOf = ({ innerNetwork }: LabShape): readonly LabLink[] =>
+  innerNetwork === true ? ['ha', 'ext', 'int'] : ['ha', 'ext']
+
+/** Make the switch, the hosts and the clients as namespaces, joined by veth pairs. Nothing of the machine's own is touched. */
 export async function buildFabric(shape: LabShape): Promise<void> {
   const { name } = shape
+  const links = linksOf(shape)
   await createNamespace(fabricNamespace(name))
-  await createNamespace(clientNamespace(name))
   inside(fabricNamespace(name), (socket) => socket.apply(links.map((link) => addBridge({ name: link, up: true }))))
-  for (const host of hostsOf(shape)) await buildHost(name, host)
-  plug(name, clientNamespace(name), 'ext', 'client', 'eth0')
-  inside(clientNamespace(name), (socket) => {
-    const { ifindex } = linkByName(socket, 'eth0')
-    socket.apply([
-      setLink('lo', { up: true }),
-      addAddress(ifindex, { family: 4, address: clientAddress.v4, prefixLength: 24 }),
-      addAddress(ifindex, { family: 6, address: clientAddress.v6, prefixLength: 64 }),
-    ])
-  })
+  for (const host of hostsOf(shape)) await buildHost(name, host, links)
+  await buildClient(name, clientNamespace(name), 'ext', clientAddress)
+  if (shape.innerNetwork !== true) return
+  const inner = innerNamespace(name)
+  await buildClient(name, inner, 'int', innerClientAddress)
+  for (const gateway of Object.values(gatewayOf(1)))
+    await run(['ip', '-n', inner, 'route', 'add', 'default', 'via', gateway, 'dev', 'eth0'])
 }
 
 /** Take a host's port on the switch down or up: a cable pulled, which no keepalived is told of. */
@@ -31,7 +41,25 @@ export function setPort(name: string, host: string, link: LabLink, up: boolean):
   inside(fabricNamespace(name), (socket) => socket.apply([setLink(portName(link, host), { up })]))
 }
 
-async function buildHost(name: string, host: LabHost): Promise<void> {
+async function buildClient(
+  lab: string,
+  namespace: string,
+  link: LabLink,
+  { v4, v6 }: { readonly v4: string; readonly v6: string },
+): Promise<void> {
+  await createNamespace(namespace)
+  plug(lab, namespace, link, 'client', 'eth0')
+  inside(namespace, (socket) => {
+    const { ifindex } = linkByName(socket, 'eth0')
+    socket.apply([
+      setLink('lo', { up: true }),
+      addAddress(ifindex, { family: 4, address: v4, prefixLength: 24 }),
+      addAddress(ifindex, { family: 6, address: v6, prefixLength: 64 }),
+    ])
+  })
+}
+
+async function buildHost(name: string, host: LabHost, links: readonly LabLink[]): Promise<void> {
   await createNamespace(host.namespace)
   inside(host.namespace, (socket) => {
     socket.apply([setLink('lo', { up: true }), ...links.map((link) => addBridge({ name: `br-${link}`, up: true }))])

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path'
 import { errnoOf, KeepwardError } from '../base/error.ts'
 import { deleteNamespace, listNamespaces } from '../linux/netns.ts'
-import { buildFabric, setPort, type LabLink } from './fabric.ts'
+import { buildFabric, linksOf, setPort, type LabLink } from './fabric.ts'
 import {
   agentOf,
   isAgent,
@@ -104,7 +104,7 @@ export class Lab {
   async killHost(name: string): Promise<void> {
     const host = this.host(name)
     const running = processesIn(this.#namespaces(host))
-    this.#setPorts(name, ['ha', 'ext'], false)
+    this.#setPorts(name, linksOf(this.shape), false)
     await signalAll(inKillingOrder(running), 'SIGKILL')
     for (const namespace of this.#routerNamespaces(host))
       if (listNamespaces().includes(namespace)) await deleteNamespace(namespace)
@@ -125,7 +125,7 @@ export class Lab {
   /** Mend every link, or those of one host. */
   heal(name?: string): void {
     for (const host of name === undefined ? this.hosts : [this.host(name)])
-      this.#setPorts(host.name, ['ha', 'ext'], true)
+      this.#setPorts(host.name, linksOf(this.shape), true)
   }
 
   /** `child`: only the VRRP child, which keepalived itself replaces. */

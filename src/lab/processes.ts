@@ -19,7 +19,7 @@ export function startAgent(host: LabHost, program: string, uid: number | undefin
 /** Those of its unit (deploy/systemd): what a lab runs is what a host runs. */
 export const hostCapabilities = [
   ...['sys_admin', 'net_admin', 'net_raw', 'net_broadcast', 'chown', 'kill', 'sys_ptrace', 'sys_nice', 'ipc_lock'],
-  'sys_resource',
+  ...['sys_resource', 'setuid', 'setgid'],
 ]
 
 /** setpriv(1) */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { formatPrefix } from '../base/address.ts'
 import { loadConfig } from '../config/load.ts'
-import { checkShape, configOf, hostsOf, routersOf, type LabHost, type LabShape } from './topology.ts'
+import { checkShape, configOf, gatewayOf, hostsOf, routersOf, type LabHost, type LabShape } from './topology.ts'
 
 const shape = (change: Partial<LabShape> = {}): LabShape => ({
   name: 'lab',
@@ -47,7 +47,24 @@ describe('configOf()', () => {
       source: '169.254.193.4',
       peers: ['169.254.192.4', '169.254.194.4'],
     })
-    expect(router?.virtualAddresses.map(formatPrefix)).toEqual(['198.51.100.4/24', '2001:db8:1::4/64'])
+    expect(router?.virtualAddresses.map(formatPrefix)).toEqual([
+      'fe80::b8c2:ac2:5efb:19a1/64',
+      '198.51.100.4/24',
+      '2001:db8:1::4/64',
+    ])
+  })
+
+  test('makes each router a gateway of the inner network, where there is one', () => {
+    const router = load(shape({ innerNetwork: true }))[1]?.routers[3]
+    expect(router?.interfaces.map(({ name }) => name)).toEqual(['ha0', 'ext0', 'int0'])
+    expect(router?.virtualAddresses.map(formatPrefix)).toEqual([
+      'fe80::b8c2:ac2:5efb:19a1/64',
+      'fe80::f89:7dc5:9aee:ecfa/64',
+      '198.51.100.4/24',
+      '2001:db8:1::4/64',
+      '10.9.0.4/24',
+      '2001:db8:9::4/64',
+    ])
   })
 
   test.each([
@@ -69,11 +86,13 @@ test('configOf() is valid for the last host of the largest lab', () => {
   expect(config?.routers).toHaveLength(200)
 })
 
-test('routersOf() gives no router the address of the client', () => {
-  const addresses = routersOf(shape({ routers: 200 })).flatMap(({ address, address6 }) => [address, address6])
-  expect(new Set(addresses).size).toBe(400)
-  expect(addresses).not.toContain('198.51.100.250')
-  expect(addresses).not.toContain('2001:db8:1::fa')
+test('no router has the address of a client', () => {
+  const outer = routersOf(shape({ routers: 200 })).flatMap(({ address, address6 }) => [address, address6])
+  const inner = Array.from({ length: 200 }, (_, index) => gatewayOf(index + 1)).flatMap(({ v4, v6 }) => [v4, v6])
+  const addresses = [...outer, ...inner]
+  expect(new Set(addresses).size).toBe(800)
+  for (const client of ['198.51.100.250', '2001:db8:1::fa', '10.9.0.250', '2001:db8:9::fa'])
+    expect(addresses).not.toContain(client)
 })
 
 test.each([

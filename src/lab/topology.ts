@@ -14,6 +14,8 @@ export interface LabShape {
   readonly directory: string
   /** Each host's agent runs as this user, beside a keepward-host of root's; it is root, and does it all itself, unless given. */
   readonly agentUid?: number
+  /** A third link with a client of its own, for which each router is a gateway. */
+  readonly innerNetwork?: true
 }
 
 export const maxHosts = 9
@@ -55,6 +57,8 @@ export function checkShape(shape: LabShape): LabShape {
 export const prefixOf = (name: string): string => `kwl-${name}-`
 export const fabricNamespace = (name: string): string => `${prefixOf(name)}fabric`
 export const clientNamespace = (name: string): string => `${prefixOf(name)}client`
+/** Of the client behind the routers, where there is an inner network. */
+export const innerNamespace = (name: string): string => `${prefixOf(name)}inner`
 export const routerNamespace = (name: string, host: string, router: string): string =>
   `${prefixOf(name)}${host}-${router}`
 
@@ -85,6 +89,15 @@ export function routersOf({ routers }: LabShape): LabRouter[] {
 
 /** Of the client, on the same link as the virtual addresses (RFC 5737 and 3849: documentation only). */
 export const clientAddress = { v4: '198.51.100.250', v6: '2001:db8:1::fa' } as const
+
+/** Of the client behind the routers; the gateway that it uses is that of r1. */
+export const innerClientAddress = { v4: '10.9.0.250', v6: '2001:db8:9::fa' } as const
+
+/** A router's own on the inner network: virtual addresses. */
+export const gatewayOf = (n: number): { readonly v4: string; readonly v6: string } => ({
+  v4: `10.9.0.${String(n)}`,
+  v6: `2001:db8:9::${n.toString(16)}`,
+})
 
 /**
  * The config of one host. Every router lives on every host; who is preferred rotates, so that the primaries are spread.
@@ -119,6 +132,8 @@ function routerLines(
   const peers = numbers(hosts)
     .map((one) => one - 1)
     .filter((index) => index !== own)
+  const inner = shape.innerNetwork === true
+  const { v4, v6 } = gatewayOf(n)
   const rank = (own - ((n - 1) % hosts) + hosts) % hosts
   const advertise =
     peers.length === 0
@@ -135,9 +150,11 @@ function routerLines(
     '    interfaces:',
     `      - { name: ha0, attach: { bridge: br-ha }, addresses: [${haAddress(own)}/18] }`,
     '      - { name: ext0, attach: { bridge: br-ext } }',
+    ...(inner ? ['      - { name: int0, attach: { bridge: br-int } }'] : []),
     '    virtualAddresses:',
     `      - { address: ${router.address}/24, interface: ext0 }`,
     `      - { address: "${router.address6}/64", interface: ext0 }`,
+    ...(inner ? [`${v4}/24`, `${v6}/64`].map((one) => `      - { address: "${one}", interface: int0 }`) : []),
   ]
 }
 

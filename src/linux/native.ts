@@ -42,6 +42,19 @@ export interface Native {
     directory: string,
     stdio: readonly [number, number, number],
   ): { pid: number; pidfd: number }
+  /**
+   * Starts the file that `program` holds as another user, who has no groups, capabilities or ways to gain any: as the first process of a pid
+   * namespace, in this thread's network namespace and dying with this thread. What hinders it is said on its stderr (`keepward: execve 002`),
+   * with exit code 127. `confinement`: uid, gid, and limits: bytes of data,
+   * bytes of a file, processes of the user, descriptors; none may be 0.
+   */
+  spawnConfined(
+    program: number,
+    argv: readonly string[],
+    env: readonly string[],
+    stdio: readonly [number, number, number],
+    confinement: readonly [number, number, number, number, number, number],
+  ): { pid: number; pidfd: number }
   /** An anonymous file that cannot grow past the limit. */
   memoryFile(limitBytes: number): number
   /** Where the next write through the descriptor, or a copy of it, goes. */

@@ -111,6 +111,21 @@ export const conditions = {
     title: 'A service that follows the role could not be brought to it',
     hint: 'The text names service, role and reason; it is tried again, ever more slowly, and the other services go on',
   },
+  'hook-failed': {
+    severity: 'warning',
+    title: 'A hook did not end well',
+    hint: 'The text names program, role and what it said; run it by hand as its user. It is run again for the newest role up to five times, then at the next change of role, or when its router is changed in the config',
+  },
+  'hook-overflow': {
+    severity: 'warning',
+    title: 'The role changed faster than the hooks of the router end, and the oldest changes were not told to them',
+    hint: 'Make the hooks quicker, or give them a shorter timeout; the newest role is always told',
+  },
+  flapping: {
+    severity: 'warning',
+    title: 'The role changes again and again',
+    hint: 'The text has the most frequent cause: look at that link, peer or keepalived. Services follow each role all the same, and the role shown is the true one',
+  },
   'operation-failed': {
     severity: 'warning',
     title: 'A step towards the wanted state failed and is tried again',

@@ -5,6 +5,8 @@ import { judgeAuthentication } from './authentication.ts'
 import type { ConditionCode } from './condition.ts'
 import { lastSaid } from './decide.ts'
 import { settleMs } from './duration.ts'
+import { judgeFlaps } from './flap.ts'
+import { judgeHooks } from './hook.ts'
 import { judgeNotifier } from './notifier.ts'
 import { judgeReactions } from './reaction.ts'
 import type { Router } from './router.ts'
@@ -42,6 +44,10 @@ export function diagnose(router: Router, now: Instant): Diagnosis {
   say('notifier-silent', notifier.silent)
   for (const [code, text] of [...judgeFilter(router, wanted, now), ...judgeAuthentication(wanted)]) say(code, text)
   say('reaction-failed', judgeReactions(router))
+  say('flapping', judgeFlaps(router.flaps, wanted.flaps))
+  const hooks = judgeHooks(router, now)
+  say('hook-failed', hooks.failed)
+  say('hook-overflow', hooks.overflowed)
   say('config-refused', failed(router, true))
   say('operation-failed', failed(router, false))
   // keepalived moves several addresses and writes its lines one after the other: not yet settled is no condition.
@@ -57,7 +63,10 @@ export function diagnose(router: Router, now: Instant): Diagnosis {
   if (answeredTooEarly(router)) texts.delete('kernel-disagrees')
   return {
     texts,
-    lookAgainInMs: soonest(soonest(pending ? settledInMs : undefined, defect?.endsInMs), notifier.lookAgainInMs),
+    lookAgainInMs: soonest(
+      soonest(pending ? settledInMs : undefined, defect?.endsInMs),
+      soonest(notifier.lookAgainInMs, hooks.lookAgainInMs),
+    ),
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Instant } from '../base/instant.ts'
 import type { ConditionChange } from './condition.ts'
+import type { HookRun } from './hook.ts'
 import type { Step } from './operation.ts'
 import type { Run } from './reaction.ts'
 import type { Cause, Role } from './role.ts'
@@ -19,6 +20,8 @@ export type RouterEffect =
   | { readonly type: 'perform'; readonly steps: readonly Step[] }
   /** Have a reaction take its stance; what another run of the router does is cancelled. */
   | { readonly type: 'react'; readonly run: Run }
+  /** Have a hook hear the news. */
+  | { readonly type: 'run-hook'; readonly run: HookRun }
   /** Send the event `woken` after so long; a later wake replaces an earlier one. */
   | { readonly type: 'wake'; readonly afterMs: number }
 

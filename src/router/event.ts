@@ -1,4 +1,5 @@
 import type { AnswerEvidence, KernelEvidence, ProcessEvidence, SettingsEvidence, Says } from './evidence.ts'
+import type { News } from './hook.ts'
 import type { NotifierClaim } from './notifier.ts'
 import type { Outcome, RouterOperation } from './operation.ts'
 import type { ReactionName, RunOutcome } from './reaction.ts'
@@ -21,6 +22,10 @@ export type RouterEvent =
   | { readonly type: 'performed'; readonly operation: RouterOperation; readonly outcome: Outcome }
   /** A run of a reaction ended. */
   | { readonly type: 'reacted'; readonly number: number; readonly outcome: RunOutcome }
+  /** A change of role is on the disk, or is told again, for hooks that have not heard it. */
+  | { readonly type: 'recorded'; readonly news: News }
+  /** A run of a hook ended. */
+  | { readonly type: 'hook-ended'; readonly number: number; readonly outcome: Outcome }
   /** The service of a reaction died behind our back. */
   | { readonly type: 'service-ended'; readonly reaction: ReactionName }
   /** Our own work for this router failed in a way that nobody foresaw. */

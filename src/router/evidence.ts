@@ -1,5 +1,6 @@
 import type { Prefix } from '../base/address.ts'
 import type { Instant } from '../base/instant.ts'
+import type { HeardEvidence } from './hook.ts'
 import type { ReactionEvidence } from './reaction.ts'
 
 /** What the kernel shows of a router's namespace. */
@@ -93,6 +94,8 @@ export type SettingsEvidence =
       readonly filter: FilterEvidence
       /** Those that are wanted, and those that are there. */
       readonly reactions: readonly ReactionEvidence[]
+      /** What hooks heard last. */
+      readonly hooks: readonly HeardEvidence[]
       readonly asOf: Instant
     }
 

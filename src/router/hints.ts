@@ -59,6 +59,8 @@ export function hints(before: Router, after: Router, event: RouterEvent, now: In
     case 'performed':
     case 'reacted':
     case 'service-ended':
+    case 'recorded':
+    case 'hook-ended':
       return []
   }
 }

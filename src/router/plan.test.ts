@@ -44,9 +44,9 @@ describe('plan()', () => {
     const first = plan(await look(routerSpec()), 0)
     expect(texts(first)).toEqual([
       'make namespace keepward-r1 and its settings',
+      'let only declared peers speak VRRP to it, and a backup say nothing',
       'create interface ha0 on bridge br-ha',
       'create interface ext0 on bridge br-ext',
-      'let only declared peers speak VRRP to it',
       'test and write the keepalived config of r1',
     ])
     expect(first.waiting.map((one) => one.reason)).toEqual(['until ha0 has carrier'])
@@ -80,11 +80,13 @@ describe('plan()', () => {
     const { host, look, apply } = await world(spec)
     for (let pass = 0; pass < 2; pass += 1) await apply(plan(await look(spec), 0))
     host.loseFilter(spec.id)
-    expect(texts(plan(await look(spec), 0))).toEqual(['let only declared peers speak VRRP to it'])
+    expect(texts(plan(await look(spec), 0))).toEqual([
+      'let only declared peers speak VRRP to it, and a backup say nothing',
+    ])
     const other = { ...spec, advertise: { ...spec.advertise, peers: ['169.254.192.3'] } }
     await host.configure({ hash: '', routers: [other] })
     expect(texts(plan(await look(other), 0))).toEqual([
-      'let only declared peers speak VRRP to it',
+      'let only declared peers speak VRRP to it, and a backup say nothing',
       'test and write the keepalived config of r1',
       'reload keepalived',
     ])
@@ -102,7 +104,7 @@ describe('plan()', () => {
     expect(texts(soon)).toEqual(['start keepalived'])
     expect(soon.waiting.map((one) => one.step.operation.verb)).toEqual(['ensure-filter'])
     expect(texts(plan(unfiltered, at(30_000).monoMs))).toEqual([
-      'let only declared peers speak VRRP to it',
+      'let only declared peers speak VRRP to it, and a backup say nothing',
       'start keepalived',
     ])
   })

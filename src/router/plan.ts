@@ -41,8 +41,9 @@ export function plan(router: Plannable, nowMonoMs: number): Plan {
   if (wanted === undefined) return removal(router)
   const planned: (Step | Waiting)[] = [
     ...namespaceSteps(wanted, kernel, settings),
-    ...interfaceSteps(wanted, kernel, settings, process),
+    // Before there is an interface that could speak or hear.
     ...filterSteps(kernel, settings, nowMonoMs),
+    ...interfaceSteps(wanted, kernel, settings, process),
     ...configSteps(wanted, settings),
     ...(process.kind === 'absent' ? [startStep(router, wanted, nowMonoMs)] : reloadSteps(router, wanted, nowMonoMs)),
   ]
@@ -164,7 +165,7 @@ function filterSteps(kernel: KernelEvidence, settings: SettingsEvidence, nowMono
   if (filter?.kind === 'ready' && kernel.kind === 'present') return []
   const step: Step = {
     operation: { verb: 'ensure-filter' },
-    text: 'let only declared peers speak VRRP to it',
+    text: 'let only declared peers speak VRRP to it, and a backup say nothing',
     movesRole: false,
   }
   const failure = filter?.kind === 'missing' ? filter.failure : undefined

@@ -1,6 +1,8 @@
 import type { Instant } from '../base/instant.ts'
 import type { Raised } from './condition.ts'
 import type { AnswerEvidence, KernelEvidence, ProcessEvidence, SettingsEvidence } from './evidence.ts'
+import { noFlaps, type Flaps } from './flap.ts'
+import { noHooks, type Hooks } from './hook.ts'
 import type { Notifier } from './notifier.ts'
 import type { Step } from './operation.ts'
 import { noReactions, type Reactions } from './reaction.ts'
@@ -28,6 +30,9 @@ export interface Router {
   readonly role: RoleState
   /** Services that follow the role. */
   readonly reactions: Reactions
+  readonly flaps: Flaps
+  /** Programs that hear of the role. */
+  readonly hooks: Hooks
   readonly raised: Raised
   readonly work: Work
   readonly supervision: Supervision
@@ -90,6 +95,8 @@ export function newRouter(id: RouterId, recorded: Recorded | undefined, now: Ins
     notifier: undefined,
     role: { kind: 'undecided', since: now, recorded },
     reactions: noReactions,
+    flaps: noFlaps,
+    hooks: noHooks,
     raised: new Map(),
     work: { kind: 'idle', last: undefined },
     supervision: { deaths: 0, startNotBeforeMonoMs: 0, lastReloadMonoMs: undefined, childReplaced: false },

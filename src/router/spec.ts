@@ -30,6 +30,7 @@ export interface RouterSpec {
   /** Alone in `virtual_ipaddress`, on the HA interface, fixed for the router's life; its presence is the role. */
   readonly marker: Prefix
   readonly virtualAddresses: readonly VirtualAddress[]
+  readonly announcements: Announcements
   readonly virtualRoutes: readonly VirtualRoute[]
   readonly advertise: Advertise
   readonly authentication: Authentication
@@ -37,8 +38,34 @@ export interface RouterSpec {
   readonly routerAdvertisements: readonly RouterAdvertisement[]
   /** A proxy to a metadata service on a Unix socket; undefined: none. */
   readonly metadata: MetadataProxy | undefined
+  /** Programs of the operator that hear of each change of role, in this order. */
+  readonly hooks: readonly Hook[]
+  readonly flaps: FlapLimits
   /** Interfaces whose loss makes this instance FAULT; all others are rendered `no_track`. */
   readonly trackedInterfaces: readonly string[]
+}
+
+export const hookRoles = ['primary', 'backup', 'fault'] as const
+export type HookRole = (typeof hookRoles)[number]
+
+/** A program of the operator that is run when a role was taken. */
+export interface Hook {
+  /** Absolute path; root's alone to write. */
+  readonly program: string
+  readonly args: readonly string[]
+  /** Whom it runs as, by name or number; never root. */
+  readonly user: string | number
+  readonly on: readonly HookRole[]
+  /** After it the program is killed, with all that it started. */
+  readonly timeoutMs: number
+  /** Whose network it sees. */
+  readonly namespace: 'host' | 'router'
+}
+
+/** More changes of role than `changes` within `windowMs` are flapping. */
+export interface FlapLimits {
+  readonly changes: number
+  readonly windowMs: number
 }
 
 /** Where instances behind the router ask for their metadata, and who answers. */
@@ -95,6 +122,8 @@ export interface InterfaceSpec {
   readonly addresses: readonly Prefix[]
   readonly mtu: number | undefined
   readonly macAddress: string | undefined
+  /** Default routes are taken from routers on the link, whatever the role. */
+  readonly acceptRouterAdvertisements: boolean
 }
 
 export type Attach =
@@ -115,6 +144,17 @@ export type Attach =
 
 export interface VirtualAddress extends Prefix {
   readonly interface: string
+}
+
+/** How a primary tells its neighbours where the virtual addresses are: gratuitous ARP, unsolicited neighbour advertisements. */
+export interface Announcements {
+  /** Of each address, when the role is taken and again `delayS` later. */
+  readonly repeat: number
+  readonly delayS: number
+  /** Each once every so often while primary; 0: never. */
+  readonly refreshS: number
+  /** Between two on one interface. */
+  readonly pauseMs: number
 }
 
 export interface VirtualRoute {

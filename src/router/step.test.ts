@@ -53,6 +53,7 @@ const settings = (ms: number, change: Partial<Extract<SettingsEvidence, { kind: 
   change: 'none',
   misattached: [],
   reactions: [],
+  hooks: [],
   filter: { kind: 'ready', strangers: [] },
   asOf: at(ms),
   ...change,

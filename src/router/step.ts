@@ -5,7 +5,9 @@ import { diagnose } from './diagnose.ts'
 import type { RouterEffect } from './effect.ts'
 import type { RouterEvent } from './event.ts'
 import type { KernelEvidence } from './evidence.ts'
+import { countFlaps, nextFlapMonoMs } from './flap.ts'
 import { childless, hints } from './hints.ts'
+import { absorbHeard, absorbHookEnd, absorbNews, nextHook, reconsiderHooks } from './hook.ts'
 import { withDispute, type NotifierClaim } from './notifier.ts'
 import type { Outcome, RouterOperation, Step } from './operation.ts'
 import { plan } from './plan.ts'
@@ -34,7 +36,11 @@ export function step(router: Router, event: RouterEvent, now: Instant): Stepped 
   const absorbed = absorb(router, event, now)
   effects.push(...hints(router, absorbed, event, now))
   const decided = withDispute(settleRole(absorbed, event, now, effects))
-  const planned = follow(converge(decided, now, effects), now, effects)
+  const planned = tellHooks(
+    follow(converge(withFlaps(decided, effects, now), now, effects), now, effects),
+    now,
+    effects,
+  )
   const diagnosis = diagnose(planned, now)
   const { raised, changes } = compareConditions(planned.raised, diagnosis.texts, now)
   for (const change of changes) effects.push({ type: 'record-condition', change })
@@ -49,7 +55,13 @@ function absorb(router: Router, event: RouterEvent, now: Instant): Router {
   switch (event.type) {
     case 'wanted':
       return withMarker(
-        { ...router, wanted: event.spec, settings: { kind: 'unseen' }, work: reconsider(router.work) },
+        {
+          ...router,
+          wanted: event.spec,
+          settings: { kind: 'unseen' },
+          work: reconsider(router.work),
+          hooks: reconsiderHooks(router.hooks),
+        },
         now,
       )
     case 'kernel':
@@ -57,17 +69,15 @@ function absorb(router: Router, event: RouterEvent, now: Instant): Router {
     case 'process':
       return absorbProcess(router, event.evidence, now)
     case 'settings':
-      return {
-        ...router,
-        settings: event.evidence,
-        lookFailure: undefined,
-        reactions:
-          event.evidence.kind === 'seen' ? absorbLook(router.reactions, event.evidence.reactions) : router.reactions,
-      }
+      return absorbSettings(router, event.evidence)
     case 'reacted':
       return { ...router, reactions: absorbRun(router.reactions, event.number, event.outcome, now) }
     case 'service-ended':
       return { ...router, reactions: absorbDeath(router.reactions, event.reaction, now) }
+    case 'recorded':
+      return { ...router, hooks: absorbNews(router.hooks, event.news, now) }
+    case 'hook-ended':
+      return { ...router, hooks: absorbHookEnd(router.hooks, event.number, event.outcome, now) }
     case 'look-failed':
       return { ...router, lookFailure: event.text }
     case 'answer':
@@ -92,6 +102,16 @@ function absorb(router: Router, event: RouterEvent, now: Instant): Router {
 function processesOf(router: Router, evidence: KernelEvidence): Partial<Pick<Router, 'process' | 'answer'>> {
   const lost = router.kernel.kind === 'present' && evidence.kind === 'absent'
   return lost ? { process: { kind: 'unseen' }, answer: { kind: 'none' } } : {}
+}
+
+function absorbSettings(router: Router, evidence: Router['settings']): Router {
+  const seen = { ...router, settings: evidence, lookFailure: undefined }
+  if (evidence.kind !== 'seen') return seen
+  return {
+    ...seen,
+    reactions: absorbLook(router.reactions, evidence.reactions),
+    hooks: absorbHeard(router.hooks, evidence.hooks),
+  }
 }
 
 /** A new wish deserves a new try, whatever failed before. */
@@ -180,11 +200,13 @@ function firstRole(router: Router, to: Role, now: Instant, effects: RouterEffect
     return { ...router, role: { kind: 'held', held: { role: to, since, turned: since, cause } } }
   }
   const cause = explainChange(router, to, 'start')
+  // What was not told of before is not so any more.
+  const hooks = from === to ? router.hooks : { ...router.hooks, waiting: [] }
   if (from !== to) {
     const lastedMs = before === undefined ? undefined : now.monoMs - before.since.monoMs
     effects.push({ type: 'record-transition', transition: { from, to, at: now, lastedMs, cause } })
   }
-  return { ...router, role: { kind: 'held', held: { role: to, since: now, turned: now, cause } } }
+  return { ...router, hooks, role: { kind: 'held', held: { role: to, since: now, turned: now, cause } } }
 }
 
 function witness(event: RouterEvent): Cause['kind'] {
@@ -203,6 +225,8 @@ function witness(event: RouterEvent): Cause['kind'] {
     case 'claimed':
     case 'reacted':
     case 'service-ended':
+    case 'recorded':
+    case 'hook-ended':
     case 'defect':
     case 'recheck':
     case 'woken':
@@ -230,6 +254,21 @@ function follow(router: Router, now: Instant, effects: RouterEffect[]): Router {
   return { ...router, reactions: { ...router.reactions, underWay: run, runs: run.number } }
 }
 
+/** Count the changes of role that this step made. */
+function withFlaps(router: Router, effects: readonly RouterEffect[], now: Instant): Router {
+  if (router.wanted === undefined) return router
+  const changed = effects.flatMap((effect) => (effect.type === 'record-transition' ? [effect.transition] : []))
+  return { ...router, flaps: countFlaps(router.flaps, router.wanted.flaps, changed, now) }
+}
+
+/** Have the next hook hear the news. */
+function tellHooks(router: Router, now: Instant, effects: RouterEffect[]): Router {
+  const { hooks, run } = nextHook(router, now)
+  if (run === undefined) return hooks === router.hooks ? router : { ...router, hooks }
+  effects.push({ type: 'run-hook', run })
+  return { ...router, hooks: { ...hooks, underWay: run, runs: run.number } }
+}
+
 function mustWait(last: LastWork | undefined, steps: string, now: Instant): boolean {
   if (last === undefined || now.monoMs >= last.notBeforeMonoMs) return false
   return last.failure !== undefined || last.steps === steps
@@ -242,9 +281,13 @@ const backoffMs = (tries: number): number => Math.min(maxBackoffMs, firstBackoff
 function nextWake(router: Router, now: Instant, lookAgainInMs: number | undefined): number | undefined {
   const moments = lookAgainInMs === undefined ? [] : [lookAgainInMs]
   if (childless(router)) moments.push(childlessLookMs)
-  const { waitUntilMonoMs } = nextRun(router, shownRole(router), now)
-  if (waitUntilMonoMs !== undefined) moments.push(waitUntilMonoMs - now.monoMs)
-  const { work } = router
+  const { wanted, flaps, work } = router
+  const untilMonoMs = [
+    nextRun(router, shownRole(router), now).waitUntilMonoMs,
+    nextHook(router, now).waitUntilMonoMs,
+    wanted && nextFlapMonoMs(flaps, wanted.flaps),
+  ]
+  for (const until of untilMonoMs) if (until !== undefined) moments.push(until - now.monoMs)
   if (work.kind === 'idle') {
     const { steps, waiting } = plan(router, now.monoMs)
     if (steps.length > 0 && work.last !== undefined) moments.push(work.last.notBeforeMonoMs - now.monoMs)

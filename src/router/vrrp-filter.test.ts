@@ -14,6 +14,7 @@ function judge(filter: FilterEvidence, spec: RouterSpec = routerSpec()) {
     change: 'none',
     misattached: [],
     reactions: [],
+    hooks: [],
     filter,
     asOf: at(0),
   }

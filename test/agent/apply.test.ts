@@ -57,7 +57,7 @@ test('the journal has what was done to each router, and for which config; a fail
   const done = { router: 'r1', change: 'performed', code: null, text: null, configDigest: 'first' }
   const interfaces = ['ensure-interface ha0', 'ensure-interface ext0']
   expect(await work()).toEqual([
-    { ...done, steps: ['ensure-namespace', ...interfaces, 'ensure-filter', 'write-config'] },
+    { ...done, steps: ['ensure-namespace', 'ensure-filter', ...interfaces, 'write-config'] },
     { ...done, steps: ['start-keepalived'] },
   ])
   test.world.host.failing.set('reload-keepalived', new KeepwardError('keepalived-silent', 'it does not answer'))
@@ -142,9 +142,9 @@ test('apply() with another namespace removes the router there, then makes it her
   expect(changing(test.world.host.performed.slice(made))).toEqual([
     'remove-router r1',
     'ensure-namespace r1',
+    'ensure-filter r1',
     'ensure-interface r1 ha0',
     'ensure-interface r1 ext0',
-    'ensure-filter r1',
     'write-config r1',
     'start-keepalived r1',
   ])
@@ -192,9 +192,9 @@ test('plan() names every step and what moves a role, and touches nothing', async
   // keepalived can start only once the link that the plan makes has carrier.
   expect(answer.routers[1]?.steps.map(({ text }) => text)).toEqual([
     'make namespace keepward-r2 and its settings',
+    'let only declared peers speak VRRP to it, and a backup say nothing',
     'create interface ha0 on bridge br-ha',
     'create interface ext0 on bridge br-ext',
-    'let only declared peers speak VRRP to it',
     'test and write the keepalived config of r2',
   ])
   expect(answer.routers[1]?.waiting).toEqual([

@@ -90,6 +90,7 @@ test('a past that cannot be read, or a look that fails as a router appears, keep
     { 'record-transition': () => undefined } as unknown as ConstructorParameters<typeof RouterSet>[0],
     {
       clock: () => ({ wallMs: 0, monoMs: 0 }),
+      news: () => undefined,
       recorded: () => {
         throw new Error('past')
       },

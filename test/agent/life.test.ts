@@ -53,9 +53,9 @@ test('start() makes namespace and interfaces, writes the config, then starts kee
   const changing = test.world.host.performed.filter((one) => /^(ensure|write|start|reload|remove)/.test(one))
   expect(changing).toEqual([
     'ensure-namespace r1',
+    'ensure-filter r1',
     'ensure-interface r1 ha0',
     'ensure-interface r1 ext0',
-    'ensure-filter r1',
     'write-config r1',
     'start-keepalived r1',
   ])
@@ -70,7 +70,10 @@ test('start() after an orderly stop records nothing of a router that did not cha
   const seq = first.journal.status.durableSeq
   await using second = await first.restart({ routers: [r1] })
   const after = await second.role('primary')
-  await until('everything was looked at', () => second.world.count('inspect r1') > 0 && second.agent.queued === 0)
+  await until(
+    'everything was looked at',
+    () => second.world.count('inspect r1') > 0 && second.agent.figures.queued === 0,
+  )
   expect(after.sinceMs).toBe(before.sinceMs)
   expect(await second.since(seq)).toEqual([])
   expect(second.world.host.print()).toBe(world)

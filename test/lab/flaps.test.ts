@@ -10,7 +10,10 @@ let it: LabUnderTest
 
 beforeAll(async () => {
   // Long adverts: keepalived has no part in what happens within a second.
-  it = await labFor('flaps', { advertisementInterval: '1s' })
+  it = await labFor('flaps', {
+    advertisementInterval: '1s',
+    config: (text) => `${text}    flaps: { changes: 10, window: 3s }\n`,
+  })
 })
 afterAll(async () => {
   await it.down()
@@ -41,6 +44,8 @@ test('every one of 200 flaps of the marker within a second is recorded in order,
   const times = records.map(({ at }) => at.monoMs)
   expect(times).toEqual(times.toSorted((a, b) => a - b))
   expect((await it.router(host)).role).toBe('backup')
+  // Within the window; shown, and over by itself.
+  expect(await it.conditions(host, 'r1', after)).toContain('raised flapping')
   await it.noCondition(host)
   expect((await it.status(host)).journal).toMatchObject({ state: 'ok', lost: 0 })
   expect(await it.verify(host)).toMatchObject({ ok: true })

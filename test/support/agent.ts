@@ -293,6 +293,7 @@ function listener(told: Told[], world: World): Chronicle {
     },
     configLoaded: () => undefined,
     reacted: () => undefined,
+    hookEnded: () => undefined,
     anchorsNotCopied: () => undefined,
     configRefused: () => undefined,
     claimTaken: () => undefined,

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Host, HostEvent } from '../../src/host/operation.ts'
 import type { KernelEvidence } from '../../src/router/evidence.ts'
 import type { RouterSpec } from '../../src/router/spec.ts'
-import { advertisement, id, table } from './router.ts'
+import { followersContract } from './followers-contract.ts'
+import { id, table } from './router.ts'
 import { staysSo, until } from './until.ts'
 
 /** A host to be held to the contract, and what it told. */
@@ -76,27 +77,7 @@ export function hostContract(name: string, open: () => Promise<HostUnderTest>): 
       )
     })
 
-    test('react brings a service to each stance, once, and inspect sees which; remove-router ends it', async () => {
-      const router = it.spec.id
-      await it.host.configure(table([{ ...it.spec, routerAdvertisements: [advertisement] }]))
-      await make()
-      const is = async () => {
-        const { settings } = await inspect()
-        return settings.kind === 'seen' ? settings.reactions : []
-      }
-      const react = (stance: 'primary' | 'backup') =>
-        it.host.perform({ verb: 'react', router, reaction: 'radvd', stance })
-      expect(await is()).toEqual([{ reaction: 'radvd', is: 'backup' }])
-      expect(await react('primary')).toBe('primary')
-      expect(await react('primary')).toBe('primary')
-      expect(await is()).toEqual([{ reaction: 'radvd', is: 'primary' }])
-      expect(await react('backup')).toBe('backup')
-      expect(await is()).toEqual([{ reaction: 'radvd', is: 'backup' }])
-      await react('primary')
-      await it.host.perform({ verb: 'remove-router', router })
-      expect(await is()).toEqual([{ reaction: 'radvd', is: 'backup' }])
-      expect(it.events.filter(({ type }) => type === 'service-ended')).toEqual([])
-    })
+    followersContract(() => it, make)
 
     test('a router that neither config nor kernel knows is router-unknown to all that changes', async () => {
       const router = id('nobody')

@@ -13,7 +13,7 @@ import { until } from './until.ts'
 
 export const program = new URL('../../bin/keepward', import.meta.url).pathname
 
-type Change = Partial<Pick<LabShape, 'hosts' | 'routers' | 'advertisementInterval' | 'vrrpVersion' | 'agentUid'>> & {
+type Change = Partial<Omit<LabShape, 'name' | 'directory'>> & {
   /** Rewrites a host's config before its agent starts. */
   readonly config?: (text: string, host: LabHost) => string
   /** Called once all configs are written and no agent runs yet. */
@@ -187,7 +187,7 @@ export class LabUnderTest {
   }
 
   /** The addresses of a router's interface, with prefix length, link-local IPv6 ones left out. */
-  addresses(host: string, device: 'ha0' | 'ext0', router = 'r1'): string[] {
+  addresses(host: string, device: 'ha0' | 'ext0' | 'int0', router = 'r1'): string[] {
     const [link] = JSON.parse(this.ip(host, router, '-j', 'address', 'show', 'dev', device)) as {
       addr_info: { local: string; prefixlen: number; scope: string; family: string }[]
     }[]

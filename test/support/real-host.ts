@@ -70,7 +70,7 @@ const agentOf = (number: string): string => `kwt${number}`
 const bridgesOf = (number: string): [ha: string, ext: string] => [`kwh${number}`, `kwe${number}`]
 
 async function maker(number: string, run: string): Promise<(events: HostEvent[]) => Host> {
-  const parts = { agent: agentOf(number), clock: systemClock }
+  const parts = { agent: agentOf(number), agentUid: 0, clock: systemClock }
   const openRoot = await openRealHost({ ...parts, runDir: SafeDir.open(run) })
   return (events) =>
     new WatchedHost(
@@ -87,7 +87,7 @@ async function maker(number: string, run: string): Promise<(events: HostEvent[])
 
 function specFor(number: string): RouterSpec {
   const [ha, ext] = bridgesOf(number)
-  const plain = { mtu: undefined, macAddress: undefined }
+  const plain = { mtu: undefined, macAddress: undefined, acceptRouterAdvertisements: false }
   return routerSpec({
     id: id(`r${number}`),
     namespace: `kwt-${number}`,

@@ -8,7 +8,8 @@ export function addWellKnown(app: FastifyInstance, { agent, metrics }: ControlPa
     const text = await metrics.render({
       status: () => agent.status(),
       host: () => agent.host.counters(),
-      queued: () => agent.queued,
+      queued: () => agent.figures.queued,
+      hooks: () => agent.figures.hooks,
       stateChange: () => agent.claims.figures,
       subscribers: subscriberCount,
     })
