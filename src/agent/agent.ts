@@ -184,8 +184,7 @@ export class Agent {
 
   /** What applying the config file would do now, without doing any of it; what apply refuses, it refuses too. */
   async plan(): Promise<PlanAnswer> {
-    const file = await this.#parts.readConfig()
-    const loaded = await file.load(this.#config.loaded)
+    const loaded = await (await this.#parts.readConfig()).load(this.#config.loaded)
     const preview = await previewConfig(loaded, this.host, this.#routers.queues, this.#parts.clock())
     return { ...preview, ...this.#compareSections(loaded) }
   }

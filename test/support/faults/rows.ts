@@ -121,7 +121,7 @@ export const runRows: readonly RunRow[] = [
   ),
   run(
     'copy of the config in force',
-    'write /host/tmp-',
+    'write /tmp-',
     ['ENOSPC'],
     root,
     'change',
