@@ -4,7 +4,7 @@ import type { Instant } from '../base/instant.ts'
 import type { HookRun } from '../router/hook.ts'
 import type { Outcome } from '../router/operation.ts'
 import type { Run, RunOutcome } from '../router/reaction.ts'
-import type { ConditionChange } from '../router/condition.ts'
+import type { ConditionChange, ConditionCode } from '../router/condition.ts'
 import { conditions } from '../router/condition.ts'
 import type { Transition } from '../router/effect.ts'
 import { parseRouterId } from '../router/spec.ts'
@@ -42,7 +42,7 @@ export function makeChronicle(log: Logger, metrics: Metrics): Chronicle {
     conditionChanged(router, { change, condition }) {
       const { code } = condition
       // It quotes the file, which is not for a log: status and journal have it.
-      const text = code === 'config-not-applied' ? undefined : condition.text
+      const text = quotesConfig.includes(code) ? undefined : condition.text
       const severity = conditions[code].severity
       metrics.conditionChanges.inc({ code, change })
       log[change === 'cleared' || severity === 'info' ? 'info' : 'warn'](
@@ -118,3 +118,5 @@ function withoutConfig(error: KeepwardError): { readonly text: string } | { read
   if (!(error instanceof ConfigError)) return { text: error.message }
   return { at: error.problems.slice(0, 20).map(({ line, column }) => `${String(line)}:${String(column)}`) }
 }
+
+const quotesConfig: readonly ConditionCode[] = ['config-not-applied', 'config-taken-at-start']

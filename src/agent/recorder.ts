@@ -6,7 +6,6 @@ import type { TrustedConfig } from '../config/trusted.ts'
 import type { HostRefusal } from '../host/refusal.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { JournalRecord, JsonObject, RecordKind } from '../journal/record.ts'
-import { Tallies, type Tallied } from '../base/tally.ts'
 import type { ConditionChange } from '../router/condition.ts'
 import type { Transition } from '../router/effect.ts'
 import type { Executable } from '../linux/peer-executable.ts'
@@ -14,7 +13,7 @@ import type { Privileges } from '../linux/privileges.ts'
 import type { HookRun, News } from '../router/hook.ts'
 import type { Run, RunOutcome } from '../router/reaction.ts'
 import { secretsOf } from '../router/authentication.ts'
-import { objectOf, type Outcome, type Step } from '../router/operation.ts'
+import type { Outcome, Step } from '../router/operation.ts'
 import type { Authentication, Hook, RouterId } from '../router/spec.ts'
 import type { AuditEntry } from '../statechange/audit.ts'
 import type { Claim } from '../statechange/receiver.ts'
@@ -26,6 +25,7 @@ import type { Metrics } from './metrics.ts'
 import { newsOf, transitionBody } from './record.ts'
 import type { SectionChange } from './fixed-settings.ts'
 import type { SetChange } from './router-set.ts'
+import { WorkRecord } from './work-record.ts'
 
 /** Where events are recorded. */
 export interface RecordingPlace {
@@ -41,10 +41,7 @@ export class Recorder {
   readonly #place: RecordingPlace
   /** The journal sequence of each router's newest transition. */
   readonly #lastSeq = new Map<RouterId, number>()
-  /** How each router's work failed last, until it does not. */
-  readonly #failures = new Map<RouterId, string>()
-  /** What was done well on routers, which are as many as the config names: none of it may be counted together with another's. */
-  readonly #performed: Tallies<Performed>
+  readonly #work: WorkRecord
   #configDigest: string | null = null
   /** Each router's newest transition of this life that is on the disk. */
   readonly #news = new Map<RouterId, News>()
@@ -55,16 +52,7 @@ export class Recorder {
 
   constructor(place: RecordingPlace) {
     this.#place = place
-    this.#performed = new Tallies(({ router, steps, configDigest, count }) => {
-      void this.#append('operation', router, {
-        change: 'performed',
-        steps,
-        code: null,
-        text: null,
-        configDigest,
-        count,
-      })
-    }, Infinity)
+    this.#work = new WorkRecord((router, body) => void this.#append('operation', router, body))
   }
 
   /** With what rights it works from now on is part of it: it gives none away later. */
@@ -82,27 +70,13 @@ export class Recorder {
   }
 
   agentStopped(): void {
-    this.#performed.close()
+    this.#work.close()
     void this.#append('agent', undefined, { change: 'stopped' })
   }
 
   /** Root's work on a router: the steps that were taken; the last one failed where the outcome says so. By whom is said of the config that wanted it. */
   worked(router: RouterId, steps: readonly Step[], outcome: Outcome): void {
-    const done = steps.map(({ operation }) => operation.verb + objectOf(operation))
-    const configDigest = this.#configDigest
-    if (outcome.ok) {
-      this.#failures.delete(router)
-      const reason = done.join()
-      this.#performed.note(`${router} ${reason}`, { router, steps: done, configDigest, reason, count: 1 })
-      return
-    }
-    const failure = `${outcome.code} ${done.join()}`
-    // Tried again and again, it is the same: the condition says that it goes on.
-    if (failure === this.#failures.get(router)) return
-    this.#failures.set(router, failure)
-    const { code } = outcome
-    const text = outcome.text.slice(0, 1000)
-    void this.#append('operation', router, { change: 'failed', steps: done, code, text, configDigest })
+    this.#work.note(router, steps, outcome, this.#configDigest)
   }
 
   /** Somebody has the agent remove all that it made. */
@@ -293,12 +267,6 @@ export class Recorder {
       return promise
     }
   }
-}
-
-interface Performed extends Tallied {
-  readonly router: RouterId
-  readonly steps: readonly string[]
-  readonly configDigest: string | null
 }
 
 /** A config may have a thousand problems; a record holds 16,384 characters. */

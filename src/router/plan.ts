@@ -45,7 +45,7 @@ export function plan(router: Plannable, nowMonoMs: number): Plan {
     ...tableSteps(['vrrp'], wanted, kernel, settings, nowMonoMs),
     ...interfaceSteps(wanted, kernel, settings, process),
     // An operator's rules may name interfaces.
-    ...tableSteps(['nat', 'operator'], wanted, kernel, settings, nowMonoMs),
+    ...tableSteps(['nat', 'flows', 'operator'], wanted, kernel, settings, nowMonoMs),
     ...configSteps(wanted, settings),
     ...(process.kind === 'absent' ? [startStep(router, wanted, nowMonoMs)] : reloadSteps(router, wanted, nowMonoMs)),
   ]

@@ -5,7 +5,8 @@ import { diagnose } from './diagnose.ts'
 import type { RouterEffect } from './effect.ts'
 import type { RouterEvent } from './event.ts'
 import type { KernelEvidence } from './evidence.ts'
-import { countFlaps, nextFlapMonoMs } from './flap.ts'
+import { nextFlapMonoMs } from './flap.ts'
+import { follow, tellHooks, withFlaps } from './follow.ts'
 import { childless, hints } from './hints.ts'
 import { absorbHeard, absorbHookEnd, absorbNews, nextHook, reconsiderHooks } from './hook.ts'
 import { withDispute, type NotifierClaim } from './notifier.ts'
@@ -247,29 +248,6 @@ function converge(router: Router, now: Instant, effects: RouterEffect[]): Router
   if (mustWait(work.last, wish, now)) return router
   effects.push({ type: 'perform', steps })
   return { ...router, work: { kind: 'performing', steps, wish, last: work.last } }
-}
-
-/** Have what follows the role follow it. */
-function follow(router: Router, now: Instant, effects: RouterEffect[]): Router {
-  const { run } = nextRun(router, shownRole(router), now)
-  if (run === undefined) return router
-  effects.push({ type: 'react', run })
-  return { ...router, reactions: { ...router.reactions, underWay: run, runs: run.number } }
-}
-
-/** Count the changes of role that this step made. */
-function withFlaps(router: Router, effects: readonly RouterEffect[], now: Instant): Router {
-  if (router.wanted === undefined) return router
-  const changed = effects.flatMap((effect) => (effect.type === 'record-transition' ? [effect.transition] : []))
-  return { ...router, flaps: countFlaps(router.flaps, router.wanted.flaps, changed, now) }
-}
-
-/** Have the next hook hear the news. */
-function tellHooks(router: Router, now: Instant, effects: RouterEffect[]): Router {
-  const { hooks, run } = nextHook(router, now)
-  if (run === undefined) return hooks === router.hooks ? router : { ...router, hooks }
-  effects.push({ type: 'run-hook', run })
-  return { ...router, hooks: { ...hooks, underWay: run, runs: run.number } }
 }
 
 function mustWait(last: LastWork | undefined, wish: string, now: Instant): boolean {
