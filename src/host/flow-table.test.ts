@@ -53,5 +53,5 @@ test.each([
   ['a peer with words behind it', { ...connectionTracking, peer: '169.254.192.2 accept' }],
   ['no port', { ...connectionTracking, port: 0 }],
 ])('renderFlows() refuses %s', (_, wrong) => {
-  expect(() => renderFlows(routerSpec({ connectionTracking: wrong }))).toThrow('Cannot render the packet filter')
+  expect(() => renderFlows(routerSpec({ connectionTracking: wrong }))).toThrow('Cannot render the config')
 })

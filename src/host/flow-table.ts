@@ -1,5 +1,5 @@
 import type { RouterSpec } from '../router/spec.ts'
-import { addressWord, interfaceWord, portWord } from './nft-words.ts'
+import { addressWord, interfaceWord, portWord } from '../base/words.ts'
 
 export const flowTable = 'keepward_flows'
 /** Asking and signs of life; the shortest word on a flow is twice as long (conntrackd 1.4). */

@@ -72,6 +72,6 @@ test.each<readonly [string, Partial<Nat>]>([
   ['network', { sources: [{ ...source, from: [{ family: 4, address: '10.0.0.0', prefixLength: 33 }] }] }],
 ])('renderNat() refuses what is no %s: %j', (what, nat) => {
   expect(() => render(nat)).toThrow(
-    new RegExp(`^Cannot render the packet filter: the ${what} holds what may not be in it$`),
+    new RegExp(`^Cannot render the config: the ${what} holds what may not be in it$`),
   )
 })

@@ -1,5 +1,5 @@
 import type { FloatingAddress, RouterSpec, SourceNat } from '../router/spec.ts'
-import { addressWord, interfaceWord, prefixWord } from './nft-words.ts'
+import { addressWord, interfaceWord, prefixWord } from '../base/words.ts'
 
 export const natTable = 'keepward_nat'
 

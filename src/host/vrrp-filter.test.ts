@@ -138,7 +138,7 @@ test.each(hostile)('renderFilter() refuses %j as a peer, and does not repeat it'
     { kind: 'unicast', source: '10.9.0.1', peers, minTtl: undefined },
   ] as const)
     expect(() => renderFilter(routerSpec({ advertise }))).toThrow(
-      /^Cannot render the packet filter: the peer holds what may not be in it$/,
+      /^Cannot render the config: the peer holds what may not be in it$/,
     )
 })
 

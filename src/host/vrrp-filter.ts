@@ -1,7 +1,7 @@
 import { isOnLink } from '../keepalived/on-link.ts'
 import { silentInterfaces } from '../router/silence.ts'
 import type { RouterSpec } from '../router/spec.ts'
-import { addressWord, interfaceWord, prefixWord, ttlWord } from './nft-words.ts'
+import { addressWord, interfaceWord, prefixWord, ttlWord } from '../base/words.ts'
 
 export const filterTable = 'keepward_vrrp'
 export const strangerSets = { 4: 'strangers4', 6: 'strangers6' } as const

@@ -16,6 +16,8 @@ export interface RunOptions {
   readonly maxOutputBytes?: number
   /** Exit codes that are answers, not failures; [0]. */
   readonly exitCodes?: readonly number[]
+  /** Kills the command and its process group, which has failed then. */
+  readonly signal?: AbortSignal
 }
 
 export interface RunResult {
@@ -52,9 +54,13 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
   const { timeoutMs = 10_000, maxOutputBytes = 1024 * 1024, exitCodes = [0] } = options
   using files = openFiles(argv[0] ?? '', options.stdin ?? '', maxOutputBytes)
   const child = startChild(argv, { namespaceFd: options.namespaceFd, env: options.env, stdio: files.stdio })
-  const end = await ending(child, timeoutMs, () => {
+  const kill = () => {
     killGroup(child.pid)
-  })
+  }
+  options.signal?.addEventListener('abort', kill)
+  if (options.signal?.aborted === true) kill()
+  const end = await ending(child, timeoutMs, kill)
+  options.signal?.removeEventListener('abort', kill)
   const said = { stdout: files.read(1), stderr: files.read(2) }
   const fail = (code: 'command-failed' | 'command-timeout', how: string): never => {
     const cause = new CommandError(argv, { ...end, ...said })

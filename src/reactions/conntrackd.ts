@@ -1,3 +1,4 @@
+import { anyAddress, interfaceWord, pathWord, portWord } from '../base/words.ts'
 import type { FlowExchange } from '../router/spec.ts'
 import type { Service } from './service.ts'
 
@@ -49,10 +50,10 @@ export function renderConntrackd(
     '    DisableExternalCache yes',
     '  }',
     '  UDP {',
-    `    ${addressWord(source)}_address ${source}`,
-    `    ${addressWord(source)}_Destination_Address ${peer}`,
-    `    Port ${String(port)}`,
-    `    Interface ${haInterface}`,
+    `    ${familyName(source)}_address ${anyAddress(source, 'source')}`,
+    `    ${familyName(source)}_Destination_Address ${anyAddress(peer, 'peer')}`,
+    `    Port ${portWord(port, 'port')}`,
+    `    Interface ${interfaceWord(haInterface, 'interface')}`,
     // A whole table comes in one burst.
     `    SndSocketBuffer ${String(bufferBytes)}`,
     `    RcvSocketBuffer ${String(bufferBytes)}`,
@@ -62,9 +63,9 @@ export function renderConntrackd(
     'General {',
     '  Systemd off',
     '  Syslog on',
-    `  LockFile ${pathOf(lockName)}`,
+    `  LockFile ${pathWord(pathOf(lockName), 'path')}`,
     '  UNIX {',
-    `    Path ${pathOf(socketName)}`,
+    `    Path ${pathWord(pathOf(socketName), 'path')}`,
     '  }',
     // Not above keepalived, as it would have it (SCHED_RR, 99): a priority that the kernel refuses leaves it at the usual one.
     '  Scheduler {',
@@ -81,8 +82,8 @@ export function renderConntrackd(
     '    Address Ignore {',
     '      IPv4_address 127.0.0.0/8',
     '      IPv6_address ::1',
-    `      ${addressWord(source)}_address ${source}`,
-    `      ${addressWord(source)}_address ${peer}`,
+    `      ${familyName(source)}_address ${anyAddress(source, 'source')}`,
+    `      ${familyName(source)}_address ${anyAddress(peer, 'peer')}`,
     '    }',
     '    State Accept {',
     '      ESTABLISHED CLOSED TIME_WAIT CLOSE_WAIT for TCP',
@@ -97,4 +98,4 @@ const sendErrors = (statistics: string): number => Number(/(\d+) Error send/.exe
 
 const bufferBytes = 2_097_152
 
-const addressWord = (address: string): string => (address.includes(':') ? 'IPv6' : 'IPv4')
+const familyName = (address: string): string => (address.includes(':') ? 'IPv6' : 'IPv4')

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import { describeError, KeepwardError } from '../base/error.ts'
 import {
@@ -27,7 +28,8 @@ export interface ServicePlace {
 
 /** A program that cannot work ends at once; until then nobody knows that it started. */
 const provesItselfMs = 150
-const endMs = 2000
+/** No service of a primary may be seen on a backup for a second (docs/services.md): what does not end soon is killed. */
+const endMs = 300
 const killMs = 2000
 const checkMs = 5000
 const takeMs = 2000
@@ -70,7 +72,7 @@ export class Daemon implements Disposable {
     if (digestOf(plan) !== held?.digest) await this.#replace(plan, place, signal)
     if (plan?.tell === undefined) return
     demandGoing(signal)
-    await this.#tell(plan.tell, place)
+    await this.#tell(plan.tell, place, signal)
   }
 
   /** It is no longer looked at, and runs on. */
@@ -104,28 +106,33 @@ export class Daemon implements Disposable {
   }
 
   async #replace(plan: ServicePlan | undefined, place: ServicePlace, signal: AbortSignal): Promise<void> {
-    if (plan !== undefined) await this.#prepare(plan, place)
+    if (plan !== undefined) await this.#prepare(plan, place, signal)
     demandGoing(signal)
     await this.end(place.home)
     if (plan === undefined) return
     demandGoing(signal)
-    await this.#start(plan, place)
+    await this.#start(plan, place, signal)
   }
 
   /** Its files, and what its own check says of them. */
-  async #prepare({ files, check }: ServicePlan, { home, namespaceFd }: ServicePlace): Promise<void> {
+  async #prepare(
+    { files, check }: ServicePlan,
+    { home, namespaceFd }: ServicePlace,
+    signal: AbortSignal,
+  ): Promise<void> {
     for (const [name, text] of files) await home.write(name, text)
     if (check === undefined) return
     try {
-      await run(check, { namespaceFd, timeoutMs: checkMs })
+      await run(check, { namespaceFd, timeoutMs: checkMs, signal })
     } catch (cause) {
+      demandGoing(signal)
       const refused = cause instanceof KeepwardError && cause.cause instanceof CommandError
       const why = refused ? says(cause.cause) : describeError(cause)
       throw new KeepwardError('reaction-refused', `${this.#service.name} refuses its config: ${why}`, { cause })
     }
   }
 
-  async #start(plan: ServicePlan, { home, namespaceFd }: ServicePlace): Promise<void> {
+  async #start(plan: ServicePlan, { home, namespaceFd }: ServicePlace, signal: AbortSignal): Promise<void> {
     const { name } = this.#service
     for (const left of this.#service.leaves ?? []) await home.remove(left)
     // From now on there may be one: see #search.
@@ -137,7 +144,7 @@ export class Daemon implements Disposable {
     const identity = process.identity()
     const digest = digestOf(plan) ?? ''
     if (identity !== undefined) await this.#record(home, { identity, digest })
-    if (identity === undefined || (await process.ended(provesItselfMs))) {
+    if (identity === undefined || (await Promise.race([process.ended(provesItselfMs), cancelled(signal)]))) {
       process.close()
       const why = words.read() || 'it said nothing'
       throw new KeepwardError('reaction-failed', `${name} ended as soon as it was started: ${why}`, {
@@ -146,22 +153,27 @@ export class Daemon implements Disposable {
     }
     open.move()
     this.#hold(process, { digest, words })
+    demandGoing(signal)
   }
 
-  async #tell({ argv, lost }: Telling, { home, namespaceFd }: ServicePlace): Promise<void> {
+  async #tell({ argv, lost }: Telling, { home, namespaceFd }: ServicePlace, signal: AbortSignal): Promise<void> {
     const held = await this.#find(home)
     const identity = held?.process.identity()
     if (held === undefined || identity === undefined)
       throw new KeepwardError('reaction-failed', `${this.#service.name} ended before it was told its role`)
-    const ask = async (words: readonly string[]) => (await run(words, { namespaceFd, timeoutMs: checkMs })).stdout
+    const ask = async (words: readonly string[]) => {
+      demandGoing(signal)
+      return (await run(words, { namespaceFd, timeoutMs: checkMs, signal })).stdout
+    }
     const countLost = async () => lost.count(await ask(lost.argv))
     try {
       await untilTaken(async () => {
         const before = await countLost()
         await ask(argv)
         if ((await countLost()) > before) throw new KeepwardError('reaction-failed', 'it sent it, and it got lost')
-      })
+      }, signal)
     } catch (cause) {
+      demandGoing(signal)
       // It hangs, or holds on to an interface that was made anew: the next try starts another.
       await this.end(home)
       const why = `${this.#service.name} does not take ${argv.join(' ')}: ${describeError(cause)}`
@@ -237,16 +249,22 @@ interface Record {
 }
 
 /** One that has just started may not be there to be told yet. */
-async function untilTaken(tell: () => Promise<unknown>): Promise<void> {
+async function untilTaken(tell: () => Promise<unknown>, signal: AbortSignal): Promise<void> {
   for (const deadline = performance.now() + takeMs; ;) {
     try {
       await tell()
       return
     } catch (error) {
-      if (performance.now() > deadline) throw error
+      if (performance.now() > deadline || signal.aborted) throw error
       await wait(retellMs)
     }
   }
+}
+
+/** Resolves with false when nobody wants the run any more. */
+async function cancelled(signal: AbortSignal): Promise<false> {
+  if (!signal.aborted) await once(signal, 'abort')
+  return false
 }
 
 function demandGoing(signal: AbortSignal): void {

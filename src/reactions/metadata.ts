@@ -1,3 +1,4 @@
+import { anyAddress, interfaceWord, nameWord, pathWord, portWord } from '../base/words.ts'
 import type { MetadataProxy, RouterId } from '../router/spec.ts'
 import type { Service } from './service.ts'
 
@@ -40,8 +41,8 @@ export function renderProxy(id: RouterId, proxy: MetadataProxy): string {
   const lines = [
     'global',
     '  log /dev/log local0 notice',
-    `  user ${user}`,
-    `  group ${group}`,
+    `  user ${nameWord(user, 'user')}`,
+    `  group ${nameWord(group, 'group')}`,
     '  maxconn 1024',
     '  hard-stop-after 2s',
     'defaults',
@@ -52,12 +53,17 @@ export function renderProxy(id: RouterId, proxy: MetadataProxy): string {
     '  timeout server 32s',
     '  timeout http-request 10s',
     'listen metadata',
-    ...listen.map((one) => `  bind ${one.address}:${port} interface ${one.interface}`),
+    ...listen.map(
+      (one) =>
+        `  bind ${anyAddress(one.address, 'address')}:${portWord(port, 'port')} interface ${interfaceWord(one.interface, 'interface')}`,
+    ),
     ...trusted.map((header) => `  http-request del-header ${header}`),
-    `  http-request set-header X-Neutron-Router-ID ${id}`,
-    ...(networkId === undefined ? [] : [`  http-request set-header X-Neutron-Network-ID ${networkId}`]),
+    `  http-request set-header X-Neutron-Router-ID ${nameWord(id, 'router id')}`,
+    ...(networkId === undefined
+      ? []
+      : [`  http-request set-header X-Neutron-Network-ID ${nameWord(networkId, 'network id')}`]),
     '  option forwardfor',
-    `  server service unix@${socket}`,
+    `  server service unix@${pathWord(socket, 'socket')}`,
   ]
   return `${lines.join('\n')}\n`
 }

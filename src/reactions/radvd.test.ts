@@ -52,3 +52,15 @@ test('radvd.conf says all that is declared', () => {
 };
 `)
 })
+
+test.each<Partial<RouterAdvertisement>>([
+  { interface: 'int0 { }; x' },
+  { source: 'fe80::1; }' },
+  { dnsServers: ['2001:db8::53 { }; #'] },
+  { dnsSearch: ['example.net { };'] },
+  { intervalS: NaN },
+])('nothing of a config reaches radvd.conf unchecked: %j', (wrong) => {
+  expect(() => plan('primary', [{ ...advertisement, ...wrong }])).toThrow(
+    /^Cannot render the config: the .+ holds what may not be in it$/,
+  )
+})

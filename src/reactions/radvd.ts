@@ -1,4 +1,4 @@
-import { formatPrefix } from '../base/address.ts'
+import { addressWord, domainWord, interfaceWord, numberWord, prefixWord } from '../base/words.ts'
 import type { AdvertisedPrefix, RouterAdvertisement } from '../router/spec.ts'
 import type { Service } from './service.ts'
 
@@ -44,28 +44,32 @@ function renderInterface(one: RouterAdvertisement): string {
     'AdvSendAdvert on;',
     // It is made, and comes and goes, without radvd.
     'IgnoreIfMissing on;',
-    `MaxRtrAdvInterval ${one.intervalS};`,
+    `MaxRtrAdvInterval ${numberWord(one.intervalS, 'interval')};`,
     `MinRtrAdvInterval ${Math.max(3, Math.floor(one.intervalS / 3))};`,
-    `AdvDefaultLifetime ${one.lifetimeS};`,
+    `AdvDefaultLifetime ${numberWord(one.lifetimeS, 'lifetime')};`,
     `AdvManagedFlag ${onOff(one.managed)};`,
     `AdvOtherConfigFlag ${onOff(one.otherConfig)};`,
-    ...(one.mtu === undefined ? [] : [`AdvLinkMTU ${one.mtu};`]),
-    `AdvRASrcAddress { ${one.source}; };`,
+    ...(one.mtu === undefined ? [] : [`AdvLinkMTU ${numberWord(one.mtu, 'MTU')};`]),
+    `AdvRASrcAddress { ${addressWord(one.source, 6, 'source')}; };`,
     ...one.prefixes.map(renderPrefix),
-    ...(one.dnsServers.length === 0 ? [] : [`RDNSS ${one.dnsServers.join(' ')} { };`]),
-    ...(one.dnsSearch.length === 0 ? [] : [`DNSSL ${one.dnsSearch.join(' ')} { };`]),
+    ...(one.dnsServers.length === 0
+      ? []
+      : [`RDNSS ${one.dnsServers.map((server) => addressWord(server, 6, 'DNS server')).join(' ')} { };`]),
+    ...(one.dnsSearch.length === 0
+      ? []
+      : [`DNSSL ${one.dnsSearch.map((domain) => domainWord(domain, 'domain')).join(' ')} { };`]),
   ]
-  return `interface ${one.interface} {\n${lines.map((line) => `  ${line}\n`).join('')}};\n`
+  return `interface ${interfaceWord(one.interface, 'interface')} {\n${lines.map((line) => `  ${line}\n`).join('')}};\n`
 }
 
 function renderPrefix({ prefix, onLink, autonomous, validS, preferredS }: AdvertisedPrefix): string {
   const options = [
     `AdvOnLink ${onOff(onLink)};`,
     `AdvAutonomous ${onOff(autonomous)};`,
-    `AdvValidLifetime ${validS};`,
-    `AdvPreferredLifetime ${preferredS};`,
+    `AdvValidLifetime ${numberWord(validS, 'valid lifetime')};`,
+    `AdvPreferredLifetime ${numberWord(preferredS, 'preferred lifetime')};`,
   ]
-  return `prefix ${formatPrefix(prefix)} { ${options.join(' ')} };`
+  return `prefix ${prefixWord(prefix, 'prefix')} { ${options.join(' ')} };`
 }
 
 const onOff = (value: boolean): string => (value ? 'on' : 'off')
