@@ -124,7 +124,8 @@ const notify = () =>
 
 test('what Vault keeps is read by who has the login, stays in use while Vault is lost, and is told to nobody', async () => {
   const { roleId, secretId } = server.addRole({ ttlS: 3 })
-  const token = server.issue({ ttlS: 3 })
+  // It lives on while Vault is sealed, and must still do so when the agent first shows it.
+  const token = server.issue({ ttlS: 15 })
   hunt = new Hunt([password, key, { name: 'secret id', text: secretId }, { name: 'token', text: token }])
   const sinceMs = Date.now()
   writeConfig(secretFile('secret-id', secretId, 0), roleId, secretFile('token', token, uid))
@@ -168,6 +169,8 @@ test('what Vault keeps is read by who has the login, stays in use while Vault is
   expect(new Set(read.map(({ body }) => `${String(body['by'])} ${String(body['source'])}`))).toEqual(
     new Set([
       `agent ${home}/state/state-change.key`,
+      `agent ${home}/token`,
+      `host ${home}/secret-id`,
       'agent secret/keepward/fleet#key of Vault',
       'host secret/keepward/r1#password of Vault',
     ]),
