@@ -120,7 +120,7 @@ describe('keepward doctor --security', () => {
     const { status, checks } = doctor([], config, ['--security'])
     return [status, ...checks.filter((one) => one.status !== 'ok').map((one) => `${one.name}: ${one.status}`)]
   }
-  const paths = `version: 1\npaths: { state: ${directory}/state, run: ${directory}/run }\nrouters: []\n`
+  const paths = `version: 1\npaths: { state: /var/lib/kwt-none, run: ${directory}/run }\nrouters: []\n`
 
   test('finds nothing in a config of root with safe settings, and needs no namespace to say so', () => {
     writeFileSync(config, paths, { mode: 0o644 })
@@ -131,6 +131,7 @@ describe('keepward doctor --security', () => {
       'config trust: root alone; no signature is asked for',
       `signing key: none beside ${config}`,
       'config in force: no agent answers this user',
+      'agent process: no agent answers this user',
     ])
   })
 
