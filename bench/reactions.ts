@@ -60,7 +60,8 @@ async function flips(
   rounds: number,
   say: (text: string) => void,
 ): Promise<Times> {
-  const wanted = wantedReactions(specOf(host)).length
+  const spec = specOf(host)
+  const wanted = wantedReactions(spec).length + spec.hooks.length
   const times = new Map<string, number[]>()
   for (let count = 0; count < 2 * rounds; count++) {
     const from = readFileSync(host.lab.log).length
@@ -92,17 +93,23 @@ interface End {
   readonly wallMs: number
 }
 
+/** Of a reaction or of a hook, in the agent's log. */
+interface Line {
+  readonly router: string
+  readonly time: string
+  readonly reaction?: string
+  readonly stance?: string
+  readonly role?: string
+}
+
 function endsSince(host: WorldHost, from: number): End[] {
   return readFileSync(host.lab.log, 'utf8')
     .slice(from)
     .split('\n')
-    .filter((line) => line.includes('"reaction done"') && line.endsWith('}'))
+    .filter((line) => /"(?:reaction|hook) done"/.test(line) && line.endsWith('}'))
     .map((line) => {
-      const { router, reaction, stance, time } = JSON.parse(line) as Record<
-        'router' | 'reaction' | 'stance' | 'time',
-        string
-      >
-      return { router, what: `${reaction} ${stance}`, wallMs: Date.parse(time) }
+      const { router, reaction = 'hook', stance, role, time } = JSON.parse(line) as Line
+      return { router, what: `${reaction} ${stance ?? role ?? ''}`, wallMs: Date.parse(time) }
     })
 }
 
@@ -112,8 +119,8 @@ async function startBare(
   host: WorldHost,
   routers: number,
   rounds: number,
-): Promise<ReadonlyMap<ReactionName, number[]>> {
-  const found = new Map<ReactionName, number[]>()
+): Promise<ReadonlyMap<ReactionName | 'hook', number[]>> {
+  const found = new Map<ReactionName | 'hook', number[]>()
   const spec = specOf(host)
   for (const reaction of wantedReactions(spec)) {
     for (let round = 0; round <= rounds; round++) {
@@ -121,6 +128,12 @@ async function startBare(
         Array.from({ length: routers }, (_, index) => startOne(reaction, spec, world.plan(host, index + 1).namespace)),
       )
       if (round > 0) found.set(reaction, [...(found.get(reaction) ?? []), ...times])
+    }
+  }
+  for (const { program } of spec.hooks) {
+    for (let round = 0; round <= rounds; round++) {
+      const times = await Promise.all(Array.from({ length: routers }, () => timeOf(() => run([program]))))
+      if (round > 0) found.set('hook', [...(found.get('hook') ?? []), ...times])
     }
   }
   return found
@@ -151,4 +164,10 @@ const specOf = (host: WorldHost): RouterSpec => {
   const [spec] = loadConfig(readFileSync(host.lab.config, 'utf8'), 'bench', 'bench').routers
   if (spec === undefined) throw new Error('a bench has a router')
   return spec
+}
+
+async function timeOf(work: () => Promise<unknown>): Promise<number> {
+  const began = performance.now()
+  await work()
+  return performance.now() - began
 }

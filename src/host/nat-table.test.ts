@@ -71,7 +71,5 @@ test.each<readonly [string, Partial<Nat>]>([
   ['source address', { sources: [{ ...source, to: 'fd00::1' }] }],
   ['network', { sources: [{ ...source, from: [{ family: 4, address: '10.0.0.0', prefixLength: 33 }] }] }],
 ])('renderNat() refuses what is no %s: %j', (what, nat) => {
-  expect(() => render(nat)).toThrow(
-    new RegExp(`^Cannot render the config: the ${what} holds what may not be in it$`),
-  )
+  expect(() => render(nat)).toThrow(new RegExp(`^Cannot render the config: the ${what} holds what may not be in it$`))
 })
