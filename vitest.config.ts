@@ -8,7 +8,7 @@ interface Tier {
   readonly files: number
 }
 
-/** One project per tier; script/test runs unit, agent, root and lab, in this order. */
+/** One project per tier; script/test runs unit, then agent, then root and lab side by side. */
 const tier = ({ name, include, timeoutMs, files }: Tier) => ({
   test: {
     name,

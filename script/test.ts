@@ -1,12 +1,13 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { passedIn, proofsOf, unproven, type Report } from './proofs.ts'
 
 /**
- * Run the checks and the tiers one after the other, count what every one of them says, and print the sum as the last line.
- * A tier that needs root is skipped by name without it; a check counts as one test.
+ * Run the checks and the tiers, count what every one of them says, and print the sum as the last line. Tiers of one line run side by
+ * side: a lab mostly waits. A tier that needs root is skipped by name without it; a check counts as one test.
  */
 interface Count {
   passed: number
@@ -21,21 +22,25 @@ const checks: Readonly<Record<string, readonly string[]>> = {
   'check: format': [tools('prettier/bin/prettier.cjs'), '--check', '--log-level=warn', '.'],
 }
 const tiers = [
-  { name: 'unit', root: false },
-  { name: 'agent', root: false },
-  { name: 'root', root: true },
-  { name: 'lab', root: true },
+  { names: ['unit'], root: false },
+  { names: ['agent'], root: false },
+  { names: ['root', 'lab'], root: true },
 ] as const
 
 const total: Count = { passed: 0, failed: 0, skipped: 0 }
 const reports: Report[] = []
 const isRoot = process.getuid?.() === 0
 for (const [name, words] of Object.entries(checks)) add(name, check(words))
-for (const { name, root } of tiers) {
+for (const { names, root } of tiers) {
   if (root && !isRoot) {
-    console.log(`tier ${name}: skipped, it needs root (namespaces, keepalived)`)
-    total.skipped += 1
-  } else add(`tier ${name}`, runTier(name))
+    for (const name of names) console.log(`tier ${name}: skipped, it needs root (namespaces, keepalived)`)
+    total.skipped += names.length
+    continue
+  }
+  const counts = await Promise.all(names.map(runTier))
+  names.forEach((name, at) => {
+    add(`tier ${name}`, counts[at] ?? { passed: 0, failed: 1, skipped: 0 })
+  })
 }
 add('check: proofs', checkProofs())
 console.log(`${String(total.passed)} passed, ${String(total.failed)} failed, ${String(total.skipped)} skipped`)
@@ -66,23 +71,13 @@ function checkProofs(): Count {
 }
 
 /** A tier whose report is missing, or that ran nothing, has failed. */
-function runTier(name: string): Count {
+async function runTier(name: string): Promise<Count> {
   const directory = mkdtempSync(join(tmpdir(), 'keepward-test-'))
   const report = join(directory, 'report.json')
   try {
-    const { status } = spawnSync(
-      process.execPath,
-      [
-        tools('vitest/vitest.mjs'),
-        'run',
-        '--project',
-        name,
-        '--reporter=default',
-        '--reporter=json',
-        `--outputFile=${report}`,
-      ],
-      { stdio: 'inherit' },
-    )
+    const words = ['run', '--project', name, '--reporter=default', '--reporter=json', `--outputFile=${report}`]
+    const child = spawn(process.execPath, [tools('vitest/vitest.mjs'), ...words], { stdio: 'inherit' })
+    const [status] = (await once(child, 'exit')) as [number | null]
     const found = JSON.parse(readFileSync(report, 'utf8')) as Report & Record<string, number>
     const { numPassedTests, numFailedTests, numPendingTests } = found
     reports.push(found)
