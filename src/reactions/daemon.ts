@@ -4,6 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { describeError, KeepwardError } from '../base/error.ts'
 import {
   adoptProcess,
+  childrenOf,
   findByArgument,
   openProcess,
   type ProcessHandle,
@@ -193,6 +194,7 @@ export class Daemon implements Disposable {
     if (held === undefined) return
     const { process } = held
     held.unwatch()
+    using helpers = helpersOf(process.pid)
     process.signal(this.#service.endSignal)
     process.signal('SIGCONT')
     if (!(await process.ended(endMs))) {
@@ -202,6 +204,7 @@ export class Daemon implements Disposable {
           hint: 'the kernel holds it; see /proc/PID/stack',
         })
     }
+    helpers.kill()
     this[Symbol.dispose]()
     await home.remove(this.#recordName)
   }
@@ -226,6 +229,19 @@ export class Daemon implements Disposable {
 
   get #recordName(): string {
     return `${this.#service.name}.json`
+  }
+}
+
+/** The children of a service: radvd's ends when it sees that its parent did, which one that hangs never does. */
+function helpersOf(pid: number): Disposable & { readonly kill: () => void } {
+  const helpers = childrenOf(pid).flatMap((child) => openProcess(child) ?? [])
+  return {
+    kill: () => {
+      for (const helper of helpers) helper.signal('SIGKILL')
+    },
+    [Symbol.dispose]: () => {
+      for (const helper of helpers) helper.close()
+    },
   }
 }
 

@@ -79,6 +79,16 @@ test('radvd that dies is started again within 1 s, and the journal tells of it',
   await it.noCondition(primary)
 })
 
+test('radvd that hangs, both of its processes, ends with the role', async () => {
+  const primary = await it.settled()
+  await until('radvd runs', () => radvdOf(primary).length === 2)
+  for (const pid of radvdOf(primary)) process.kill(pid, 'SIGSTOP')
+  await it.lab.killKeepalived(primary, 'r1')
+  await it.role(primary, 'backup')
+  await until('none of it is left', () => radvdOf(primary).length === 0, 3000)
+  await it.settled()
+})
+
 test('keepward that is killed, both of it, and comes back adopts radvd, and lets go of it where the role has gone meanwhile', async () => {
   const primary = await it.settled()
   const before = radvdOf(primary)
