@@ -71,5 +71,5 @@ const serviceLines = (n: number): string[] => [
   `    metadata: { addresses: [169.254.170.${n}], socket: /run/metadata }`,
   '    hooks: [{ program: /usr/bin/true, user: nobody, on: [primary, backup] }]',
   // What is measured is not held back for it.
-  '    flaps: { changes: 1000 }',
+  '    flaps: { changes: 500 }',
 ]

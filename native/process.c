@@ -49,7 +49,10 @@ napi_value pidfd_ended(napi_env env, napi_callback_info info) {
   int fd;
   if (!arguments(env, info, 1, argv) || !to_int(env, argv[0], "fd must be a number", &fd)) return NULL;
   struct pollfd end = {.fd = fd, .events = POLLIN};
-  int ready = poll(&end, 1, 0);
+  int ready;
+  /* A signal may come even where nothing is waited for. */
+  do ready = poll(&end, 1, 0);
+  while (ready < 0 && errno == EINTR);
   if (ready < 0) return fail(env, "poll", errno);
   if (end.revents & POLLNVAL) return fail(env, "poll", EBADF);
   napi_get_boolean(env, ready > 0, &result);

@@ -113,7 +113,10 @@ static const char *confine(const struct confinement *to) {
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return "pdeathsig";
   /* One that ended before it could be told so. */
   struct pollfd parent = {.fd = to->parent, .events = POLLIN};
-  if (poll(&parent, 1, 0) != 0) return "poll";
+  int ended;
+  do ended = poll(&parent, 1, 0);
+  while (ended < 0 && errno == EINTR);
+  if (ended != 0) return "poll";
   umask(077);
   return NULL;
 }
