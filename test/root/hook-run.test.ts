@@ -40,7 +40,8 @@ beforeAll(() => {
   chownSync(own, uid, uid)
 })
 afterAll(() => {
-  rmSync(directory, { recursive: true, force: true })
+  // The shell that swaps files is killed; the command that it was just running ends a moment later.
+  rmSync(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
 })
 
 const news: News = { role: 'primary', previous: 'backup', sequence: 42, atMs: 1_700_000_000_123, cause: 'kernel' }
