@@ -1,6 +1,4 @@
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import { setTimeout as wait } from 'node:timers/promises'
 import { describeError, KeepwardError } from '../base/error.ts'
 import {
   adoptProcess,
@@ -16,7 +14,9 @@ import type { SafeDir } from '../linux/safe-dir.ts'
 import { spawnDetached } from '../linux/spawn-detached.ts'
 import type { ReactionEvidence, Stance } from '../router/reaction.ts'
 import type { RouterSpec } from '../router/spec.ts'
-import type { Service, ServicePlan, Telling } from './service.ts'
+import { cancelled, demandGoing } from './cancel.ts'
+import type { Service, ServicePlan } from './service.ts'
+import { tell, type Telling } from './telling.ts'
 
 /** A router's private directory, in which its services have their files. */
 export type ServiceHome = Pick<SafeDir, 'pathOf' | 'readText' | 'write' | 'remove'>
@@ -33,8 +33,6 @@ const provesItselfMs = 150
 const endMs = 300
 const killMs = 2000
 const checkMs = 5000
-const takeMs = 2000
-const retellMs = 50
 
 /**
  * One service of one router: started in its namespace so that it outlives us, adopted by its record, ended when its stance wants none.
@@ -157,30 +155,24 @@ export class Daemon implements Disposable {
     demandGoing(signal)
   }
 
-  async #tell({ argv, lost }: Telling, { home, namespaceFd }: ServicePlace, signal: AbortSignal): Promise<void> {
+  async #tell(telling: Telling, { home, namespaceFd }: ServicePlace, signal: AbortSignal): Promise<void> {
     const held = await this.#find(home)
     const identity = held?.process.identity()
     if (held === undefined || identity === undefined)
       throw new KeepwardError('reaction-failed', `${this.#service.name} ended before it was told its role`)
-    const ask = async (words: readonly string[]) => {
-      demandGoing(signal)
-      return (await run(words, { namespaceFd, timeoutMs: checkMs, signal })).stdout
-    }
-    const countLost = async () => lost.count(await ask(lost.argv))
+    // Half told is not told.
+    held.told = undefined
+    await this.#record(home, { identity, digest: held.digest })
     try {
-      await untilTaken(async () => {
-        const before = await countLost()
-        await ask(argv)
-        if ((await countLost()) > before) throw new KeepwardError('reaction-failed', 'it sent it, and it got lost')
-      }, signal)
+      await tell(telling, namespaceFd, signal)
     } catch (cause) {
       demandGoing(signal)
       // It hangs, or holds on to an interface that was made anew: the next try starts another.
       await this.end(home)
-      const why = `${this.#service.name} does not take ${argv.join(' ')}: ${describeError(cause)}`
+      const why = `${this.#service.name} does not take ${telling.argv.join(' ')}: ${describeError(cause)}`
       throw new KeepwardError('reaction-failed', why, { cause })
     }
-    held.told = argv.join(' ')
+    held.told = telling.argv.join(' ')
     await this.#record(home, { identity, digest: held.digest, told: held.told })
   }
 
@@ -262,29 +254,6 @@ interface Record {
   readonly identity: ProcessIdentity
   readonly digest: string
   readonly told?: string
-}
-
-/** One that has just started may not be there to be told yet. */
-async function untilTaken(tell: () => Promise<unknown>, signal: AbortSignal): Promise<void> {
-  for (const deadline = performance.now() + takeMs; ;) {
-    try {
-      await tell()
-      return
-    } catch (error) {
-      if (performance.now() > deadline || signal.aborted) throw error
-      await wait(retellMs)
-    }
-  }
-}
-
-/** Resolves with false when nobody wants the run any more. */
-async function cancelled(signal: AbortSignal): Promise<false> {
-  if (!signal.aborted) await once(signal, 'abort')
-  return false
-}
-
-function demandGoing(signal: AbortSignal): void {
-  if (signal.aborted) throw new KeepwardError('reaction-cancelled', 'The role is another one by now')
 }
 
 const fits = (held: Held | undefined, plan: ServicePlan | undefined): boolean =>

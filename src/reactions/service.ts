@@ -1,5 +1,6 @@
 import type { ReactionName, Stance } from '../router/reaction.ts'
 import type { RouterSpec } from '../router/spec.ts'
+import type { Telling } from './telling.ts'
 
 /** A program of somebody else's that runs in a router's namespace while its stance wants it. Says what; {@link Daemon} does it. */
 export interface Service {
@@ -24,10 +25,4 @@ export interface ServicePlan {
   readonly check?: readonly string[]
   /** Tells a running one of its stance; it is not started anew for that. */
   readonly tell?: Telling
-}
-
-export interface Telling {
-  readonly argv: readonly string[]
-  /** A command whose answer counts what got lost of all that it sent: when it is more than before, it is told again. */
-  readonly lost: { readonly argv: readonly string[]; readonly count: (answer: string) => number }
 }
