@@ -209,6 +209,11 @@ function isFit({ httpVersion, headers: { 'transfer-encoding': encoding } }: Inco
   return (httpVersion === '1.1' || httpVersion === '1.0') && (encoding === undefined || encoding === 'chunked')
 }
 
+/** Close outweighs keep-alive beside it (RFC 9112, 9.3); of version 1.0 the parser has it the other way about. */
+function saysClose({ headers: { connection = '' } }: IncomingMessage): boolean {
+  return /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(connection)
+}
+
 /** The parser counts names and values only. */
 function blockBytes(rawHeaders: readonly string[]): number {
   return rawHeaders.reduce((sum, text) => sum + text.length + 2, 0)
@@ -222,6 +227,10 @@ function judge(request: IncomingMessage, response: ServerResponse, connection: C
   }
   const { connections, admission, receiver } = desk
   const { sender, controlGroup } = connection.caller
+  if (response.shouldKeepAlive && saysClose(request)) {
+    response.shouldKeepAlive = false
+    connection.condemned = true
+  }
   admission.spoke(connection)
   connections.owe(connection, response)
   void receiver.receive(message, sender, controlGroup).then((answer) => {

@@ -131,6 +131,18 @@ test('a request behind a refused one on the same connection is not heard', async
   expect(it.listener.claims).toEqual([])
 })
 
+test.each(['1.0', '1.1'])(
+  'a request of version %s that says close and keep-alive is the last of its connection',
+  async (version) => {
+    await using it = await TestServer.start()
+    const both = request({ Connection: 'keep-alive, Close' }, `GET / HTTP/${version}`)
+    const reply = await exchange(it.path, both + request({ 'X-Neutron-State': 'backup' }))
+    expect(reply.match(/HTTP\/1\.1/g)).toHaveLength(1)
+    expect(reply).toContain('Connection: close')
+    expect(it.listener.claims.map(({ state }) => state)).toEqual(['primary'])
+  },
+)
+
 test.each([
   ['what is no request', 'no request\r\n\r\n', '400 request-malformed'],
   ['a tunnel', request({}, 'CONNECT a:1 HTTP/1.1'), '400 method-unsupported'],

@@ -91,7 +91,10 @@ test('radvd that hangs, both of its processes, ends with the role', async () => 
 
 test('keepward that is killed, both of it, and comes back adopts radvd, and lets go of it where the role has gone meanwhile', async () => {
   const primary = await it.settled()
-  const before = radvdOf(primary)
+  const before = await until('radvd runs', () => {
+    const pids = radvdOf(primary)
+    return pids.length === 2 && pids
+  })
   await signalAll([it.lab.agentPid(primary), it.lab.rootHalfPid(primary)], 'SIGKILL')
   it.lab.startAgent(primary)
   await it.answers(primary)
