@@ -139,5 +139,7 @@ test('forwarding that somebody switches off is switched on again, and goes on; t
   await until('it is set again', () => inNamespace('sysctl', '-n', 'net.ipv6.conf.all.forwarding') === '1\n', 30_000)
   await throughRouter(() => Promise.resolve())
   const done = (await it.events(primary, 'r1', before)).filter(({ kind }) => kind === 'operation')
-  expect(done.map(({ body }) => body['steps'])).toEqual([['ensure-namespace']])
+  // An agent that has just started puts its tables in force once more.
+  const steps = done.map(({ body }) => String(body['steps']))
+  expect(steps.filter((step) => step !== 'ensure-table vrrp')).toEqual(['ensure-namespace'])
 })
