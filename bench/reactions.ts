@@ -10,6 +10,7 @@ import { wantedReactions, type ReactionName } from '../src/router/reaction.ts'
 import type { RouterSpec } from '../src/router/spec.ts'
 import { openMarkers, type Marker } from './marker.ts'
 import { rounded, type Bench } from './result.ts'
+import { routerId, type RouterPlan } from './routers.ts'
 import { percentile } from './statistics.ts'
 import { until } from './until.ts'
 import { withQuietHost, type World, type WorldHost } from './world.ts'
@@ -125,7 +126,7 @@ async function startBare(
   for (const reaction of wantedReactions(spec)) {
     for (let round = 0; round <= rounds; round++) {
       const times = await Promise.all(
-        Array.from({ length: routers }, (_, index) => startOne(reaction, spec, world.plan(host, index + 1).namespace)),
+        Array.from({ length: routers }, (_, index) => startOne(reaction, spec, world.plan(host, index + 1), host)),
       )
       if (round > 0) found.set(reaction, [...(found.get(reaction) ?? []), ...times])
     }
@@ -139,10 +140,23 @@ async function startBare(
   return found
 }
 
-/** Milliseconds until it stands and has lived for as long as the agent demands, less that. */
-async function startOne(reaction: ReactionName, spec: RouterSpec, name: string): Promise<number> {
-  const home = mkdtempSync('/dev/shm/keepward-bare-')
+/**
+ * Milliseconds until it stands and has lived for as long as the agent demands, less that. One that runs whatever the role, and is
+ * told of it, is the agent's own, told once more.
+ */
+async function startOne(
+  reaction: ReactionName,
+  spec: RouterSpec,
+  { n, namespace: name }: RouterPlan,
+  { run: directory }: WorldHost,
+): Promise<number> {
   using namespace = openNamespace(name)
+  const running = services[reaction].plan(spec, 'primary', (file) => join(directory, 'routers', routerId(n), file))
+  if (running?.tell !== undefined) {
+    const { argv } = running.tell
+    return timeOf(() => run(argv, { namespaceFd: namespace.fd }))
+  }
+  const home = mkdtempSync('/dev/shm/keepward-bare-')
   try {
     const plan = services[reaction].plan(spec, 'primary', (file) => join(home, file))
     if (plan === undefined) throw new Error(`${reaction} has no plan for a primary`)

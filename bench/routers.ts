@@ -69,6 +69,7 @@ const serviceLines = (n: number): string[] => [
   `      - { address: 169.254.170.${n}/32, interface: ext0 }`,
   '    routerAdvertisements: [{ interface: ext0, prefixes: [{ prefix: "2001:db8:1::/64" }] }]',
   `    metadata: { addresses: [169.254.170.${n}], socket: /run/metadata }`,
+  '    connectionTracking: {}',
   '    hooks: [{ program: /usr/bin/true, user: nobody, on: [primary, backup] }]',
   // What is measured is not held back for it.
   '    flaps: { changes: 500 }',

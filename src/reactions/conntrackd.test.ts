@@ -26,6 +26,7 @@ test('what conntrackd could not send is counted by its statistics', () => {
   const { lost } = plan('backup', exchange)?.tell ?? {}
   expect(lost?.argv.join(' ')).toBe('conntrackd -C /run/r1/conntrackd.conf -s')
   expect(lost?.count(statistics)).toBe(7)
+  expect(lost?.count('UDP traffic (active device=ha0)')).toBeUndefined()
 })
 
 test('conntrackd.conf names both ends, one socket and one lock', () => {

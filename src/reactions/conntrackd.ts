@@ -94,7 +94,10 @@ export function renderConntrackd(
   return `${lines.join('\n')}\n`
 }
 
-const sendErrors = (statistics: string): number => Number(/(\d+) Error send/.exec(statistics)?.[1] ?? 0)
+function sendErrors(statistics: string): number | undefined {
+  const count = /(\d+) Error send/.exec(statistics)?.[1]
+  return count === undefined ? undefined : Number(count)
+}
 
 const bufferBytes = 2_097_152
 

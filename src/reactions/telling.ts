@@ -5,8 +5,8 @@ import { demandGoing } from './cancel.ts'
 
 export interface Telling {
   readonly argv: readonly string[]
-  /** A command whose answer counts what got lost of all that it sent: when it is more than before, it is told again. */
-  readonly lost: { readonly argv: readonly string[]; readonly count: (answer: string) => number }
+  /** A command whose answer counts what got lost of all that it sent, if it does: when it is more than before, it is told again. */
+  readonly lost: { readonly argv: readonly string[]; readonly count: (answer: string) => number | undefined }
 }
 
 const askMs = 5000
@@ -24,7 +24,10 @@ export async function tell({ argv, lost }: Telling, namespaceFd: number, signal:
     try {
       const before = await countLost()
       await ask(argv)
-      if ((await countLost()) <= before) return
+      const after = await countLost()
+      if (before === undefined || after === undefined)
+        throw new KeepwardError('reaction-failed', `it was sent, and ${lost.argv.join(' ')} does not say what got lost`)
+      if (after <= before) return
       throw new KeepwardError('reaction-failed', 'it sent it, and it got lost')
     } catch (error) {
       if (performance.now() > deadline || signal.aborted) throw error
