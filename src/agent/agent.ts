@@ -96,7 +96,7 @@ export class Agent {
     this.recorder.agentStarted(version, config, privileges)
     if (start.from !== 'copy' && (start.from !== 'file' || this.journal.epoch.start > 1))
       this.recorder.configTakenAtStart(config, start)
-    await this.host.configure(tableOf(config))
+    await this.host.configure({ ...tableOf(config), again: start.from === 'copy' })
     this.#noteKept()
     const owned = await this.host.perform({ verb: 'list-owned' })
     const wanted = new Map(routers.map((spec) => [spec.id, spec.namespace]))

@@ -74,7 +74,7 @@ export class HostLink implements RootHalf {
     // Both halves are started together: it may need a moment longer.
     for (const untilMs = performance.now() + startDeadlineMs; ;) {
       try {
-        const watchFd = await link.#connect()
+        const { watchFd } = await link.#connect()
         link.#giveKey()
         link.#ready = true
         return { link, watchFd }
@@ -137,20 +137,24 @@ export class HostLink implements RootHalf {
     if (key !== undefined) this.#askFirst({ verb: 'use-pseudonym-key', key }).catch(() => undefined)
   }
 
-  async #connect(): Promise<number> {
+  async #connect(): Promise<{ readonly socket: Socket; readonly watchFd: number }> {
     const { path, ownerUid } = this.#options
     const { socket, fds } = await connectForDescriptors(path, ownerUid, sentAtConnect, connectDeadlineMs)
     const [watchFd = -1, handover = -1] = fds
+    if (this.#closed) {
+      socket.destroy()
+      for (const fd of fds) closeSync(fd)
+      throw unreachable('the agent stops')
+    }
     this.#closeHandover()
     this.#handover = handover
     this.#listen(socket)
-    return watchFd
+    return { socket, watchFd }
   }
 
   #listen(socket: Socket): void {
     this.#socket = socket
     this.#lastId = 0
-    this.#retryMs = minRetryMs
     const cut = lineCutter(maxReplyBytes)
     let trouble: unknown
     socket.setEncoding('utf8')
@@ -240,20 +244,27 @@ export class HostLink implements RootHalf {
     this.#options.onTrouble(why)
     this.#retryTimer = setTimeout(() => {
       this.#reconnect().catch((error: unknown) => {
-        if (this.#closed) return
-        this.#socket?.destroy()
-        this.#retryLater(describeError(error))
+        if (!this.#closed) this.#retryLater(describeError(error))
       })
     }, this.#retryMs)
     this.#retryMs = Math.min(maxRetryMs, this.#retryMs * 2)
   }
 
-  /** The socket of the kernel watch stays as it is: the kernel knows nothing of who opened it. */
+  /** Rejects when there is no connection; what ends one later is told by its end. */
   async #reconnect(): Promise<void> {
-    closeSync(await this.#connect())
+    const { socket, watchFd } = await this.#connect()
+    // The socket of the kernel watch stays as it is: the kernel knows nothing of who opened it.
+    closeSync(watchFd)
     this.#giveKey()
-    // Asked before that, it would know no router.
-    if (this.#configured !== undefined) await this.#askFirst(asBefore(this.#configured))
+    try {
+      // Asked before that, it would know no router.
+      if (this.#configured !== undefined) await this.#askFirst(asBefore(this.#configured))
+    } catch (error) {
+      socket.destroy(error instanceof Error ? error : undefined)
+      return
+    }
+    if (this.#socket !== socket) return
+    this.#retryMs = minRetryMs
     this.#ready = true
     this.#sendHeld()
     this.#options.onTrouble(undefined)
@@ -262,7 +273,7 @@ export class HostLink implements RootHalf {
 
 type ConfigureAsk = Extract<Ask, { verb: 'configure' | 'configure-nothing' }>
 
-const configureAsk = ({ hash }: Table) => ({ verb: 'configure', hash }) as const
+const configureAsk = ({ hash, again }: Table) => ({ verb: 'configure', hash, again }) as const
 
 const asBefore = (ask: ConfigureAsk): ConfigureAsk => (ask.verb === 'configure' ? { ...ask, again: true } : ask)
 

@@ -108,7 +108,7 @@ export type HostEvent =
 export interface Table {
   readonly hash: string
   readonly routers: readonly RouterSpec[]
-  /** The root half was started anew: what was in force before is wanted, and not what files beside the config say by now. */
+  /** Either half was started anew: what was in force before is wanted, and not what files beside the config say by now. */
   readonly again?: boolean | undefined
 }
 

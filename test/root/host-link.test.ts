@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Secret } from '../../src/base/secret.ts'
 import { HostLink } from '../../src/host/link.ts'
@@ -23,10 +24,12 @@ class Root implements RootHalf {
   tookMs = 5
   underWay = 0
   knowsNothing = false
+  wasAgain = false
   most = 0
   configure(wanted: Table | 'nothing'): Promise<void> {
     this.asked.push(wanted === 'nothing' ? 'nothing' : `configure ${wanted.hash.slice(0, 1)}`)
-    return Promise.resolve()
+    this.wasAgain = wanted !== 'nothing' && wanted.again === true
+    return refuses ? Promise.reject(new KeepwardError('config-changed', 'It is refused')) : Promise.resolve()
   }
   stage(): Promise<void> {
     return Promise.resolve()
@@ -52,6 +55,7 @@ let troubles: (string | undefined)[]
 let refused: HostRefusal[]
 let stop: () => Promise<void>
 let copyTrouble: string | undefined
+let refuses = false
 
 const serve = async () => {
   root = new Root()
@@ -118,6 +122,30 @@ test('what waits when the other half goes fails; when it is back it is told firs
   })
   expect(root.asked).toEqual(['key abab', 'configure c', 'inspect'])
   await until('that is told', () => troubles.at(-1) === undefined)
+})
+
+test('a table that the other half refuses is told it again ever more seldom, and the link is whole once it is taken', async () => {
+  await link.configure({ hash, routers: [] })
+  expect(root.wasAgain).toBe(false)
+  await stop()
+  refuses = true
+  await serve()
+  const told = () => root.asked.filter((one) => one.startsWith('configure')).length
+  await until('it is told some times', () => told() >= 4)
+  await wait(1500)
+  expect(told()).toBeLessThan(10)
+  expect(root.wasAgain).toBe(true)
+  refuses = false
+  await until('the link is whole', () => troubles.at(-1) === undefined, 5000)
+  await inspect()
+  const asked = root.asked.length
+  await wait(2500)
+  expect(root.asked.length).toBe(asked)
+})
+
+test('an agent that starts with what was applied says so', async () => {
+  await link.configure({ hash, routers: [], again: true })
+  expect(root.wasAgain).toBe(true)
 })
 
 test('more questions than can be kept are refused, and the others answered', async () => {
