@@ -7,6 +7,8 @@ import type { Table } from './operation.ts'
 import { tryRules, type Surroundings } from './try-rules.ts'
 
 const maxBytes = 1024 * 1024
+/** Bytes that are no UTF-8 are three in a copy, each; and it has one line end more. */
+const maxCopyBytes = 3 * maxBytes + 1
 
 /**
  * The operators' own rules, as their files were when the config was taken over: like the config itself, a file that somebody edits is
@@ -25,13 +27,14 @@ export class OperatorRules {
   /** The routers of the table, with the rules that are wanted from now on. One whose file cannot be read is no error until it is asked for. */
   async take(table: Table | 'nothing'): Promise<readonly RouterSpec[]> {
     if (table === 'nothing') {
-      await this.#keepCopies([])
+      await this.#dropOthers([])
       return []
     }
-    const kept = new Map<string, string>()
+    const kept = new Map<RouterId, string | KeepwardError>()
     if (table.again === true) for (const { id } of table.routers) await this.#readCopy(id, kept)
     const taken = this.#withTexts(table.routers, (router, file) => kept.get(router.id) ?? readNow(router, file))
-    if (table.again !== true) await this.#keepCopies(taken)
+    await this.#keepCopies(taken.filter(({ id }) => !kept.has(id)))
+    if (table.again !== true) await this.#dropOthers(taken)
     return taken
   }
 
@@ -82,20 +85,33 @@ export class OperatorRules {
     })
   }
 
-  async #readCopy(id: RouterId, into: Map<string, string>): Promise<void> {
-    const text = await this.#copies.readText(id, { maxBytes })
-    if (text !== undefined) into.set(id, text)
+  async #readCopy(id: RouterId, into: Map<RouterId, string | KeepwardError>): Promise<void> {
+    try {
+      const text = await this.#copies.readText(id, { maxBytes: maxCopyBytes })
+      if (text !== undefined) into.set(id, text)
+    } catch (cause) {
+      into.set(id, asKeepwardError(cause, `Cannot read what was taken over as the packet filter of router ${id}`))
+    }
   }
 
+  /** Rules that cannot be kept are not put in force: another start would not know them. */
   async #keepCopies(routers: readonly RouterSpec[]): Promise<void> {
-    const names = new Set(await this.#copies.list())
     for (const router of routers) {
       const text = this.#texts.get(router)
       if (typeof text !== 'string') continue
-      await this.#copies.write(router.id, text)
-      names.delete(router.id)
+      try {
+        await this.#copies.write(router.id, text)
+      } catch (cause) {
+        this.#texts.set(router, asKeepwardError(cause, `Cannot keep the packet filter of router ${router.id}`))
+      }
     }
-    for (const name of names) await this.#copies.remove(name)
+  }
+
+  /** One that cannot be removed is read by nobody before it is written anew. */
+  async #dropOthers(routers: readonly RouterSpec[]): Promise<void> {
+    const names = new Set(await this.#copies.list().catch(() => []))
+    for (const { id, packetFilter } of routers) if (packetFilter !== undefined) names.delete(id)
+    for (const name of names) await this.#copies.remove(name).catch(() => undefined)
   }
 
   #try(text: string, surroundings: Surroundings): Promise<readonly NftTable[]> {
@@ -116,7 +132,9 @@ function readNow({ id }: RouterSpec, file: string): string | KeepwardError {
     // nft(8) takes no comment that ends without one.
     return `${readRootText(file, maxBytes)}\n`
   } catch (cause) {
-    if (!(cause instanceof KeepwardError)) throw cause
-    return new KeepwardError(cause.code, `Cannot read the packet filter of router ${id}`, { cause })
+    return asKeepwardError(cause, `Cannot read the packet filter of router ${id}`)
   }
 }
+
+const asKeepwardError = (cause: unknown, message: string): KeepwardError =>
+  new KeepwardError(cause instanceof KeepwardError ? cause.code : 'file-failed', message, { cause })

@@ -91,8 +91,9 @@ class RealHost implements RootHalf {
   }
 
   async configure(table: Table | 'nothing'): Promise<void> {
+    const routers = await this.#rules.take(table)
     this.#options.secrets.forget()
-    this.#table.configure(await this.#rules.take(table))
+    this.#table.configure(routers)
   }
 
   async stage(table: Table): Promise<void> {

@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { clientNamespace, innerNamespace } from '../../src/lab/topology.ts'
 import type { PlanAnswer } from '../../src/agent/api.ts'
@@ -67,9 +68,14 @@ test('the rules are in force on the primary, and after a failover on the other',
   await bars('198.51.100.250', '198.51.100.251')
 })
 
-test('an edit is in force once it is applied, not before, and not by a restart of keepward-host', async () => {
+test('an edit is in force once it is applied, not before, and not by a restart of either process', async () => {
   const primary = await it.settled()
   writeFileSync(file, rules('198.51.100.251'))
+  await it.lab.killAgent(primary)
+  it.lab.startAgent(primary)
+  await it.role(primary, 'primary')
+  await it.noCondition(primary)
+  await bars('198.51.100.250', '198.51.100.251')
   process.kill(it.lab.rootHalfPid(primary), 'SIGKILL')
   await until('it is missed', async () => (await troubles(primary)).includes('host-unreachable'))
   it.lab.startRootHalf(primary)
@@ -107,9 +113,11 @@ test('a file that does not do is refused by plan and apply, and changes nothing'
   await until('the last rules are in force', () => reaches('198.51.100.251'))
 })
 
-test('an agent that starts with a file that does not do runs the router with the rules before, and says so', async () => {
+test('an agent that starts after a boot with a file that does not do runs the router without new rules, and says so', async () => {
   const primary = await it.settled()
   writeFileSync(file, 'table inet filter { nonsense }\n')
+  // What a boot takes along.
+  rmSync(join(it.lab.host(primary).directory, 'host/packet-filters/r1'))
   await it.lab.killAgent(primary)
   it.lab.startAgent(primary)
   expect(await it.condition(primary, 'packet-filter-missing')).toMatch(/is refused: nft does not take it: /)
