@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { close, closeSync } from 'node:fs'
+import pLimit from 'p-limit'
 import type { AnchorPoint } from '../anchor/anchor.ts'
 import { describeError, KeepwardError } from '../base/error.ts'
 import { Buckets } from '../base/bucket.ts'
@@ -56,6 +57,7 @@ class HostServer {
   #agent: Session | undefined
   /** For an agent that comes later. */
   #vault: RootEvent | undefined
+  readonly #configuring = pLimit(1)
   readonly #refusals: Tallies<HostRefusal>
   readonly #looks = new Buckets<'all'>(looksAtExecutables, 1)
   /** Not told to any agent yet. */
@@ -131,14 +133,8 @@ class HostServer {
 
   async #answer(request: Request, session: Session): Promise<unknown> {
     const { applied, sign, onPseudonymKey } = this.#parts
-    if (request.verb === 'configure' || request.verb === 'configure-nothing') {
-      if (request.verb === 'configure')
-        await this.#root.configure({ ...(await applied.tableOf(request.hash, true)), again: request.again })
-      else await this.#configureNothing()
-      session.isConfigured = true
-      this.#tellRefusals()
-      return
-    }
+    if (request.verb === 'configure' || request.verb === 'configure-nothing')
+      return this.#configuring(() => this.#configure(request, session))
     if (request.verb === 'use-pseudonym-key') {
       onPseudonymKey(new Secret(Buffer.from(request.key, 'hex')))
       return
@@ -149,9 +145,18 @@ class HostServer {
     return this.#root.perform(request)
   }
 
-  async #configureNothing(): Promise<void> {
-    await this.#parts.applied.forget()
-    await this.#root.configure('nothing')
+  /** One that waits its turn while another agent connects must not have the last word. */
+  async #configure(request: ConfigureRequest, session: Session): Promise<void> {
+    if (session !== this.#agent) throw new KeepwardError('host-unreachable', 'Another agent has connected meanwhile')
+    const { applied } = this.#parts
+    if (request.verb === 'configure')
+      await this.#root.configure({ ...(await applied.tableOf(request.hash, true)), again: request.again })
+    else {
+      await applied.forget()
+      await this.#root.configure('nothing')
+    }
+    session.isConfigured = true
+    this.#tellRefusals()
   }
 
   #lookBehind({ handover }: Session): Executable | undefined {
@@ -166,6 +171,8 @@ class HostServer {
     }
   }
 }
+
+type ConfigureRequest = Extract<Request, { verb: 'configure' | 'configure-nothing' }>
 
 interface SessionParts {
   readonly answer: (request: Request) => Promise<unknown>
