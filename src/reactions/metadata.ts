@@ -25,7 +25,7 @@ export const metadata: Service = {
   },
 }
 
-/** What the service believes, so that no client may say it. */
+/** What the service believes, so that no client may say it: with underscores neither, which many servers take for the same. */
 const trusted = [
   'X-Neutron-Router-ID',
   'X-Neutron-Network-ID',
@@ -34,6 +34,9 @@ const trusted = [
   'X-Instance-ID-Signature',
   'X-Tenant-ID',
 ]
+
+/** haproxy keeps names of headers in small letters. */
+const anySpelling = (header: string): string => `^${header.toLowerCase().replaceAll('-', '[-_]')}$ -m reg`
 
 /** The text of haproxy.cfg. */
 export function renderProxy(id: RouterId, proxy: MetadataProxy): string {
@@ -57,7 +60,7 @@ export function renderProxy(id: RouterId, proxy: MetadataProxy): string {
       (one) =>
         `  bind ${anyAddress(one.address, 'address')}:${portWord(port, 'port')} interface ${interfaceWord(one.interface, 'interface')}`,
     ),
-    ...trusted.map((header) => `  http-request del-header ${header}`),
+    ...trusted.map((header) => `  http-request del-header ${anySpelling(header)}`),
     `  http-request set-header X-Neutron-Router-ID ${nameWord(id, 'router id')}`,
     ...(networkId === undefined
       ? []

@@ -59,7 +59,9 @@ test('an instance is answered, and the service learns by whom, whatever the inst
   await ask(
     'X-Neutron-Router-ID: forged',
     'X-Forwarded-For: 192.0.2.1',
-    'X-Tenant-ID: forged',
+    'x_forwarded_for: 192.0.2.2',
+    'X-TENANT-ID: forged',
+    'X_Instance_ID-Signature: forged',
     'X-Neutron-Network-ID: forged',
   )
   expect(heard.at(-1)).toMatchObject({
