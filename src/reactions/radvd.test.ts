@@ -31,7 +31,7 @@ test('radvd runs on the primary alone, and where there is something to say', () 
   expect(plan('backup', [advertisement])).toBeUndefined()
   expect(plan('primary', [])).toBeUndefined()
   expect(plan('primary', [advertisement])?.argv.join(' ')).toBe(
-    'radvd --nodaemon --logmethod stderr_syslog --config /run/r1/radvd.conf --pidfile /run/r1/radvd.pid',
+    'radvd --nodaemon --username radvd --logmethod stderr_syslog --config /run/r1/radvd.conf --pidfile /run/r1/radvd.pid',
   )
 })
 

@@ -3,6 +3,8 @@ import type { AdvertisedPrefix, RouterAdvertisement } from '../router/spec.ts'
 import type { Service } from './service.ts'
 
 const configName = 'radvd.conf'
+/** Its package makes it; what reads the packets of a network runs as it, without a capability. */
+const account = 'radvd'
 
 /**
  * Router advertisements by radvd (radvd.conf(5)), of the primary alone. They come from a virtual link-local address, which hosts keep
@@ -22,6 +24,8 @@ export const radvd: Service = {
       argv: [
         'radvd',
         '--nodaemon',
+        '--username',
+        account,
         '--logmethod',
         'stderr_syslog',
         '--config',
