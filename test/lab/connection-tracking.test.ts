@@ -87,7 +87,8 @@ test('a download through NAT survives three failovers, each way', async () => {
     gaps.push(one.longestGapMs())
     for (const host of hosts) await it.noCondition(host)
   }
-  expect(one.localPort).toBeGreaterThan(0)
+  // TCP waits twice as long before each further try.
+  expect(Math.max(...gaps)).toBeLessThan(10_000)
   console.info(`longest pause of the download, ms: ${gaps.join(', ')}`)
 })
 

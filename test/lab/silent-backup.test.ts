@@ -93,10 +93,13 @@ async function throughRouter(happens: () => Promise<void>): Promise<number> {
 test('a backup says nothing outside of its HA link, from its start on and for 10 s', async () => {
   const primary = await it.settled()
   const backup = it.other(primary)
-  expect(said(primary, 'ext')).toContain('neighbour-advertisement 2001:db8:1::1')
+  await until('the primary announces its address', () =>
+    said(primary, 'ext').includes('neighbour-advertisement 2001:db8:1::1'),
+  )
+  const addresses = () => it.ip(primary, 'r1', '-6', '-o', 'address', 'show', 'dev', 'int0').match(/.+/g) ?? []
+  await until('it has addresses inside', () => addresses().length >= 2)
   // Usable at once: the kernel looks for no duplicate.
-  for (const line of it.ip(primary, 'r1', '-6', '-o', 'address', 'show', 'dev', 'int0').trim().split('\n'))
-    expect(line).toContain('nodad')
+  for (const line of addresses()) expect(line).toContain('nodad')
   await until('the primary advertises itself', () => said(primary, 'int').includes('router-advertisement from fe80::1'))
   await staysSilent(backup, 0, 10_000)
 })
@@ -140,6 +143,6 @@ test('forwarding that somebody switches off is switched on again, and goes on; t
   await throughRouter(() => Promise.resolve())
   const done = (await it.events(primary, 'r1', before)).filter(({ kind }) => kind === 'operation')
   // An agent that has just started puts its tables in force once more.
-  const steps = done.map(({ body }) => String(body['steps']))
+  const steps = done.flatMap(({ body }) => body['steps'] as string[])
   expect(steps.filter((step) => step !== 'ensure-table vrrp')).toEqual(['ensure-namespace'])
 })

@@ -37,6 +37,8 @@ export function watchRoles(it: LabUnderTest, programs: readonly string[]): RoleW
   const places = new Map<number, Place>()
   const agents = new Map(it.lab.hosts.map(({ name }) => [name, { away: false, sinceMs: performance.now() }]))
   const hung = new Set<string>()
+  /** Since when it has been missing: what dies is started again, and may be. */
+  const missing = new Map<string, number>()
   const watch = watchKernel({
     fd: openWatchSocket(),
     onChange: (nsid, view) => {
@@ -63,14 +65,20 @@ export function watchRoles(it: LabUnderTest, programs: readonly string[]): RoleW
     const runs = new Set(running())
     for (const { host, router, primary, sinceMs } of places.values()) {
       const agent = agents.get(host)
-      if (agent === undefined || agent.away || now - agent.sinceMs < agentStartsMs) continue
+      const isAway = agent === undefined || agent.away || now - agent.sinceMs < agentStartsMs
       for (const program of programs) {
-        const there = runs.has(`${host} ${router} ${program}`)
+        const one = `${host} ${router} ${program}`
+        const there = runs.has(one)
         const forMs = Math.round(now - sinceMs)
+        if (isAway || there || !primary) missing.delete(one)
+        if (isAway) continue
         if (!primary && there && forMs > endMs)
           breaches.push(`${program} of ${router} runs on ${host}, ${forMs} ms after its role went`)
-        if (primary && !there && forMs > beginMs && !hung.has(router))
-          breaches.push(`${program} of ${router} does not run on ${host}, primary for ${forMs} ms`)
+        if (!primary || there || hung.has(router)) continue
+        if (!missing.has(one)) missing.set(one, now)
+        const missingMs = Math.round(now - (missing.get(one) ?? now))
+        if (missingMs > beginMs)
+          breaches.push(`${program} of ${router} does not run on ${host} for ${missingMs} ms, primary for ${forMs} ms`)
       }
     }
   }
