@@ -1,10 +1,10 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { signalAll } from '../../src/lab/processes.ts'
 import { clientNamespace } from '../../src/lab/topology.ts'
 import { inNamespace } from '../../src/linux/in-namespace.ts'
 import { openNamespace } from '../../src/linux/netns.ts'
-import { findByArgument } from '../../src/linux/process.ts'
+import { findByArgument, processStat } from '../../src/linux/process.ts'
 import { ip, labFor, type LabUnderTest } from '../support/lab.ts'
 import { staysSo, until } from '../support/until.ts'
 
@@ -68,6 +68,20 @@ test('through three failovers radvd is where the role is, and the client keeps i
     await it.noCondition(heir)
     await it.noCondition(primary)
   }
+})
+
+test('what reads the packets of a network is neither root nor has a capability', async () => {
+  const primary = await it.settled()
+  const [reader = 0, helper] = await until('radvd runs', () => {
+    const pids = radvdOf(primary)
+    return pids.length === 2 && pids
+  })
+  const status = readFileSync(`/proc/${String(reader)}/status`, 'utf8')
+  expect(status).toMatch(/^CapEff:\t0+$/m)
+  expect(status).toMatch(/^CapPrm:\t0+$/m)
+  expect(/^Uid:\t(\d+)/m.exec(status)?.[1]).not.toBe('0')
+  // What sets the limits of an interface for it reads no packet.
+  expect(processStat(helper ?? 0)?.parentPid).toBe(reader)
 })
 
 test('radvd that dies is started again within 1 s, and the journal tells of it', async () => {
