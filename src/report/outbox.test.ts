@@ -1,0 +1,211 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { genesisHash, type JournalRecord, type RecordKind } from '../journal/record.ts'
+import { Outbox } from './outbox.ts'
+import type { Delivery, Report } from './report.ts'
+
+const epoch = { journal: 'e'.repeat(32), start: 1 }
+
+/** A record as the journal gives it. */
+function record(
+  seq: number,
+  router: string | undefined,
+  routerSeq: number | undefined,
+  kind: RecordKind,
+): JournalRecord {
+  return {
+    seq,
+    kind,
+    router,
+    routerSeq,
+    agent: 'a',
+    epoch,
+    boot: 'b',
+    at: { wallMs: seq, monoMs: seq },
+    late: false,
+    body: {},
+    previous: genesisHash,
+    hash: genesisHash,
+  }
+}
+
+/** A journal that is written as a test goes on. */
+class Records {
+  readonly all: JournalRecord[] = []
+  readonly #routerSeqs = new Map<string, number>()
+  append(router: string | undefined, kind: RecordKind = 'transition'): JournalRecord {
+    const routerSeq = router === undefined ? undefined : (this.#routerSeqs.get(router) ?? 0) + 1
+    if (router !== undefined && routerSeq !== undefined) this.#routerSeqs.set(router, routerSeq)
+    const made = record(this.all.length + 1, router, routerSeq, kind)
+    this.all.push(made)
+    return made
+  }
+  newest(router: string): JournalRecord | undefined {
+    return this.all.findLast((one) => one.router === router && one.kind === 'transition')
+  }
+}
+
+const drain = (outbox: Outbox, nowMs = 0): Report[] => {
+  const reports: Report[] = []
+  for (let next = outbox.next(nowMs); next !== undefined; next = outbox.next(nowMs)) reports.push(next)
+  return reports
+}
+const said = (reports: readonly Report[]) =>
+  reports.map(
+    ({ router, fromSeq, record: { seq }, isRepeat }) => `${router} ${fromSeq}..${seq}${isRepeat ? ' again' : ''}`,
+  )
+
+test('of one router one report is under way, of many routers many', () => {
+  const records = new Records()
+  const outbox = new Outbox('history', 0)
+  for (const router of ['r1', 'r2', 'r1', 'r2']) outbox.read(records.append(router), 0)
+  const first = drain(outbox)
+  expect(said(first)).toEqual(['r1 1..1', 'r2 2..2'])
+  for (const one of first) outbox.ended(one, 0)
+  expect(said(drain(outbox))).toEqual(['r1 3..3', 'r2 4..4'])
+})
+
+test('of a sink that is behind, the newest change of role stands for those before it', () => {
+  const records = new Records()
+  const outbox = new Outbox('latest', 0)
+  outbox.read(records.append('r1'), 0)
+  const [first] = drain(outbox)
+  for (let n = 0; n < 5; n++) outbox.read(records.append('r1'), 10)
+  outbox.read(records.append('r1', 'condition'), 10)
+  expect(outbox.figures(20)).toEqual({ waiting: 2, oldestMs: 20 })
+  if (first !== undefined) outbox.ended(first, 20)
+  expect(said(drain(outbox))).toEqual(['r1 2..6'])
+})
+
+test('one that fails is tried again after its pause, with what is the newest by then, and holds up no other router', () => {
+  const records = new Records()
+  const outbox = new Outbox('latest', 0)
+  outbox.read(records.append('r1'), 0)
+  const [first] = drain(outbox)
+  outbox.read(records.append('r1'), 1)
+  outbox.read(records.append('r2'), 1)
+  if (first !== undefined) outbox.failed(first, 1, (failures) => 100 * failures)
+  expect(said(drain(outbox, 50))).toEqual(['r2 3..3'])
+  expect(outbox.nextMs).toBe(101)
+  expect(said(drain(outbox, 101))).toEqual(['r1 1..2'])
+})
+
+test('a sink that is there again waits for no pause', () => {
+  const outbox = new Outbox('latest', 0)
+  outbox.read(new Records().append('r1'), 0)
+  const [first] = drain(outbox)
+  if (first !== undefined) outbox.failed(first, 0, () => 30_000)
+  expect(drain(outbox, 1)).toEqual([])
+  outbox.resume()
+  expect(said(drain(outbox, 1))).toEqual(['r1 1..1'])
+})
+
+test('the newest of each router is told once more, and is no news', () => {
+  const records = new Records()
+  const known = [records.append('r1'), records.append('r2'), records.append('r3')]
+  const outbox = new Outbox('latest', 2, known)
+  outbox.repeat(0)
+  expect(said(drain(outbox))).toEqual(['r1 1..1 again', 'r2 2..2 again'])
+  // What was not delivered before is news.
+  for (const one of known.slice(2)) outbox.read(one, 0)
+  expect(outbox.deliveredSeq).toBe(2)
+  expect(said(drain(outbox))).toEqual(['r3 3..3'])
+})
+
+/** What a consumer has: it drops what is not newer than what it knows. */
+class Consumer {
+  readonly seen = new Map<string, number[]>()
+  hear({ router, record: { seq } }: Report): void {
+    const seqs = this.seen.get(router) ?? []
+    if (seq > (seqs.at(-1) ?? 0)) this.seen.set(router, [...seqs, seq])
+  }
+}
+
+const routers = ['r1', 'r2', 'r3']
+const step = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant('append' as const),
+      router: fc.constantFrom(...routers, undefined),
+      other: fc.boolean(),
+    }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constantFrom('send' as const, 'end' as const, 'fail' as const, 'lose' as const),
+      at: fc.nat(2),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constantFrom('repeat' as const, 'crash' as const, 'resume' as const, 'wait' as const),
+    }),
+  },
+)
+
+test.each<Delivery>(['latest', 'history'])(
+  'whatever fails, is lost or crashes: of %s each consumer ends with the right state, in order',
+  (delivery) => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+        const records = new Records()
+        const consumer = new Consumer()
+        let outbox = new Outbox(delivery, 0)
+        let kept = 0
+        let nowMs = 0
+        let underWay: Report[] = []
+        const take = (at: number) => underWay.splice(Math.min(at, underWay.length - 1), 1)[0]
+        const send = () => {
+          const next = outbox.next(nowMs)
+          if (next === undefined) return false
+          expect(underWay.map(({ router }) => router)).not.toContain(next.router)
+          underWay.push(next)
+          return true
+        }
+        for (const one of steps) {
+          nowMs += 1
+          if (one.do === 'append')
+            outbox.read(records.append(one.router, one.other ? 'condition' : 'transition'), nowMs)
+          else if (one.do === 'send') send()
+          else if (one.do === 'repeat') outbox.repeat(nowMs)
+          else if (one.do === 'resume') outbox.resume()
+          else if (one.do === 'wait') nowMs += 1000
+          else if (one.do === 'crash') {
+            kept = Math.max(kept, outbox.deliveredSeq)
+            const newest = routers.flatMap((router) => records.newest(router) ?? [])
+            outbox = new Outbox(delivery, kept, newest)
+            underWay = []
+            for (const again of records.all.slice(kept)) outbox.read(again, nowMs)
+          } else if ('at' in one && underWay.length > 0) {
+            const report = take(one.at)
+            if (report === undefined) continue
+            // Lost: it arrived, and nobody said so.
+            if (one.do !== 'fail') consumer.hear(report)
+            if (one.do === 'end') outbox.ended(report, nowMs)
+            else outbox.failed(report, nowMs, (failures) => 10 * failures)
+          }
+        }
+        for (let left = 1000; left > 0; left--) {
+          nowMs += 1000
+          if (!send() && underWay.length === 0) break
+          for (const report of underWay.splice(0)) {
+            consumer.hear(report)
+            outbox.ended(report, nowMs)
+          }
+        }
+        expect(outbox.figures(nowMs)).toEqual({ waiting: 0, oldestMs: undefined })
+        expect(outbox.deliveredSeq).toBe(records.all.at(-1)?.seq ?? 0)
+        for (const router of routers) {
+          const seen = consumer.seen.get(router) ?? []
+          const all = records.all.filter((one) => one.router === router).map(({ seq }) => seq)
+          if (delivery === 'history') expect(seen).toEqual(all)
+          else expect(seen.at(-1)).toBe(records.newest(router)?.seq)
+        }
+      }),
+      { numRuns: 500 },
+    )
+  },
+)

@@ -1,0 +1,151 @@
+import type { JournalRecord } from '../journal/record.ts'
+import type { Delivery, Report } from './report.ts'
+
+/** What waits for a sink of one router: in order, one at a time. */
+interface Lane {
+  readonly router: string
+  /** The first one is under way where `isUnderWay`. */
+  readonly reports: Report[]
+  isUnderWay: boolean
+  /** How often the first one failed. */
+  failures: number
+  /** Since when anything waits, of the monotonic clock. */
+  sinceMs: number
+}
+
+export interface OutboxFigures {
+  /** Reports that are not delivered. */
+  readonly waiting: number
+  /** For how long the oldest has waited, milliseconds; undefined: none waits. */
+  readonly oldestMs: number | undefined
+}
+
+/**
+ * What is read of a journal and not delivered yet, by router: many routers at once, of each one report at a time and in order. One
+ * that fails holds up its own router alone. Times are of the monotonic clock, in milliseconds.
+ */
+export class Outbox {
+  readonly #delivery: Delivery
+  readonly #lanes = new Map<string, Lane>()
+  /** Routers whose next report may be sent, the one that has waited longest first. */
+  readonly #ready = new Set<string>()
+  /** Until when a router that failed is left alone. */
+  readonly #pausing = new Map<string, number>()
+  /** Of each router the newest change of role that was read. */
+  readonly #newest = new Map<string, JournalRecord>()
+  #readSeq: number
+  #waiting = 0
+
+  /** `newest`: of each router the last change of role that was read before, up to `readSeq`. */
+  constructor(delivery: Delivery, readSeq: number, newest: Iterable<JournalRecord> = []) {
+    this.#delivery = delivery
+    this.#readSeq = readSeq
+    for (const record of newest)
+      if (record.router !== undefined && record.seq <= readSeq) this.#newest.set(record.router, record)
+  }
+
+  /** The next record of the journal. */
+  read(record: JournalRecord, nowMs: number): void {
+    this.#readSeq = record.seq
+    const { router } = record
+    if (router === undefined) return
+    if (record.kind === 'transition') this.#newest.set(router, record)
+    if (this.#delivery === 'latest' && record.kind !== 'transition') return
+    this.#add({ router, record, fromSeq: record.seq, isRepeat: false }, nowMs)
+  }
+
+  /** Have a sink that may have lost everything hear the newest of each router of which nothing waits. */
+  repeat(nowMs: number): void {
+    for (const [router, record] of this.#newest)
+      if (!this.#lanes.has(router)) this.#add({ router, record, fromSeq: record.seq, isRepeat: true }, nowMs)
+  }
+
+  /** A report that may be sent now; it is under way until it is said how it ended. */
+  next(nowMs: number): Report | undefined {
+    for (const [router, untilMs] of this.#pausing) {
+      if (untilMs > nowMs) continue
+      this.#pausing.delete(router)
+      this.#ready.add(router)
+    }
+    const [router] = this.#ready
+    if (router === undefined) return undefined
+    this.#ready.delete(router)
+    const lane = this.#lanes.get(router)
+    const report = lane?.reports[0]
+    if (lane !== undefined) lane.isUnderWay = true
+    return report
+  }
+
+  /** When one that failed may be tried again. */
+  get nextMs(): number | undefined {
+    return this.#pausing.size === 0 ? undefined : Math.min(...this.#pausing.values())
+  }
+
+  /** It is delivered, or never will be. */
+  ended({ router }: Report, nowMs: number): void {
+    const lane = this.#lanes.get(router)
+    if (lane?.isUnderWay !== true) return
+    lane.reports.shift()
+    this.#waiting -= 1
+    Object.assign(lane, { isUnderWay: false, failures: 0, sinceMs: nowMs })
+    if (lane.reports.length > 0) this.#ready.add(router)
+    else this.#lanes.delete(router)
+  }
+
+  /** It may be tried again after a pause of so many milliseconds, by how often it has failed. */
+  failed({ router }: Report, nowMs: number, pauseMs: (failures: number) => number): void {
+    const lane = this.#lanes.get(router)
+    if (lane?.isUnderWay !== true) return
+    lane.isUnderWay = false
+    lane.failures += 1
+    this.#coalesce(lane)
+    this.#pausing.set(router, nowMs + pauseMs(lane.failures))
+  }
+
+  /** The sink is there again: nobody waits any longer. */
+  resume(): void {
+    for (const router of this.#pausing.keys()) this.#ready.add(router)
+    this.#pausing.clear()
+  }
+
+  /** Everything up to this record is delivered, or never will be. */
+  get deliveredSeq(): number {
+    let seq = this.#readSeq
+    for (const { reports } of this.#lanes.values()) {
+      const first = reports.find(({ isRepeat }) => !isRepeat)
+      if (first !== undefined) seq = Math.min(seq, first.fromSeq - 1)
+    }
+    return seq
+  }
+
+  figures(nowMs: number): OutboxFigures {
+    const sinceMs = Math.min(...[...this.#lanes.values()].map((lane) => lane.sinceMs))
+    return { waiting: this.#waiting, oldestMs: this.#lanes.size === 0 ? undefined : nowMs - sinceMs }
+  }
+
+  #add(report: Report, nowMs: number): void {
+    const lane = this.#lanes.get(report.router)
+    this.#waiting += 1
+    if (lane === undefined) {
+      const made = { router: report.router, reports: [report], isUnderWay: false, failures: 0, sinceMs: nowMs }
+      this.#lanes.set(report.router, made)
+      this.#ready.add(report.router)
+      return
+    }
+    lane.reports.push(report)
+    this.#coalesce(lane)
+  }
+
+  /** Of what is not under way, the newest stands for all, where nobody asks for the history. */
+  #coalesce(lane: Lane): void {
+    if (this.#delivery === 'history') return
+    const kept = lane.isUnderWay ? 1 : 0
+    const [first, ...others] = lane.reports.splice(kept)
+    const last = others.at(-1) ?? first
+    if (first === undefined || last === undefined) return
+    const news = [first, ...others].filter(({ isRepeat }) => !isRepeat)
+    const fromSeq = news[0]?.fromSeq ?? last.fromSeq
+    lane.reports.push({ ...last, fromSeq, isRepeat: news.length === 0 })
+    this.#waiting -= others.length
+  }
+}
