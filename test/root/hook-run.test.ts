@@ -7,6 +7,7 @@ import {
   linkSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -139,6 +140,15 @@ test('a hook sees the network of the host, or that of the router where it is tol
 
 test('a program that is no script is executed too', async () => {
   expect(await run('/usr/bin/id', { args: ['-u'] })).toBe(String(uid))
+})
+
+test('a hook runs however many files are open here', async () => {
+  const open = Array.from({ length: 1100 }, () => openSync('/dev/null', 'r'))
+  try {
+    expect(await run(script('echo ran; ulimit -n'))).toBe('ran\n1024')
+  } finally {
+    for (const fd of open) closeSync(fd)
+  }
 })
 
 test('a hook that hangs is killed in time, with all that it started, however detached', async () => {
