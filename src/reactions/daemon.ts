@@ -191,10 +191,7 @@ export class Daemon implements Disposable {
     process.signal('SIGCONT')
     if (!(await process.ended(endMs))) {
       process.signal('SIGKILL')
-      if (!(await process.ended(killMs)))
-        throw new KeepwardError('reaction-failed', `${this.#service.name} ${process.pid} outlives SIGKILL`, {
-          hint: 'the kernel holds it; see /proc/PID/stack',
-        })
+      if (!(await process.ended(killMs))) throw notEnded(this.#service.name, process)
     }
     helpers.kill()
     this[Symbol.dispose]()
@@ -235,6 +232,12 @@ function helpersOf(pid: number): Disposable & { readonly kill: () => void } {
       for (const helper of helpers) helper.close()
     },
   }
+}
+
+function notEnded(name: string, process: ProcessHandle): KeepwardError {
+  if (!process.alive()) return new KeepwardError('reaction-failed', `${name} ${process.pid} was let go before it ended`)
+  const hint = 'the kernel holds it; see /proc/PID/stack'
+  return new KeepwardError('reaction-failed', `${name} ${process.pid} outlives SIGKILL`, { hint })
 }
 
 interface Held {
