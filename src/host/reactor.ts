@@ -1,7 +1,8 @@
 import type { ReactionEvidence, ReactionName, Stance } from '../router/reaction.ts'
 import { reactionNames } from '../router/reaction.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
-import { Daemon, type ServiceHome, type ServicePlace } from '../reactions/daemon.ts'
+import { Daemon, type ServicePlace } from '../reactions/daemon.ts'
+import type { ServiceHome } from '../reactions/service-record.ts'
 import { services } from '../reactions/services.ts'
 
 /** `lastWords`: what it said, cut short; empty where nobody knows. */

@@ -1,10 +1,22 @@
-import { execFileSync } from 'node:child_process'
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { openProcess, type ProcessIdentity } from '../../src/linux/process.ts'
+import { findByArgument, openProcess, type ProcessIdentity } from '../../src/linux/process.ts'
 import { SafeDir } from '../../src/linux/safe-dir.ts'
 import { Daemon, type ServicePlace } from '../../src/reactions/daemon.ts'
+import type { ServiceHome } from '../../src/reactions/service-record.ts'
 import type { Service } from '../../src/reactions/service.ts'
 import { routerSpec } from '../support/router.ts'
 import { until } from '../support/until.ts'
@@ -65,4 +77,54 @@ test('a service that is let go while it is ended runs on, and stays on record', 
   } finally {
     process?.signal('SIGKILL')
   }
+})
+
+test('of a service that was started and not put on record nothing is left open, and the next life finds it among those that pretend to be it', async () => {
+  const script = join(path, 'life.sh')
+  writeFileSync(script, 'echo up; while :; do sleep 0.02; done', { mode: 0o644 })
+  chmodSync(path, 0o711)
+  const decoys = [
+    spawn('setpriv', ['--reuid', '60232', '--clear-groups', 'sh', script]),
+    spawn('unshare', ['--net', 'sh', script]),
+  ]
+  try {
+    await Promise.all(decoys.map(({ stdout }) => once(stdout, 'data')))
+    const before = descriptors()
+    const brittle: ServiceHome = {
+      pathOf: (name) => home.pathOf(name),
+      readText: (name) => home.readText(name),
+      remove: (name) => home.remove(name),
+      write: (name, text) =>
+        String(text).includes('"pid"') ? Promise.reject(new Error('no space')) : home.write(name, text),
+    }
+    const service = running('while :; do sleep 0.02; done')
+    using daemon = new Daemon(service, () => undefined)
+    await expect(daemon.take('primary', routerSpec(), { ...place, home: brittle }, signal)).rejects.toThrow('no space')
+    const known = decoys.map(({ pid }) => pid)
+    const [pid = 0] = findByArgument(script, 'sh').filter((one) => !known.includes(one))
+    {
+      using process = openProcess(pid)
+      using next = new Daemon(service, () => undefined)
+      expect(await next.look(routerSpec(), home)).toBe('both')
+      await next.end(home)
+      expect(process?.alive()).toBe(false)
+    }
+    expect(findByArgument(script, 'sh').toSorted()).toEqual(known.toSorted())
+    await until('nothing of it is open', () => descriptors() === before)
+  } finally {
+    for (const decoy of decoys) decoy.kill('SIGKILL')
+  }
+})
+
+const descriptors = (): number => readdirSync('/proc/self/fd').length
+
+test('a service that somebody looks at while it is started has its last words', async () => {
+  const ends: string[] = []
+  const script = 'sleep 0.4; echo last words; exit 1'
+  using daemon = new Daemon(running(script), (lastWords) => ends.push(lastWords))
+  const taken = daemon.take('primary', routerSpec(), place, signal)
+  await until('it is on record', () => existsSync(recordPath()) && readFileSync(recordPath(), 'utf8').includes('"pid"'))
+  await daemon.look(routerSpec(), home)
+  await taken
+  expect(await until('it has ended', () => ends.length > 0 && ends)).toEqual(['last words'])
 })
