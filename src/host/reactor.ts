@@ -22,8 +22,8 @@ export class Reactor {
   async look(router: RouterId, spec: RouterSpec | undefined, home: ServiceHome): Promise<ReactionEvidence[]> {
     const found: ReactionEvidence[] = []
     for (const [reaction, daemon] of this.#of(router)) {
-      const is = await daemon.look(spec, home)
-      if (is !== undefined) found.push({ reaction, is })
+      const one = await daemon.look(spec, home)
+      if (one !== undefined) found.push({ reaction, ...one })
     }
     return found
   }
@@ -36,7 +36,7 @@ export class Reactor {
     const daemon = this.#of(spec.id).get(reaction)
     if (daemon === undefined) return 'both'
     await this.#alone(spec.id, (signal) => daemon.take(stance, spec, place, signal))
-    return (await daemon.look(spec, place.home)) ?? 'both'
+    return (await daemon.look(spec, place.home))?.is ?? 'both'
   }
 
   /** End all that runs for a router. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { fstatSync } from 'node:fs'
 import { describeError, KeepwardError } from '../base/error.ts'
+import { sharesControlGroup } from '../linux/control-group.ts'
 import { bootId, childrenOf, openProcess, type ProcessHandle } from '../linux/process.ts'
 import { openFirstWords, type FirstWords } from '../linux/first-words.ts'
 import { CommandError, run } from '../linux/run.ts'
@@ -42,11 +43,12 @@ export class Daemon implements Disposable {
   }
 
   /** As which stance wants it. `spec`: undefined for a router that is to have none. Undefined: nothing wants it, and it is not there. */
-  async look(spec: RouterSpec | undefined, home: ServiceHome): Promise<ReactionEvidence['is'] | undefined> {
+  async look(spec: RouterSpec | undefined, home: ServiceHome): Promise<Omit<ReactionEvidence, 'reaction'> | undefined> {
     const held = await this.#find(home)
     const [primary, backup] = (['primary', 'backup'] as const).map((one) => fits(held, this.#planOf(spec, one, home)))
-    if (primary && backup) return held === undefined ? undefined : 'both'
-    return primary ? 'primary' : backup ? 'backup' : 'neither'
+    if (held === undefined && primary && backup) return undefined
+    const is = primary && backup ? 'both' : primary ? 'primary' : backup ? 'backup' : 'neither'
+    return held !== undefined && isTied(held) ? { is, tied: true } : { is }
   }
 
   /**
@@ -226,8 +228,13 @@ interface Held {
   words: FirstWords | undefined
   /** The command by which it was told its stance. */
   told?: string | undefined
+  /** Undefined: nobody has looked. */
+  tied?: boolean
   readonly unwatch: () => void
 }
+
+/** Whoever ends our control group ends it too: it could not leave, or was put there. */
+const isTied = (held: Held): boolean => (held.tied ??= sharesControlGroup(held.process.pid))
 
 const fits = (held: Held | undefined, plan: ServicePlan | undefined): boolean =>
   digestOf(plan) === held?.digest && plan?.tell?.argv.join(' ') === held?.told

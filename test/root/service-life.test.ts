@@ -105,7 +105,7 @@ test('of a service that was started and not put on record nothing is left open, 
     {
       using process = openProcess(pid)
       using next = new Daemon(service, () => undefined)
-      expect(await next.look(routerSpec(), home)).toBe('both')
+      expect(await next.look(routerSpec(), home)).toMatchObject({ is: 'both' })
       await next.end(home)
       expect(process?.alive()).toBe(false)
     }
