@@ -71,7 +71,7 @@ describe('run()', () => {
     await run(['true'], { signal })
     await failure(run(['false'], { signal }))
     const addon = native()
-    const { pidfdWait } = addon
+    const pidfdWait = addon.pidfdWait.bind(addon)
     addon.pidfdWait = (pidfd) => {
       pidfdWait(pidfd)
       closeSync(pidfd)
