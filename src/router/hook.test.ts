@@ -129,14 +129,22 @@ describe('nextHook()', () => {
     expect(asked(absorbNews(again, news(1), at(0)), [hook('/a')]).ran).toBe('/a 1')
   })
 
-  test('one that could not be run since nobody could be asked is tried for as long as it takes, each 30 s at least', () => {
+  test.each([
+    'host-unreachable',
+    'resources-exhausted',
+    'command-failed',
+    'command-missing',
+    'command-timeout',
+    'namespace-missing',
+    'namespace-failed',
+  ])('one that could not be run for %s is tried for as long as it takes, each 30 s at least', (code) => {
     let hooks = told(news(1))
     const moments: number[] = []
     for (let ms = 0; ms < 120_000; ms += 1000) {
       const step = asked(hooks, [hook('/a')], ms)
       if (step.ran === undefined) continue
       moments.push(ms)
-      const outcome = { ok: false, code: 'host-unreachable', text: 'no' } as const
+      const outcome = { ok: false, code, text: 'no' } as const
       hooks = absorbHookEnd(step.hooks, step.hooks.runs, outcome, at(ms))
     }
     expect(moments).toEqual([0, 1000, 3000, 7000, 15_000, 31_000, 61_000, 91_000])

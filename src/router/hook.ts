@@ -87,7 +87,11 @@ const maxTries = 5
 const firstBackoffMs = 1000
 const maxBackoffMs = 30_000
 /** It was not run: that says nothing of it, and it is tried for as long as it takes. */
-const notRunCodes: readonly string[] = ['host-unreachable', 'host-failed', 'resources-exhausted']
+const notRunCodes: readonly string[] = [
+  ...['host-unreachable', 'host-failed', 'resources-exhausted', 'namespace-missing', 'namespace-failed'],
+  // What was run for it, to ask who its user is.
+  ...['command-failed', 'command-missing', 'command-timeout'],
+]
 const overflowShownMs = 60_000
 
 /** What hooks heard, as the root half knows it; what was seen since is newer than any look. */

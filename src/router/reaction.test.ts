@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { advertisement, routerSpec } from '../../test/support/router.ts'
+import { diagnose } from './diagnose.ts'
 import { absorbDeath, absorbLook, absorbRun, judgeReactions, nextRun, noReactions, type Reactions } from './reaction.ts'
 import type { Role } from './role.ts'
 import { newRouter, type Router } from './router.ts'
@@ -94,6 +95,16 @@ describe('nextRun()', () => {
     }
     expect(waits).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000])
     expect(judgeReactions(routerWith(reactions))).toBe('radvd as primary: no (7 times in a row)')
+  })
+
+  test('what would end with whoever started it is a condition for as long as it is found so', () => {
+    const tied = absorbLook(noReactions, [{ reaction: 'radvd', is: 'backup', tied: true }])
+    const text = 'radvd would end with the service that started it'
+    const told = (reactions: Reactions) => diagnose(routerWith(reactions), at(0)).texts.get('reaction-tied')
+    expect(told(tied)).toBe(text)
+    const { reactions } = asked(tied, 'primary', 0)
+    expect(told(absorbRun(reactions, 1, { ok: true, is: 'primary' }, at(1)))).toBe(text)
+    expect(told(absorbLook(tied, [{ reaction: 'radvd', is: 'primary' }]))).toBeUndefined()
   })
 
   test('does not make the other role wait for what failed', () => {

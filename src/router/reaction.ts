@@ -15,6 +15,8 @@ export type Stance = 'primary' | 'backup'
 export interface ReactionEvidence {
   readonly reaction: ReactionName
   readonly is: Stance | 'both' | 'neither'
+  /** In the control group of whoever started it: a service manager that ends that ends it too. */
+  readonly tied?: true
 }
 
 /** What is known of one reaction. */
@@ -22,6 +24,8 @@ export interface Reaction {
   readonly is: ReactionEvidence['is'] | 'unseen'
   /** The run that ended last. */
   readonly last: LastRun | undefined
+  /** As it was found. */
+  readonly tied?: true
 }
 
 export interface LastRun {
@@ -80,10 +84,10 @@ function stanceOf(role: Role): Stance | undefined {
 /** Take in what was found; of one that is under way nothing is known until it ends. */
 export function absorbLook(reactions: Reactions, found: readonly ReactionEvidence[]): Reactions {
   const all = new Map<ReactionName, Reaction>()
-  for (const { reaction, is } of found) {
+  for (const { reaction, is, ...tied } of found) {
     const known = reactions.all.get(reaction)
     const underWay = reactions.underWay?.reaction === reaction
-    all.set(reaction, { is: underWay ? (known?.is ?? 'unseen') : is, last: known?.last })
+    all.set(reaction, { is: underWay ? (known?.is ?? 'unseen') : is, last: known?.last, ...tied })
   }
   return { ...reactions, all }
 }
@@ -95,7 +99,8 @@ export type RunOutcome = { readonly ok: true; readonly is: ReactionEvidence['is'
 export function absorbRun(reactions: Reactions, number: number, outcome: RunOutcome, now: Instant): Reactions {
   const run = reactions.underWay
   if (run?.number !== number) return reactions
-  const before = reactions.all.get(run.reaction)?.last
+  const known = reactions.all.get(run.reaction)
+  const before = known?.last
   const inRow = before !== undefined && before.endedAt.monoMs + provenAliveMs > now.monoMs ? before.tries : 0
   const tries = outcome.ok ? inRow : inRow + 1
   const last: LastRun = {
@@ -107,7 +112,7 @@ export function absorbRun(reactions: Reactions, number: number, outcome: RunOutc
     notBeforeMonoMs: outcome.ok ? 0 : now.monoMs + backoffMs(tries),
   }
   const is = outcome.ok ? outcome.is : 'neither'
-  return { ...withReaction(reactions, run.reaction, { is, last }), underWay: undefined }
+  return { ...withReaction(reactions, run.reaction, { ...known, is, last }), underWay: undefined }
 }
 
 /** Its service died behind our back. The first one is started again at once. `lastWords`: empty where nobody knows them. */
@@ -165,6 +170,14 @@ export function judgeReactions({ reactions, wanted }: Router): string | undefine
     return [`${reaction} as ${last.stance}: ${why}${last.tries > 1 ? ` (${String(last.tries)} times in a row)` : ''}`]
   })
   return failed.length === 0 ? undefined : failed.join('; ')
+}
+
+/** Those that end with whoever started them, for a person. */
+export function judgeTied({ reactions, wanted }: Router): string | undefined {
+  const tied = [...reactions.all].flatMap(([reaction, one]) => (one.tied === true ? [reaction] : []))
+  return wanted === undefined || tied.length === 0
+    ? undefined
+    : `${tied.join(', ')} would end with the service that started it`
 }
 
 /** Each reaction with what it is to be. One that the router is to have no more is let go, whatever the role is. */
