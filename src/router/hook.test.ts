@@ -156,7 +156,7 @@ describe('nextHook()', () => {
   test('while the role flaps all but the newest is given up, and that is told when it is over', () => {
     const flaps: Flaps = {
       flapping: true,
-      heldSinceMonoMs: at(0).monoMs,
+      held: { sinceMonoMs: at(0).monoMs, changedMonoMs: at(0).monoMs },
       changes: [{ atMonoMs: at(0).monoMs, why: '' }],
     }
     const held = asked(told(news(1), news(2), news(3)), [hook('/a')], 4999, flaps)
