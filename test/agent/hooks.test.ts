@@ -123,7 +123,7 @@ test('a role that flips 50 times within 5 s shows as flapping, and ends with one
   }
   const during = told(test).length
   expect(during).toBeLessThanOrEqual(11)
-  expect(test.router().role).toBe('backup')
+  await test.role('backup')
   expect(await test.condition('flapping', 'r1')).toMatch(/^5\d changes of role within 60 s, most often \(\d+ times\): /)
   test.world.host.elect(r1.id, 'primary')
   await test.role('primary')
