@@ -5,7 +5,7 @@ import type { Host } from '../host/operation.ts'
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import type { Outcome, Step } from '../router/operation.ts'
 import type { HookRun } from '../router/hook.ts'
-import type { Run, RunOutcome } from '../router/reaction.ts'
+import { judgeRun, type Run, type RunOutcome } from '../router/reaction.ts'
 import type { Recorder } from './recorder.ts'
 import type { Executors, RouterQueue } from './router-queue.ts'
 import { singleFlight } from './single-flight.ts'
@@ -195,7 +195,7 @@ async function react({ host, recorder }: Workplace, queue: RouterQueue, run: Run
     },
   )
   // The core asked for another run meanwhile, which is the one that counts.
-  if (queue.router.reactions.underWay?.number === number) recorder.reacted(queue.id, run, outcome)
+  if (queue.router.reactions.underWay?.number === number) recorder.reacted(queue.id, run, judgeRun(run, outcome))
   queue.enqueue({ type: 'reacted', number, outcome })
 }
 

@@ -96,6 +96,22 @@ describe('nextRun()', () => {
     expect(judgeReactions(routerWith(reactions))).toBe('radvd as primary: no (7 times in a row)')
   })
 
+  test.each([
+    ['neither', 'radvd as primary: right after it was found as no role wants it'],
+    ['backup', 'radvd as primary: right after it was found as backup wants it'],
+  ] as const)(
+    'a run that ended well and left it as %s wants it has failed, and is tried again ever more slowly',
+    (is, text) => {
+      let { reactions } = asked(seen('backup'), 'primary', 0)
+      reactions = absorbRun(reactions, 1, { ok: true, is }, at(0))
+      expect(judgeReactions(routerWith(reactions))).toBe(text)
+      expect(nextRun(routerWith(reactions), 'primary', at(0))).toEqual({ waitUntilMonoMs: 1000 })
+      ;({ reactions } = asked(reactions, 'primary', 1000))
+      reactions = absorbRun(reactions, 2, { ok: true, is }, at(1000))
+      expect(nextRun(routerWith(reactions), 'primary', at(1000))).toEqual({ waitUntilMonoMs: 3000 })
+    },
+  )
+
   test('does not make the other role wait for what failed', () => {
     const { reactions } = asked(seen('neither'), 'primary', 0)
     expect(asked(absorbRun(reactions, 1, failure, at(0)), 'backup', 1).stance).toBe('backup')

@@ -91,10 +91,18 @@ export function absorbLook(reactions: Reactions, found: readonly ReactionEvidenc
 /** How a run ended, and how the reaction was found then. */
 export type RunOutcome = { readonly ok: true; readonly is: ReactionEvidence['is'] } | Extract<Outcome, { ok: false }>
 
+/** One that ended well and did not come to what it was to be has failed. */
+export function judgeRun({ stance }: Run, outcome: RunOutcome): RunOutcome {
+  if (!outcome.ok || outcome.is === 'both' || outcome.is === stance) return outcome
+  const found = outcome.is === 'neither' ? 'no role wants it' : `${outcome.is} wants it`
+  return { ok: false, code: 'reaction-failed', text: `right after it was found as ${found}` }
+}
+
 /** The run of that number ended; one that another has taken the place of is nobody's business any more. */
-export function absorbRun(reactions: Reactions, number: number, outcome: RunOutcome, now: Instant): Reactions {
+export function absorbRun(reactions: Reactions, number: number, answer: RunOutcome, now: Instant): Reactions {
   const run = reactions.underWay
   if (run?.number !== number) return reactions
+  const outcome = judgeRun(run, answer)
   const before = reactions.all.get(run.reaction)?.last
   const inRow = before !== undefined && before.endedAt.monoMs + provenAliveMs > now.monoMs ? before.tries : 0
   const tries = outcome.ok ? inRow : inRow + 1
