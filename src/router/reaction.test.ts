@@ -133,4 +133,24 @@ describe('nextRun()', () => {
     reactions = absorbDeath(reactions, 'radvd', '', at(70_000))
     expect(asked(reactions, 'primary', 70_000).stance).toBe('primary')
   })
+
+  test('a death that is told before its run is known to have ended is not lost, and counts once', () => {
+    const underWay = asked(seen('backup'), 'primary', 0).reactions
+    const died = absorbDeath(underWay, 'radvd', 'no more memory', at(1))
+    expect(nextRun(routerWith(died), 'primary', at(1))).toEqual({})
+    const ended = absorbRun(died, 1, { ok: true, is: 'primary' }, at(1))
+    expect(judgeReactions(routerWith(ended))).toBe('radvd as primary: it died: no more memory')
+    expect(asked(ended, 'primary', 1).stance).toBe('primary')
+    const seenDead = absorbRun(died, 1, { ok: true, is: 'neither' }, at(1))
+    const toldLate = absorbDeath(
+      absorbRun(underWay, 1, { ok: true, is: 'neither' }, at(1)),
+      'radvd',
+      'no more memory',
+      at(2),
+    )
+    for (const reactions of [seenDead, toldLate]) {
+      expect(judgeReactions(routerWith(reactions))).toBe('radvd as primary: it died: no more memory')
+      expect(nextRun(routerWith(reactions), 'primary', at(2))).toEqual({ waitUntilMonoMs: 1001 })
+    }
+  })
 })

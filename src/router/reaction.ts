@@ -51,6 +51,8 @@ export interface Run {
   readonly reaction: ReactionName
   readonly stance: Stance
   readonly since: Instant
+  /** Its service died meanwhile, the one before or the one that was just started, and what it had said. */
+  readonly lastWords?: string
 }
 
 export const noReactions: Reactions = { all: new Map(), underWay: undefined, runs: 0 }
@@ -115,13 +117,20 @@ export function absorbRun(reactions: Reactions, number: number, answer: RunOutco
     notBeforeMonoMs: outcome.ok ? 0 : now.monoMs + backoffMs(tries),
   }
   const is = outcome.ok ? outcome.is : 'neither'
-  return { ...withReaction(reactions, run.reaction, { is, last }), underWay: undefined }
+  const ended = { ...withReaction(reactions, run.reaction, { is, last }), underWay: undefined }
+  return run.lastWords === undefined ? ended : absorbDeath(ended, run.reaction, run.lastWords, now)
 }
 
-/** Its service died behind our back. The first one is started again at once. `lastWords`: empty where nobody knows them. */
+/**
+ * Its service died behind our back. The first one is started again at once; of one that failed before that a new try waits already.
+ * `lastWords`: empty where nobody knows them.
+ */
 export function absorbDeath(reactions: Reactions, reaction: ReactionName, lastWords: string, now: Instant): Reactions {
   const known = reactions.all.get(reaction)
-  if (known === undefined || reactions.underWay?.reaction === reaction) return reactions
+  if (known === undefined) return reactions
+  if (reactions.underWay?.reaction === reaction) return { ...reactions, underWay: { ...reactions.underWay, lastWords } }
+  if (known.last?.failure !== undefined)
+    return withReaction(reactions, reaction, { is: 'neither', last: { ...known.last, lastWords } })
   if (known.last === undefined) return withReaction(reactions, reaction, { is: 'neither', last: undefined })
   const lasted = now.monoMs - known.last.endedAt.monoMs > provenAliveMs
   const tries = lasted ? 1 : known.last.tries + 1
@@ -169,7 +178,7 @@ export function judgeReactions({ reactions, wanted }: Router): string | undefine
   if (wanted === undefined) return undefined
   const failed = [...reactions.all].flatMap(([reaction, { is, last }]) => {
     if (last === undefined || last.tries === 0 || is !== 'neither') return []
-    const why = last.failure?.text ?? (last.lastWords ? `it died: ${last.lastWords}` : 'it died')
+    const why = last.lastWords ? `it died: ${last.lastWords}` : (last.failure?.text ?? 'it died')
     return [`${reaction} as ${last.stance}: ${why}${last.tries > 1 ? ` (${String(last.tries)} times in a row)` : ''}`]
   })
   return failed.length === 0 ? undefined : failed.join('; ')
