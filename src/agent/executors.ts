@@ -182,8 +182,10 @@ async function performStep(host: Host, queue: RouterQueue, step: Step): Promise<
 /** Once the role is on record, or late. */
 async function react({ host, recorder }: Workplace, queue: RouterQueue, run: Run): Promise<void> {
   await recorder.roleSettled(queue.id)
-  if (queue.closed) return
   const { reaction, stance, number } = run
+  // The core may have asked for another run meanwhile, which is the one that counts: this one would end it.
+  const counts = () => queue.router.reactions.underWay?.number === number
+  if (queue.closed || !counts()) return
   const outcome = await within(
     reactionDeadlineMs,
     host.perform({ verb: 'react', router: queue.id, reaction, stance }),
@@ -194,8 +196,7 @@ async function react({ host, recorder }: Workplace, queue: RouterQueue, run: Run
       return { ok: false, code, text: describeError(error) }
     },
   )
-  // The core asked for another run meanwhile, which is the one that counts.
-  if (queue.router.reactions.underWay?.number === number) recorder.reacted(queue.id, run, judgeRun(run, outcome))
+  if (counts()) recorder.reacted(queue.id, run, judgeRun(run, outcome))
   queue.enqueue({ type: 'reacted', number, outcome })
 }
 
