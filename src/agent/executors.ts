@@ -1,10 +1,11 @@
 import { describeError, KeepwardError } from '../base/error.ts'
 import type { Clock } from '../base/instant.ts'
 import { notToBeHad } from '../host/keepalived-config.ts'
+import { hookDigest } from '../host/hook-digest.ts'
 import type { Host } from '../host/operation.ts'
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import type { Outcome, Step } from '../router/operation.ts'
-import type { HookRun } from '../router/hook.ts'
+import { keyOf, type HookRun } from '../router/hook.ts'
 import { judgeRun, type Run, type RunOutcome } from '../router/reaction.ts'
 import type { Recorder } from './recorder.ts'
 import type { Executors, RouterQueue } from './router-queue.ts'
@@ -201,9 +202,9 @@ async function react({ host, recorder }: Workplace, queue: RouterQueue, run: Run
 }
 
 async function runHook({ host, recorder }: Workplace, queue: RouterQueue, run: HookRun): Promise<void> {
-  const { number, hook: place, news } = run
+  const { number, key, hook: place, news } = run
   const hook = queue.router.wanted?.hooks[place]
-  if (queue.closed || hook === undefined) {
+  if (queue.closed || hook === undefined || keyOf(hook) !== key) {
     queue.enqueue({
       type: 'hook-ended',
       number,
@@ -214,7 +215,7 @@ async function runHook({ host, recorder }: Workplace, queue: RouterQueue, run: H
   let said = ''
   const outcome = await within(
     hook.timeoutMs + hookGraceMs,
-    host.perform({ verb: 'run-hook', router: queue.id, hook: place, ...news }),
+    host.perform({ verb: 'run-hook', router: queue.id, hook: place, digest: hookDigest(key), ...news }),
   ).then(
     (answer): Outcome => {
       said = answer
