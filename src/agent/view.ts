@@ -191,5 +191,5 @@ function hookEvidence({ wanted, hooks, flaps }: Router, now: Instant): Found[] {
     held === undefined
       ? ''
       : `, held back while the role flaps, for ${String(Math.ceil(Math.max(0, held - now.monoMs) / 1000))} s at most`
-  return [...all, found('hooks: waiting', hooks.waiting.map(({ role }) => role).join(', ') + why, undefined, now)]
+  return [...all, found('hooks: waiting', hooks.waiting.map(({ news }) => news.role).join(', ') + why, undefined, now)]
 }

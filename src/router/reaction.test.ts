@@ -107,6 +107,22 @@ describe('nextRun()', () => {
     expect(told(absorbLook(tied, [{ reaction: 'radvd', is: 'primary' }]))).toBeUndefined()
   })
 
+  test.each([
+    ['neither', 'radvd as primary: right after it was found as no role wants it'],
+    ['backup', 'radvd as primary: right after it was found as backup wants it'],
+  ] as const)(
+    'a run that ended well and left it as %s wants it has failed, and is tried again ever more slowly',
+    (is, text) => {
+      let { reactions } = asked(seen('backup'), 'primary', 0)
+      reactions = absorbRun(reactions, 1, { ok: true, is }, at(0))
+      expect(judgeReactions(routerWith(reactions))).toBe(text)
+      expect(nextRun(routerWith(reactions), 'primary', at(0))).toEqual({ waitUntilMonoMs: 1000 })
+      ;({ reactions } = asked(reactions, 'primary', 1000))
+      reactions = absorbRun(reactions, 2, { ok: true, is }, at(1000))
+      expect(nextRun(routerWith(reactions), 'primary', at(1000))).toEqual({ waitUntilMonoMs: 3000 })
+    },
+  )
+
   test('does not make the other role wait for what failed', () => {
     const { reactions } = asked(seen('neither'), 'primary', 0)
     expect(asked(absorbRun(reactions, 1, failure, at(0)), 'backup', 1).stance).toBe('backup')
@@ -127,5 +143,25 @@ describe('nextRun()', () => {
     reactions = absorbRun(reactions, 3, { ok: true, is: 'primary' }, at(1400))
     reactions = absorbDeath(reactions, 'radvd', '', at(70_000))
     expect(asked(reactions, 'primary', 70_000).stance).toBe('primary')
+  })
+
+  test('a death that is told before its run is known to have ended is not lost, and counts once', () => {
+    const underWay = asked(seen('backup'), 'primary', 0).reactions
+    const died = absorbDeath(underWay, 'radvd', 'no more memory', at(1))
+    expect(nextRun(routerWith(died), 'primary', at(1))).toEqual({})
+    const ended = absorbRun(died, 1, { ok: true, is: 'primary' }, at(1))
+    expect(judgeReactions(routerWith(ended))).toBe('radvd as primary: it died: no more memory')
+    expect(asked(ended, 'primary', 1).stance).toBe('primary')
+    const seenDead = absorbRun(died, 1, { ok: true, is: 'neither' }, at(1))
+    const toldLate = absorbDeath(
+      absorbRun(underWay, 1, { ok: true, is: 'neither' }, at(1)),
+      'radvd',
+      'no more memory',
+      at(2),
+    )
+    for (const reactions of [seenDead, toldLate]) {
+      expect(judgeReactions(routerWith(reactions))).toBe('radvd as primary: it died: no more memory')
+      expect(nextRun(routerWith(reactions), 'primary', at(2))).toEqual({ waitUntilMonoMs: 1001 })
+    }
   })
 })

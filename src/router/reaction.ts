@@ -55,6 +55,8 @@ export interface Run {
   readonly reaction: ReactionName
   readonly stance: Stance
   readonly since: Instant
+  /** Its service died meanwhile, the one before or the one that was just started, and what it had said. */
+  readonly lastWords?: string
 }
 
 export const noReactions: Reactions = { all: new Map(), underWay: undefined, runs: 0 }
@@ -95,10 +97,18 @@ export function absorbLook(reactions: Reactions, found: readonly ReactionEvidenc
 /** How a run ended, and how the reaction was found then. */
 export type RunOutcome = { readonly ok: true; readonly is: ReactionEvidence['is'] } | Extract<Outcome, { ok: false }>
 
+/** One that ended well and did not come to what it was to be has failed. */
+export function judgeRun({ stance }: Run, outcome: RunOutcome): RunOutcome {
+  if (!outcome.ok || outcome.is === 'both' || outcome.is === stance) return outcome
+  const found = outcome.is === 'neither' ? 'no role wants it' : `${outcome.is} wants it`
+  return { ok: false, code: 'reaction-failed', text: `right after it was found as ${found}` }
+}
+
 /** The run of that number ended; one that another has taken the place of is nobody's business any more. */
-export function absorbRun(reactions: Reactions, number: number, outcome: RunOutcome, now: Instant): Reactions {
+export function absorbRun(reactions: Reactions, number: number, answer: RunOutcome, now: Instant): Reactions {
   const run = reactions.underWay
   if (run?.number !== number) return reactions
+  const outcome = judgeRun(run, answer)
   const known = reactions.all.get(run.reaction)
   const before = known?.last
   const inRow = before !== undefined && before.endedAt.monoMs + provenAliveMs > now.monoMs ? before.tries : 0
@@ -112,13 +122,20 @@ export function absorbRun(reactions: Reactions, number: number, outcome: RunOutc
     notBeforeMonoMs: outcome.ok ? 0 : now.monoMs + backoffMs(tries),
   }
   const is = outcome.ok ? outcome.is : 'neither'
-  return { ...withReaction(reactions, run.reaction, { ...known, is, last }), underWay: undefined }
+  const ended = { ...withReaction(reactions, run.reaction, { ...known, is, last }), underWay: undefined }
+  return run.lastWords === undefined ? ended : absorbDeath(ended, run.reaction, run.lastWords, now)
 }
 
-/** Its service died behind our back. The first one is started again at once. `lastWords`: empty where nobody knows them. */
+/**
+ * Its service died behind our back. The first one is started again at once; of one that failed before that a new try waits already.
+ * `lastWords`: empty where nobody knows them.
+ */
 export function absorbDeath(reactions: Reactions, reaction: ReactionName, lastWords: string, now: Instant): Reactions {
   const known = reactions.all.get(reaction)
-  if (known === undefined || reactions.underWay?.reaction === reaction) return reactions
+  if (known === undefined) return reactions
+  if (reactions.underWay?.reaction === reaction) return { ...reactions, underWay: { ...reactions.underWay, lastWords } }
+  if (known.last?.failure !== undefined)
+    return withReaction(reactions, reaction, { is: 'neither', last: { ...known.last, lastWords } })
   if (known.last === undefined) return withReaction(reactions, reaction, { is: 'neither', last: undefined })
   const lasted = now.monoMs - known.last.endedAt.monoMs > provenAliveMs
   const tries = lasted ? 1 : known.last.tries + 1
@@ -166,7 +183,7 @@ export function judgeReactions({ reactions, wanted }: Router): string | undefine
   if (wanted === undefined) return undefined
   const failed = [...reactions.all].flatMap(([reaction, { is, last }]) => {
     if (last === undefined || last.tries === 0 || is !== 'neither') return []
-    const why = last.failure?.text ?? (last.lastWords ? `it died: ${last.lastWords}` : 'it died')
+    const why = last.lastWords ? `it died: ${last.lastWords}` : (last.failure?.text ?? 'it died')
     return [`${reaction} as ${last.stance}: ${why}${last.tries > 1 ? ` (${String(last.tries)} times in a row)` : ''}`]
   })
   return failed.length === 0 ? undefined : failed.join('; ')

@@ -76,7 +76,7 @@ function absorb(router: Router, event: RouterEvent, now: Instant): Router {
     case 'service-ended':
       return { ...router, reactions: absorbDeath(router.reactions, event.reaction, event.lastWords, now) }
     case 'recorded':
-      return { ...router, hooks: absorbNews(router.hooks, event.news, now) }
+      return { ...router, hooks: absorbNews(router.hooks, event.news, router.wanted?.hooks ?? [], now) }
     case 'hook-ended':
       return { ...router, hooks: absorbHookEnd(router.hooks, event.number, event.outcome, now) }
     case 'look-failed':

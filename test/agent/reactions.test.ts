@@ -82,6 +82,21 @@ test('a role that flips 50 times ends with the services of the last one', async 
   expect(test.defects).toEqual([])
 })
 
+test('a role that is past before anything follows it is not followed any more', async () => {
+  await using test = await TestAgent.start({ routers: [r1] })
+  await test.role('backup')
+  const stances: string[] = []
+  test.world.intercept = (operation) => {
+    if (operation.verb === 'react') stances.push(`${operation.reaction} ${operation.stance}`)
+    return undefined
+  }
+  test.world.host.elect(r1.id, 'primary')
+  test.world.host.elect(r1.id, 'backup')
+  await test.role('backup')
+  await until('a service followed', () => stances.length > 0)
+  expect(stances).toEqual(['radvd backup'])
+})
+
 test('a service that dies is started again; one that fails is a condition until it does not, and the other runs', async () => {
   await using test = await TestAgent.start({ routers: [r1] })
   await test.role('backup')

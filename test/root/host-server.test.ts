@@ -137,11 +137,18 @@ const refusal = (reason: HostRefusal['reason'], text: string): HostRefusal => ({
 })
 const look = { id: 1, verb: 'inspect', router: 'r1' }
 const point = { id: 1, verb: 'anchor', journal: 'b'.repeat(32), start: 1, seq: 7, hash }
+const news = { role: 'primary', previous: 'backup', sequence: 7, atMs: 1, cause: 'kernel' }
+const hook = { id: 1, verb: 'run-hook', router: 'r1', hook: 0, digest: hash, ...news }
 
 test('the socket is the agent’s alone, and another user cannot open it', async () => {
   expect(statSync(path())).toMatchObject({ uid, mode: 0o140600 })
   await using stranger = await Sender.start({ uid: 65_534, gid: 65_534 })
   expect(await stranger.do('connect', path())).toBe('EACCES')
+})
+
+test('a hook is asked for by its place and its digest', async () => {
+  await say(ask(hook))
+  expect(root.asked).toHaveLength(1)
 })
 
 test('an operation is carried out and answered, and an event told', async () => {
@@ -210,6 +217,8 @@ describe('what is not of the form ends the connection, and nothing is done', () 
     ['a reaction that is a path', ask({ ...look, verb: 'react', reaction: '../radvd', stance: 'primary' })],
     ['a stance that is text', ask({ ...look, verb: 'react', reaction: 'radvd', stance: 'primary; reboot' })],
     ['a config beside a reaction', ask({ ...look, verb: 'react', reaction: 'radvd', stance: 'backup', config: '/x' })],
+    ['a hook by its place alone', ask({ ...hook, digest: undefined })],
+    ['a hook by its path', ask({ ...hook, digest: '/bin/sh' })],
     ['a depth that there is not', ask({ ...look, verb: 'look', depth: 'everything' })],
     ['a line without an end', long],
     ['a long line', ask({ ...look, router: long })],
