@@ -20,6 +20,7 @@ export const radvd: Service = {
     if (stance === 'backup' || routerAdvertisements.length === 0) return undefined
     const config = pathOf(configName)
     return {
+      user: account,
       files: new Map([[configName, renderRadvd(routerAdvertisements)]]),
       argv: [
         'radvd',

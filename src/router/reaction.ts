@@ -4,9 +4,15 @@ import type { Role } from './role.ts'
 import type { Router } from './router.ts'
 import type { RouterSpec } from './spec.ts'
 
-/** Services that follow the role, in the order in which a primary takes them up; whoever is not lets them go in the other. */
-export const reactionNames = ['conntrackd', 'radvd', 'metadata'] as const
+/** Services that follow the role. */
+export const reactionNames = ['radvd', 'metadata', 'conntrackd'] as const
 export type ReactionName = (typeof reactionNames)[number]
+
+/** The order in which each stance takes them up. conntrackd is last: it is asked for an answer, and may keep it for seconds. */
+const orderOf: Readonly<Record<Stance, readonly ReactionName[]>> = {
+  primary: ['radvd', 'metadata', 'conntrackd'],
+  backup: ['metadata', 'radvd', 'conntrackd'],
+}
 
 /** What a reaction is to do: what a primary's does, or what everybody else's does. */
 export type Stance = 'primary' | 'backup'
@@ -155,7 +161,7 @@ export function nextRun(
   const { wanted, kernel, reactions } = router
   if (wanted === undefined || kernel.kind !== 'present' || reactions.all.size === 0) return {}
   const { underWay } = reactions
-  const targets = targetsOf(wanted, reactions, stanceOf(role))
+  const targets = targetsOf(wanted, reactions, role)
   if (underWay !== undefined) {
     const target = targets.find(([reaction]) => reaction === underWay.reaction)?.[1]
     if (target === undefined || target === underWay.stance) return {}
@@ -178,11 +184,23 @@ const isGuarded = ({ settings }: Router, { connectionTracking }: RouterSpec, rea
   connectionTracking === undefined ||
   (settings.kind === 'seen' && settings.tables.flows.kind === 'ready')
 
-/** What failed, for a person. */
-export function judgeReactions({ reactions, wanted }: Router): string | undefined {
+/** What was applied may have mended whatever failed: it is tried at once. */
+export function reconsiderReactions(reactions: Reactions): Reactions {
+  const all = [...reactions.all].map(([name, one]): [ReactionName, Reaction] => [
+    name,
+    { ...one, last: one.last && { ...one.last, tries: 0, notBeforeMonoMs: 0 } },
+  ])
+  return { ...reactions, all: new Map(all) }
+}
+
+/** What failed and is still to be done, for a person. */
+export function judgeReactions({ reactions, wanted }: Router, role: Role): string | undefined {
   if (wanted === undefined) return undefined
+  const targets = new Map(targetsOf(wanted, reactions, role))
   const failed = [...reactions.all].flatMap(([reaction, { is, last }]) => {
-    if (last === undefined || last.tries === 0 || is !== 'neither') return []
+    if (last === undefined || last.tries === 0 || is === 'both' || is === last.stance) return []
+    if ((targets.get(reaction) ?? last.stance) !== last.stance) return []
+    if (last.failure === undefined && last.lastWords === undefined) return []
     const why = last.lastWords ? `it died: ${last.lastWords}` : (last.failure?.text ?? 'it died')
     return [`${reaction} as ${last.stance}: ${why}${last.tries > 1 ? ` (${String(last.tries)} times in a row)` : ''}`]
   })
@@ -198,18 +216,16 @@ export function judgeTied({ reactions, wanted }: Router): string | undefined {
 }
 
 /** Each reaction with what it is to be. One that the router is to have no more is let go, whatever the role is. */
-function targetsOf(
-  spec: RouterSpec,
-  { all }: Reactions,
-  stance: Stance | undefined,
-): (readonly [ReactionName, Stance])[] {
+function targetsOf(spec: RouterSpec, { all }: Reactions, role: Role): (readonly [ReactionName, Stance])[] {
   const wanted = wantedReactions(spec)
-  const targets = reactionNames.flatMap((reaction) => {
+  const stance = stanceOf(role)
+  return orderOf[stance ?? 'backup'].flatMap((reaction) => {
     if (!all.has(reaction)) return []
     if (!wanted.includes(reaction)) return [[reaction, 'backup'] as const]
-    return stance === undefined ? [] : [[reaction, stance] as const]
+    // What is told of it would be lost with the link.
+    const isCut = reaction === 'conntrackd' && role === 'fault'
+    return stance === undefined || isCut ? [] : [[reaction, stance] as const]
   })
-  return stance === 'primary' ? targets : targets.reverse()
 }
 
 const withReaction = (reactions: Reactions, name: ReactionName, reaction: Reaction): Reactions => ({
