@@ -114,6 +114,16 @@ test('a service that dies is started again; one that fails is a condition until 
   expect(servicesOf(test, r1)).toEqual(['metadata'])
   test.world.intercept = () => undefined
   await until('both run, and nothing shows', () => servicesOf(test, r1).length === 2 && failed() === undefined, 10_000)
+  const work = (await test.records({ router: 'r1' }))
+    .map(({ body: { change, reaction, stance, code } }) => ({ change, reaction, stance, code }))
+    .filter(({ reaction, stance }) => reaction === 'radvd' && stance === 'primary')
+  const radvd = { reaction: 'radvd', stance: 'primary' }
+  // However often it failed, the same is told once.
+  expect(work).toEqual([
+    { ...radvd, change: 'reaction-done', code: null },
+    { ...radvd, change: 'reaction-failed', code: 'reaction-failed' },
+    { ...radvd, change: 'reaction-done', code: null },
+  ])
 })
 
 test('a reaction that never ends delays no other router, and the next role comes to its own', async () => {
