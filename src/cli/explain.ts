@@ -4,12 +4,13 @@ import { call } from './client.ts'
 import { renderEvent } from './events.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
+import { print } from './print.ts'
 import { conditionLines, oneLine, roleText, table, timeText } from '../text/table.ts'
 
 /** `keepward explain ROUTER`: why the role is what it is. */
 export async function explain(globals: Globals, _options: unknown, router = ''): Promise<number> {
   const answer = await call<Explanation>(globals, 'GET', `/v1/routers/${encodeURIComponent(router)}`)
-  process.stdout.write(`${globals.json ? JSON.stringify(answer) : renderExplanation(answer)}\n`)
+  print(globals, answer, renderExplanation)
   return ExitStatus.ok
 }
 
