@@ -18,14 +18,14 @@ export function renderExplanation({ status, evidence, waiting, last }: Explanati
   const head = `${status.id}  ${roleText(status.role, status.stale)}  since ${timeText(status.sinceMs)} (${ageText(status.heldMs)})  as of ${ageText(status.ageMs)} ago`
   const rows = evidence.map((one) => [
     one.what,
-    oneLine(one.found),
     one.ageMs === undefined ? '' : `${ageText(one.ageMs)} ago`,
+    oneLine(one.found),
   ])
   return [
     head,
     `because: ${oneLine(status.cause)}`,
     '',
-    table(['EVIDENCE', 'FOUND', 'AS OF'], rows),
+    table(['EVIDENCE', 'AS OF', 'FOUND'], rows),
     ...(waiting.length === 0 ? [] : ['', ...waiting.map(({ step, reason }) => `waiting: ${step}, ${reason}`)]),
     ...(status.conditions.length === 0 ? [] : ['', ...status.conditions.map((one) => conditionLines(one))]),
     '',
