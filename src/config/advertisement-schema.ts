@@ -39,11 +39,9 @@ export const advertisementSchema = z.strictObject(
         description: 'MTU that hosts are to use; at most that of the interface, where it says one.',
         examples: [1400],
       }),
-    lifetime: duration(0, 9_000_000)
-      .prefault('1800s')
-      .meta({
-        description: 'How long hosts keep the router as a default one, at least the interval; 0s: they do not.',
-      }),
+    lifetime: duration(0, 9_000_000).prefault('1800s').meta({
+      description: 'How long hosts keep the router as a default one, at least the interval; 0s: they do not.',
+    }),
     interval: duration(4000, 1_800_000)
       .prefault('30s')
       .meta({ description: 'At most so long between two advertisements that nobody asked for.' }),
