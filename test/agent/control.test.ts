@@ -92,6 +92,23 @@ test('GET /v1/plan and POST /v1/apply speak of the same config; an invalid one i
     })
 })
 
+test('GET /v1/plan and POST /v1/apply say why a config is refused, with every cause', async () => {
+  await using test = await running()
+  const cause = new KeepwardError('packet-filter-refused', 'it flushes the ruleset')
+  test.file = new KeepwardError('packet-filter-refused', 'The packet filter of router r1 is refused', { cause })
+  for (const [method, path] of [
+    ['GET', '/v1/plan'],
+    ['POST', '/v1/apply'],
+  ] as const)
+    expect(await ask(test.socket, method, path)).toMatchObject({
+      status: 422,
+      json: {
+        code: 'packet-filter-refused',
+        message: 'The packet filter of router r1 is refused: it flushes the ruleset',
+      },
+    })
+})
+
 test('POST /v1/apply writes down who asked, and the digest of a file that is refused where it is known', async () => {
   await using test = await running()
   const seq = test.journal.status.durableSeq
