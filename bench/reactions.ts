@@ -154,7 +154,7 @@ async function startOne(
   const running = services[reaction].plan(spec, 'primary', (file) => join(directory, 'routers', routerId(n), file))
   if (running?.tell !== undefined) {
     const { argv } = running.tell
-    return timeOf(() => run(argv, { namespaceFd: namespace.fd }))
+    return await timeOf(() => run(argv, { namespaceFd: namespace.fd }))
   }
   const home = mkdtempSync('/dev/shm/keepward-bare-')
   try {

@@ -1,7 +1,7 @@
 /*
- * What Node.js cannot ask of the kernel: netlink sockets, network namespaces, pidfds, processes without a copy of our
- * page tables, peer credentials, descriptors sent from one process to another, flock, FIFOs, datagrams to a service manager and CLOCK_BOOTTIME. It moves bytes and
- * decides nothing; src/linux/native.ts gives it types.
+ * What Node.js cannot ask of the kernel: netlink sockets, network namespaces, pidfds, processes held from their start, with a copy of our
+ * page tables only where they are confined, peer credentials, descriptors sent from one process to another, flock, FIFOs, datagrams to a
+ * service manager and CLOCK_BOOTTIME. It moves bytes and decides nothing; src/linux/native.ts gives it types.
  * Every failing system call throws an Error with `code` ('EPERM'), `errno` (1) and `syscall` ('setns').
  */
 #ifndef KEEPWARD_COMMON_H

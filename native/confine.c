@@ -32,6 +32,9 @@ bool to_confinement(napi_env env, napi_value list, struct confinement *to) {
  * be gained back is closed by no_new_privs, so that the bounding set does not matter. The death signal comes last: setresuid(2) clears it.
  */
 const char *confine(const struct confinement *to) {
+  /* Before its descriptors are bounded: it has a copy of all of ours until it executes. */
+  int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (score < 0 || write(score, "500", 3) != 3) return "oom_score_adj";
   const struct { int resource; rlim_t value; } limits[] = {
       {RLIMIT_CORE, 0}, {RLIMIT_MEMLOCK, 0}, {RLIMIT_DATA, to->data}, {RLIMIT_FSIZE, to->file},
       {RLIMIT_NPROC, to->processes}, {RLIMIT_NOFILE, to->descriptors}};
@@ -39,8 +42,6 @@ const char *confine(const struct confinement *to) {
     struct rlimit both = {limits[i].value, limits[i].value};
     if (setrlimit(limits[i].resource, &both) < 0) return "setrlimit";
   }
-  int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (score < 0 || write(score, "500", 3) != 3) return "oom_score_adj";
   if (syscall(SYS_setgroups, 0, NULL) < 0) return "setgroups";
   if (syscall(SYS_setresgid, to->gid, to->gid, to->gid) < 0) return "setresgid";
   if (syscall(SYS_setresuid, to->uid, to->uid, to->uid) < 0) return "setresuid";

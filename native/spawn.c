@@ -69,7 +69,7 @@ struct launch {
   int stdio[3]; /* -1 for /dev/null */
   int program;  /* in the place of `paths` where confined */
   const struct confinement *confined;
-  /* The child writes these; it shares our memory. */
+  /* The child writes these: into our memory, or a confined one into its copy, and says them on stderr. */
   const char *failed;
   int error;
 };
@@ -82,9 +82,9 @@ static void tell(const struct launch *launch) {
 }
 
 /*
- * Runs in the child, in our memory and on a stack of its own, while this thread waits; the other threads go on. So it
- * calls nothing but system calls, and no signal may run a handler of ours in it: the dispositions, of which it has a
- * copy, go back to the default before the mask is lifted.
+ * Runs in the child: in our memory and on a stack of its own, while this thread waits and the others go on; a confined one in a
+ * copy, in which another thread may have left a lock. So it calls nothing but system calls, and no signal may run a handler of
+ * ours in it: the dispositions, of which it has a copy, go back to the default before the mask is lifted.
  */
 static int launch_child(void *data) {
   struct launch *launch = data;

@@ -21,6 +21,20 @@ export function proofsOf(security: string): readonly Proof[] {
   })
 }
 
+/** The test files of the table of mechanisms, each once: its last column names one or several in backquotes. */
+export function provingFiles(security: string): readonly string[] {
+  const lines = security.split('\n')
+  const head = lines.findIndex((line) => line.startsWith('| Mechanism '))
+  const end = lines.findIndex((line, at) => at > head && !line.startsWith('|'))
+  const files = lines.slice(head + 2, end).flatMap((row) => {
+    const named = [...(row.split('|').at(-2) ?? '').matchAll(/`([^`]+\.test\.ts)`/g)].map(([, file = '']) => file)
+    if (named.length === 0)
+      throw new Error(`SECURITY.md: wanted "| mechanism | \`FILE\` | \`FILE.test.ts\` |", not: ${row}`)
+    return named
+  })
+  return [...new Set(files)]
+}
+
 /** The report that `vitest --reporter=json` writes, as far as it is read here. */
 export interface Report {
   readonly testResults: readonly {
@@ -43,4 +57,13 @@ export function unproven(proofs: readonly Proof[], passed: readonly Proof[]): re
   return proofs.filter(
     ({ file, title }) => !passed.some((test) => test.title === title && test.file.endsWith(`/${file}`)),
   )
+}
+
+/** Those of the files of which no test passed, or one failed. */
+export function unprovenFiles(files: readonly string[], reports: readonly Report[]): readonly string[] {
+  const results = reports.flatMap(({ testResults }) => testResults)
+  return files.filter((file) => {
+    const found = results.filter(({ name }) => name.endsWith(`/${file}`)).flatMap((one) => one.assertionResults)
+    return !found.some(({ status }) => status === 'passed') || found.some(({ status }) => status === 'failed')
+  })
 }

@@ -1,7 +1,9 @@
 import { writeFileSync } from 'node:fs'
 import { errorHints } from '../src/base/error-hint.ts'
 import { errorCodes, errorMeanings } from '../src/base/error.ts'
+import { connectionRefusals, refusing } from '../src/host/refusal.ts'
 import { conditions } from '../src/router/condition.ts'
+import { denials, limits } from '../src/statechange/audit.ts'
 import { refusals } from '../src/statechange/refusal.ts'
 import { runRows, startRows, type StartRow } from '../test/support/faults/rows.ts'
 
@@ -27,7 +29,7 @@ export const generated: Readonly<Record<string, () => string>> = {
       'How the state-change server refuses a request: a status, and problem details (RFC 9457) with one of these codes.',
       ['Code', 'Status', 'Meaning'],
       Object.entries(refusals).map(([code, { status, title }]) => [`\`${code}\``, String(status), title]),
-    ),
+    ) + refusalsInJournal(),
   'docs/faults.md': () =>
     [
       page(
@@ -50,6 +52,36 @@ export const generated: Readonly<Record<string, () => string>> = {
       'Real faults beside those: a state directory on a full or read-only file system, a limit of a few descriptors at the start and of 8 while it runs (nobody is answered, no role changes, and all goes on once there are more), a missing capability. A wall clock that is set forward by years and back is shown as `clock-stepped` for ten minutes; roles, ages, deadlines and retention go by the monotonic clock.',
       '',
     ].join('\n'),
+}
+
+function refusalsInJournal(): string {
+  const rows = (decision: string, prefix: string, suffix: string, meanings: Readonly<Record<string, string>>) =>
+    Object.entries(meanings).map(([code, meaning]) => [`\`${prefix}${code}${suffix}\``, `\`${decision}\``, meaning])
+  const operations = [...refusing].map((code) => `\`${code}\``).join(', ')
+  return [
+    '',
+    '## In the journal',
+    '',
+    'A record of kind `refusal` and its log line have one of the codes above with the decision `refused`, or one of these. Many of a kind are one record in ten seconds, with their number.',
+    '',
+    table(
+      ['Reason', 'Decision', 'Meaning'],
+      [
+        ...rows('limited', '', '-limit', limits),
+        ...rows('denied', 'control-', '', denials),
+        [
+          'a sentence',
+          '`socket-made-anew`',
+          'The state-change socket was removed, replaced or changed; the agent has made it anew.',
+        ],
+        ...rows('host-refused', '', '', connectionRefusals),
+        ['`many`', 'any', 'There were more kinds of refusals at once than are told apart; these are the rest.'],
+      ],
+    ),
+    '',
+    `What keepward-host refuses of a request of its form is \`host-refused\` with the code of the error ([errors.md](errors.md)): ${operations}, and where a config is asked for each code that begins with \`config-\`. In its own log the message is \`root half refused\`.`,
+    '',
+  ].join('\n')
 }
 
 function faultCells({ where, call, on, errnos, who }: Omit<StartRow, 'shown'>): string[] {

@@ -224,8 +224,8 @@ export class Agent {
       if (file.kind === 'unreadable') throw file.error
       const loaded = await file.file.load(this.#config.loaded)
       const sections = this.#compareSections(loaded)
-      await this.host.stage(tableOf(loaded))
       await this.recorder.configApplying(loaded, applicant)
+      await this.host.stage(tableOf(loaded))
       await this.host.configure(tableOf(loaded))
       this.#config.take(withIdentityOf(this.config, loaded))
       this.#reconcile()

@@ -1,3 +1,4 @@
+import { escapeControls } from '../base/controls.ts'
 import type { HostRefusal } from '../host/refusal.ts'
 import type { JournalRecord, JsonObject } from '../journal/record.ts'
 import type { Executable } from '../linux/peer-executable.ts'
@@ -86,13 +87,6 @@ export function readClaim({ at, body }: JournalRecord): { router: RouterId; clai
   if (router === undefined || state === undefined || typeof uid !== 'number' || typeof pid !== 'number')
     return undefined
   return { router, claim: { state, at, uid, pid, intervalMs: typeof intervalMs === 'number' ? intervalMs : undefined } }
-}
-
-/** Control, format and other characters that no terminal should get from a sender (a control group may bear any name). */
-const unprintable = /[\p{C}\p{Zl}\p{Zp}]/gu
-
-export function escapeControls(text: string): string {
-  return text.replace(unprintable, (one) => `\\u{${(one.codePointAt(0) ?? 0).toString(16)}}`)
 }
 
 const textOrNull = (text: string | undefined): string | null => (text === undefined ? null : escapeControls(text))

@@ -1,5 +1,7 @@
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
+import { KeepwardError } from '../base/error.ts'
+import { ConfigError } from '../config/problem.ts'
 import { refusalBody } from './claim-record.ts'
 import { makeChronicle } from './events.ts'
 import { makeMetrics } from './metrics.ts'
@@ -60,5 +62,26 @@ test('claimTaken() counts messages, and writes no line', async () => {
   expect((await metrics.claims.get()).values).toMatchObject([
     { labels: { decision: 'gathered' }, value: 7 },
     { labels: { decision: 'accepted' }, value: 1 },
+  ])
+})
+
+test('configRefused() says why with every cause, and nothing that the config holds', () => {
+  const { lines, chronicle } = heard()
+  const cause = new KeepwardError(
+    'packet-filter-refused',
+    'nft does not take it: /dev/stdin:2:3-7: Error: syntax error\n  tcp dport 4711 acept\n  ^^^^^',
+  )
+  const filter = 'The packet filter /etc/r1.nft of router r1 is refused'
+  chronicle.configRefused(new KeepwardError('packet-filter-refused', filter, { cause }), 'd')
+  const message = 'is 300, must be a whole number from 1 to 255'
+  const invalid = new ConfigError('agent.yaml', [{ line: 3, column: 7, path: 'routers[0].vrid', message }])
+  chronicle.configRefused(invalid, 'd')
+  chronicle.configRefused(new KeepwardError('config-invalid', invalid.message), 'd')
+  const msg = 'config refused; the one before stays in force'
+  const why = `${filter}: nft does not take it: /dev/stdin:2:3-7: Error: syntax error`
+  expect(lines).toEqual([
+    { level: 50, code: 'packet-filter-refused', digest: 'd', text: why, msg },
+    { level: 50, code: 'config-invalid', digest: 'd', at: ['3:7'], msg },
+    { level: 50, code: 'config-invalid', digest: 'd', msg },
   ])
 })

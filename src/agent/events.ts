@@ -1,4 +1,4 @@
-import { describeError, type KeepwardError } from '../base/error.ts'
+import { describeError, sentenceOf, type KeepwardError } from '../base/error.ts'
 import { ConfigError } from '../config/problem.ts'
 import type { Instant } from '../base/instant.ts'
 import type { HookRun } from '../router/hook.ts'
@@ -113,10 +113,11 @@ const refusalMessages = {
   'socket-made-anew': 'state-change socket made anew',
 } as const
 
-/** Where a config is wrong, and none of its words. */
-function withoutConfig(error: KeepwardError): { readonly text: string } | { readonly at: readonly string[] } {
-  if (!(error instanceof ConfigError)) return { text: error.message }
-  return { at: error.problems.slice(0, 20).map(({ line, column }) => `${String(line)}:${String(column)}`) }
+/** Why a config is refused, and none of its words. Of what a program said of it, further lines quote it. */
+function withoutConfig(error: KeepwardError): { readonly text?: string | undefined; readonly at?: readonly string[] } {
+  if (error instanceof ConfigError)
+    return { at: error.problems.slice(0, 20).map(({ line, column }) => `${String(line)}:${String(column)}`) }
+  return error.code === 'config-invalid' ? {} : { text: sentenceOf(error).split('\n', 1)[0] }
 }
 
 const quotesConfig: readonly ConditionCode[] = ['config-not-applied', 'config-taken-at-start']

@@ -1,11 +1,12 @@
 import { describeError, KeepwardError } from '../base/error.ts'
 import type { Clock } from '../base/instant.ts'
 import { notToBeHad } from '../host/keepalived-config.ts'
+import { hookDigest } from '../host/hook-digest.ts'
 import type { Host } from '../host/operation.ts'
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import type { Outcome, Step } from '../router/operation.ts'
-import type { HookRun } from '../router/hook.ts'
-import type { Run, RunOutcome } from '../router/reaction.ts'
+import { keyOf, type HookRun } from '../router/hook.ts'
+import { judgeRun, type Run, type RunOutcome } from '../router/reaction.ts'
 import type { Recorder } from './recorder.ts'
 import type { Executors, RouterQueue } from './router-queue.ts'
 import { singleFlight } from './single-flight.ts'
@@ -182,8 +183,10 @@ async function performStep(host: Host, queue: RouterQueue, step: Step): Promise<
 /** Once the role is on record, or late. */
 async function react({ host, recorder }: Workplace, queue: RouterQueue, run: Run): Promise<void> {
   await recorder.roleSettled(queue.id)
-  if (queue.closed) return
   const { reaction, stance, number } = run
+  // The core may have asked for another run meanwhile, which is the one that counts: this one would end it.
+  const counts = () => queue.router.reactions.underWay?.number === number
+  if (queue.closed || !counts()) return
   const outcome = await within(
     reactionDeadlineMs,
     host.perform({ verb: 'react', router: queue.id, reaction, stance }),
@@ -194,15 +197,14 @@ async function react({ host, recorder }: Workplace, queue: RouterQueue, run: Run
       return { ok: false, code, text: describeError(error) }
     },
   )
-  // The core asked for another run meanwhile, which is the one that counts.
-  if (queue.router.reactions.underWay?.number === number) recorder.reacted(queue.id, run, outcome)
+  if (counts()) recorder.reacted(queue.id, run, judgeRun(run, outcome))
   queue.enqueue({ type: 'reacted', number, outcome })
 }
 
 async function runHook({ host, recorder }: Workplace, queue: RouterQueue, run: HookRun): Promise<void> {
-  const { number, hook: place, news } = run
+  const { number, key, hook: place, news } = run
   const hook = queue.router.wanted?.hooks[place]
-  if (queue.closed || hook === undefined) {
+  if (queue.closed || hook === undefined || keyOf(hook) !== key) {
     queue.enqueue({
       type: 'hook-ended',
       number,
@@ -213,7 +215,7 @@ async function runHook({ host, recorder }: Workplace, queue: RouterQueue, run: H
   let said = ''
   const outcome = await within(
     hook.timeoutMs + hookGraceMs,
-    host.perform({ verb: 'run-hook', router: queue.id, hook: place, ...news }),
+    host.perform({ verb: 'run-hook', router: queue.id, hook: place, digest: hookDigest(key), ...news }),
   ).then(
     (answer): Outcome => {
       said = answer

@@ -217,7 +217,9 @@ export class Recorder {
 
   /** A reaction took its stance, or could not. */
   reacted(router: RouterId, run: Run, outcome: RunOutcome): void {
-    this.#place.chronicle.reacted(router, run, outcome, this.#place.clock())
+    const now = this.#place.clock()
+    this.#work.noteReaction(router, run, outcome, Math.round(now.monoMs - run.since.monoMs))
+    this.#place.chronicle.reacted(router, run, outcome, now)
   }
 
   /** Resolves once it is durable. */

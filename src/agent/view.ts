@@ -6,7 +6,7 @@ import { isStale } from '../router/notifier.ts'
 import { heldUntilMonoMs } from '../router/flap.ts'
 import { keyOf } from '../router/hook.ts'
 import { plan } from '../router/plan.ts'
-import { wantedReactions } from '../router/reaction.ts'
+import { wantedReactions, type Reaction } from '../router/reaction.ts'
 import { shownRole, type Router } from '../router/router.ts'
 import type { AgentStatus, ClaimView, ConditionView, Explanation, RouterStatus } from './api.ts'
 
@@ -167,11 +167,17 @@ function reactionEvidence({ wanted, reactions: { all, underWay } }: Router, now:
   return shown.map(([reaction, { is, last }]) => {
     if (underWay?.reaction === reaction)
       return found(`follows: ${reaction}`, `on its way to ${underWay.stance}`, underWay.since, now)
-    const stance = is === 'both' ? 'right for every role' : is === 'neither' ? 'as no role wants it' : is
-    const took = last?.failure === undefined ? '' : `; ${last.failure.text}`
-    const done = last === undefined || last.failure !== undefined ? '' : `, took ${String(Math.round(last.tookMs))} ms`
-    return found(`follows: ${reaction}`, `${stance}${done}${took}`, last?.endedAt, now)
+    return found(`follows: ${reaction}`, followText({ is, last }), last?.endedAt, now)
   })
+}
+
+function followText({ is, last }: Reaction): string {
+  const stance = is === 'both' ? 'right for every role' : is
+  if (last?.failure !== undefined)
+    return `${is === 'neither' ? '' : `${stance}; `}failed as ${last.stance}: ${last.failure.text}`
+  if (is !== 'neither') return last === undefined ? stance : `${stance}, took ${String(Math.round(last.tookMs))} ms`
+  if (last?.lastWords === undefined) return 'not as the config wants it, in any role'
+  return `died as ${last.stance}${last.lastWords === '' ? '' : `: ${last.lastWords}`}`
 }
 
 /** What hooks heard, and what waits for them. */
@@ -191,5 +197,5 @@ function hookEvidence({ wanted, hooks, flaps }: Router, now: Instant): Found[] {
     held === undefined
       ? ''
       : `, held back while the role flaps, for ${String(Math.ceil(Math.max(0, held - now.monoMs) / 1000))} s at most`
-  return [...all, found('hooks: waiting', hooks.waiting.map(({ role }) => role).join(', ') + why, undefined, now)]
+  return [...all, found('hooks: waiting', hooks.waiting.map(({ news }) => news.role).join(', ') + why, undefined, now)]
 }

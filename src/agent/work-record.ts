@@ -1,13 +1,14 @@
 import { Tallies, type Tallied } from '../base/tally.ts'
 import type { JsonObject } from '../journal/record.ts'
 import { objectOf, type Outcome, type Step } from '../router/operation.ts'
+import type { Run, RunOutcome } from '../router/reaction.ts'
 import type { RouterId } from '../router/spec.ts'
 
 /** Root's work on routers, as it is written down: what is the same as before is not told again and again. */
 export class WorkRecord {
   readonly #append: (router: RouterId, body: JsonObject) => void
-  /** How each router's work failed last, until it does not. */
-  readonly #failures = new Map<RouterId, string>()
+  /** How the work on each router, and on each of its services, failed last, until it does not. */
+  readonly #failures = new Map<string, string>()
   /** What was done well on routers, which are as many as the config names: none of it may be counted together with another's. */
   readonly #performed: Tallies<Performed>
 
@@ -33,6 +34,18 @@ export class WorkRecord {
     this.#failures.set(router, failure)
     const text = outcome.text.slice(0, 1000)
     this.#append(router, { change: 'failed', steps: done, code: outcome.code, text, configDigest })
+  }
+
+  /** What was done for a service that follows the role. */
+  noteReaction(router: RouterId, { reaction, stance }: Run, outcome: RunOutcome, tookMs: number): void {
+    const key = `${router} ${reaction}`
+    const failure = outcome.ok ? undefined : `${outcome.code} ${stance}`
+    if (failure !== undefined && failure === this.#failures.get(key)) return
+    if (failure === undefined) this.#failures.delete(key)
+    else this.#failures.set(key, failure)
+    const change = outcome.ok ? 'reaction-done' : 'reaction-failed'
+    const [code, text] = outcome.ok ? [null, null] : [outcome.code, outcome.text.slice(0, 1000)]
+    this.#append(router, { change, reaction, stance, tookMs, code, text })
   }
 
   /** What was counted and not told is told. */

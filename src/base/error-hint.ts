@@ -12,7 +12,7 @@ export const errorHints = {
   'config-key-unusable': 'make keys with `keepward config keygen DIR`, and put the public one where the message says',
   'config-not-kept': 'make room there, or make its directory writable for root; or remove the older copy',
   'config-signature-wrong': 'find out who changed the file; sign it again with `keepward config sign --key FILE`',
-  'config-unreadable': 'name the file with -c, and make it one that root can read',
+  'config-unreadable': 'name the file with -c, and make it one that root and the agent’s user can read',
   'config-unsafe': 'make it and every directory above it belong to root and be writable by no one else',
   'config-unsigned': 'sign it with `keepward config sign --key FILE`',
   'directory-unsafe': 'correct its owner and mode, or give Keepward a directory of its own',

@@ -2,12 +2,13 @@ import type { ApplyAnswer } from '../agent/api.ts'
 import { call } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
+import { print } from './print.ts'
 import { sectionsText } from './sections.ts'
 
 /** `keepward apply`: the agent reads its config file again; a file with an error changes nothing. */
 export async function apply(globals: Globals): Promise<number> {
   const answer = await call<ApplyAnswer>(globals, 'POST', '/v1/apply')
-  process.stdout.write(`${globals.json ? JSON.stringify(answer) : renderApplied(answer)}\n`)
+  print(globals, answer, renderApplied)
   return ExitStatus.ok
 }
 

@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path'
 import type { EventView } from '../agent/api.ts'
 import { idsIn, pseudonymKeyName, Pseudonyms } from '../agent/pseudonym.ts'
+import { jsonText } from '../base/controls.ts'
 import { KeepwardError } from '../base/error.ts'
 import type { Secret } from '../base/secret.ts'
 import { readIds, readRouterIds, readStatePath } from '../config/read.ts'
@@ -18,7 +19,7 @@ export async function exportRecords(
 ): Promise<number> {
   const names = await namesFor(globals, options, file)
   for await (const record of recordsIn(globals, file)) {
-    if (!process.stdout.write(`${JSON.stringify(names === undefined ? record : hidden(record, names))}\n`))
+    if (!process.stdout.write(`${jsonText(names === undefined ? record : hidden(record, names))}\n`))
       await new Promise((drained) => process.stdout.once('drain', drained))
   }
   return ExitStatus.ok

@@ -14,6 +14,7 @@ import { exportRecords } from './audit-export.ts'
 import { call } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
+import { print } from './print.ts'
 import { recordsOfAgent } from './records.ts'
 
 /** What of a proof a person is told: the journal, held against root's signatures. */
@@ -54,7 +55,7 @@ async function verify(globals: Globals, file: string | undefined, anchors: unkno
     await pause(secondLookMs)
     view = await look(globals, subject)
   }
-  process.stdout.write(`${globals.json ? JSON.stringify(view) : renderAudit(view)}\n`)
+  print(globals, view, renderAudit)
   if (!view.ok) return ExitStatus.critical
   return view.proven === undefined ? ExitStatus.degraded : ExitStatus.ok
 }

@@ -8,6 +8,7 @@ import { inForceFinding, processFinding, securityChecks, weakeningFindings } fro
 import { call } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
+import { print } from './print.ts'
 import { oneLine, stateText, table, timeText, type Look } from '../text/table.ts'
 
 /** `keepward doctor`: what this host has and lacks; needs no agent. Exit status 0 all ok, 1 warnings, 2 failures. */
@@ -16,10 +17,8 @@ export async function doctor(globals: Globals, { security }: Record<string, unkn
   const asOfMs = Date.now()
   const { findings, abandoned } = await (security === true ? lookAtSecurity(globals, config) : lookAtAll(config))
   const status = doctorStatus(findings)
-  const text = globals.json
-    ? JSON.stringify({ asOfMs, ok: status === ExitStatus.ok, checks: findings })
-    : renderDoctor(findings, asOfMs)
-  process.stdout.write(`${text}\n`)
+  const answer = { asOfMs, ok: status === ExitStatus.ok, checks: findings }
+  print(globals, answer, ({ checks }) => renderDoctor(checks, asOfMs))
   // What an abandoned check waits for would keep us here.
   if (abandoned) process.exit(status)
   return status

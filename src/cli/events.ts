@@ -7,6 +7,7 @@ import type { EventView, VerdictView } from '../agent/api.ts'
 import { call, stream } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
+import { print } from './print.ts'
 import { oneLine, timeText } from '../text/table.ts'
 
 /** `keepward events`: the journal, oldest first; `--verify` walks its hash chain. */
@@ -19,9 +20,8 @@ export async function events(globals: Globals, options: Record<string, unknown>)
     new URLSearchParams(
       Object.entries(fields).filter((field): field is [string, string] => field[1] !== undefined),
     ).toString()
-  const print = (record: EventView) => {
-    if (record.at.wallMs >= since.wallMs)
-      process.stdout.write(`${globals.json ? JSON.stringify(record) : renderEvent(record)}\n`)
+  const show = (record: EventView) => {
+    if (record.at.wallMs >= since.wallMs) print(globals, record, renderEvent)
   }
   const newest = since.after === undefined
   const page = await call<EventView[]>(
@@ -30,7 +30,7 @@ export async function events(globals: Globals, options: Record<string, unknown>)
     `/v1/events?${query({ after: since.after?.toString(), router, limit: String(limit), newestFirst: String(newest) })}`,
   )
   const ordered = newest ? page.reverse() : page
-  ordered.forEach(print)
+  ordered.forEach(show)
   if (options['follow'] !== true) return ExitStatus.ok
   const after = ordered.at(-1)?.seq ?? since.after
   for await (const { kind, data } of stream(
@@ -43,7 +43,7 @@ export async function events(globals: Globals, options: Record<string, unknown>)
         `The agent ended the stream: ${(data as { message: string }).message}`,
       )
     }
-    print(data as EventView)
+    show(data as EventView)
   }
   return ExitStatus.ok
 }
@@ -51,12 +51,14 @@ export async function events(globals: Globals, options: Record<string, unknown>)
 async function verify(globals: Globals, file: unknown): Promise<number> {
   const verdict =
     typeof file === 'string' ? verifyFile(resolve(file)) : await call<VerdictView>(globals, 'GET', '/v1/verify')
-  const text = verdict.ok
-    ? `The chain is whole: ${countText(verdict.records, 'record')}, ${String(verdict.fromSeq)} to ${String(verdict.toSeq)}.`
-    : `The chain is broken at record ${String(verdict.brokenAtSeq)}: ${verdict.reason}`
-  process.stdout.write(`${globals.json ? JSON.stringify(verdict) : text}\n`)
+  print(globals, verdict, renderVerdict)
   return verdict.ok ? ExitStatus.ok : ExitStatus.critical
 }
+
+const renderVerdict = (verdict: VerdictView): string =>
+  verdict.ok
+    ? `The chain is whole: ${countText(verdict.records, 'record')}, ${String(verdict.fromSeq)} to ${String(verdict.toSeq)}.`
+    : `The chain is broken at record ${String(verdict.brokenAtSeq)}: ${verdict.reason}`
 
 /** One record on one line. */
 export function renderEvent({ seq, at, router, kind, body, late }: EventView): string {

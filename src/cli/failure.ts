@@ -1,3 +1,4 @@
+import { withoutControls } from '../base/controls.ts'
 import { codeOf, KeepwardError, sentenceOf } from '../base/error.ts'
 import { ExitStatus } from './exit-status.ts'
 
@@ -7,7 +8,7 @@ import { ExitStatus } from './exit-status.ts'
  */
 export function endOnDefect(): void {
   process.on('uncaughtException', (error) => {
-    process.stderr.write(`${error.stack ?? ''}\n`)
+    process.stderr.write(`${withoutControls(error.stack ?? '')}\n`)
     process.exit(failedWith(error))
   })
 }
@@ -24,6 +25,6 @@ export function endWithOutput(): void {
 /** Says on standard error why a command failed, with the code of docs/errors.md; answers with the exit status. */
 export function failedWith(error: unknown): number {
   const { code, hint } = error instanceof KeepwardError ? error : new KeepwardError('internal', '', { cause: error })
-  process.stderr.write(`keepward: ${sentenceOf(error)} (${hint}) [${code}]\n`)
+  process.stderr.write(`keepward: ${withoutControls(sentenceOf(error))} (${hint}) [${code}]\n`)
   return code === 'request-invalid' ? ExitStatus.usage : ExitStatus.failed
 }

@@ -29,7 +29,7 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
     .description('Runs highly available routers with keepalived, and always knows who is primary.')
     .version(versionText, '-V, --version')
     .option('-c, --config <file>', 'the agent’s config file', '/etc/keepward/agent.yaml')
-    .option('--socket <path>', 'control socket of the agent (default: the one that the config file names)')
+    .option('--socket <path>', 'control socket of the agent (default: the one that the config applied last names)')
     .option('--json', 'print JSON', false)
     .exitOverride()
     .showSuggestionAfterError()

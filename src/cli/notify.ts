@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { withoutControls } from '../base/controls.ts'
 import { KeepwardError } from '../base/error.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Role } from '../router/role.ts'
@@ -11,6 +12,7 @@ import { ExitStatus } from './exit-status.ts'
 import { failedWith } from './failure.ts'
 import type { Globals } from './globals.ts'
 import { keyIn } from './key-file.ts'
+import { print } from './print.ts'
 
 /** As commander hands them over. */
 interface NotifyOptions {
@@ -28,7 +30,7 @@ export async function notify(globals: Globals, options: NotifyOptions, router = 
   const { kind, ...details } = outcome
   const json = { router: notice.router, state: notice.state, outcome: kind, ...details }
   const text = `${notice.router} ${notice.state}: ${ending(outcome, notice.deadlineMs)}`
-  process.stdout.write(`${globals.json ? JSON.stringify(json) : text}\n`)
+  print(globals, json, () => withoutControls(text))
   return statuses[kind]
 }
 

@@ -3,13 +3,14 @@ import { countText } from '../base/count.ts'
 import { call } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
+import { print } from './print.ts'
 import { sectionsText } from './sections.ts'
 import { paint, stateText } from '../text/table.ts'
 
 /** `keepward plan`: what applying the config file would do; nothing is done. */
 export async function showPlan(globals: Globals): Promise<number> {
   const answer = await call<PlanAnswer>(globals, 'GET', '/v1/plan')
-  process.stdout.write(`${globals.json ? JSON.stringify(answer) : renderPlan(answer)}\n`)
+  print(globals, answer, renderPlan)
   return ExitStatus.ok
 }
 

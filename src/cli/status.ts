@@ -5,6 +5,7 @@ import { call } from './client.ts'
 import { ExitStatus, statusOf } from './exit-status.ts'
 import { failedWith } from './failure.ts'
 import type { Globals } from './globals.ts'
+import { print } from './print.ts'
 import { claimText, conditionLines, conditionText, healthText, roleText, table, timeText } from '../text/table.ts'
 
 /** `keepward status`: exit status 0 healthy, 1 degraded, 2 critical, 3 unknown. */
@@ -16,7 +17,7 @@ export async function status(globals: Globals): Promise<number> {
     failedWith(error)
     return ExitStatus.unknown
   }
-  process.stdout.write(`${globals.json ? JSON.stringify(answer) : renderStatus(answer)}\n`)
+  print(globals, answer, renderStatus)
   return statusOf(answer.health)
 }
 

@@ -2,6 +2,7 @@ import type { AgentStatus } from '../agent/api.ts'
 import { call, stream } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
+import { print } from './print.ts'
 import { renderStatus } from './status.ts'
 
 /** Ages grow by themselves: redrawn so often without news. */
@@ -12,8 +13,8 @@ const clearScreen = '\u001b[H\u001b[2J'
 export async function watch(globals: Globals): Promise<number> {
   const draw = async () => {
     const status = await call<AgentStatus>(globals, 'GET', '/v1/status')
-    if (globals.json) process.stdout.write(`${JSON.stringify(status)}\n`)
-    else process.stdout.write(`${process.stdout.isTTY ? clearScreen : ''}${renderStatus(status)}\n`)
+    const clear = process.stdout.isTTY ? clearScreen : ''
+    print(globals, status, (shown) => `${clear}${renderStatus(shown)}`)
   }
   await draw()
   const timer = globals.json ? undefined : setInterval(() => void draw().catch(() => undefined), redrawMs)

@@ -35,10 +35,13 @@ export const advertisementSchema = z.strictObject(
       .meta({ description: 'Networks of the link.' }),
     mtu: wholeNumber(1280, 65_535)
       .optional()
-      .meta({ description: 'MTU that hosts are to use.', examples: [1400] }),
-    lifetime: duration(0, 9_000_000)
-      .prefault('1800s')
-      .meta({ description: 'How long hosts keep the router as a default one; 0s: they do not.' }),
+      .meta({
+        description: 'MTU that hosts are to use; at most that of the interface, where it says one.',
+        examples: [1400],
+      }),
+    lifetime: duration(0, 9_000_000).prefault('1800s').meta({
+      description: 'How long hosts keep the router as a default one, at least the interval; 0s: they do not.',
+    }),
     interval: duration(4000, 1_800_000)
       .prefault('30s')
       .meta({ description: 'At most so long between two advertisements that nobody asked for.' }),
@@ -46,12 +49,17 @@ export const advertisementSchema = z.strictObject(
     otherConfig: yesOrNo.prefault(false).meta({ description: 'Hosts ask DHCPv6 for everything but addresses.' }),
     dnsServers: z
       .array(hostAddress, 'must be a list of IP addresses')
+      // As many as radvd takes.
+      .max(3, 'must be a list of at most 3 IP addresses')
       .prefault([])
       .meta({ description: 'IPv6 addresses of DNS servers (RDNSS).', examples: [['2001:db8:1::53']] }),
     dnsSearch: z
       .array(domainName, 'must be a list of domain names')
       .prefault([])
-      .meta({ description: 'Domains that hosts search names in (DNSSL).', examples: [['example.net']] }),
+      .meta({
+        description: 'Domains that hosts search names in (DNSSL); what one packet holds, 1216 bytes.',
+        examples: [['example.net']],
+      }),
   },
   'must be a map with the keys interface and prefixes',
 )

@@ -1,7 +1,7 @@
 import { basename, dirname } from 'node:path'
 import { describeError, KeepwardError } from '../base/error.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
-import type { FindAccount } from './account-rules.ts'
+import { ofAgentAlone, type FindAccount } from './account-rules.ts'
 import { appliedFileOf, unlessAbsent } from './read.ts'
 import { signatureFileOf } from './signature.ts'
 import { readTrustedConfig, type ConfigBytes, type TrustedConfig } from './trusted.ts'
@@ -22,8 +22,9 @@ export interface StartConfig {
  * where the copy cannot be used, and where it says that changes are applied by themselves. Throws as {@link readTrustedConfig} and `load` do.
  */
 export async function readAtStart(path: string, hostname: string, find?: FindAccount): Promise<StartConfig> {
-  const copy = await readCopy(() => readTrustedConfig(appliedFileOf(path), hostname, find))
-  const file = () => readTrustedConfig(path, hostname, find)
+  const needed = find && ofAgentAlone(find)
+  const copy = await readCopy(() => readTrustedConfig(appliedFileOf(path), hostname, needed))
+  const file = () => readTrustedConfig(path, hostname, needed)
   if (copy.kind === 'absent') return { from: 'file', loaded: await (await file()).load() }
   if (copy.kind === 'unusable') {
     // What was signed must not be followed by what is not, because somebody spoiled the copy.

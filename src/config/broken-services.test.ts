@@ -47,6 +47,32 @@ test.each([
     ],
   ],
   [
+    'a lifetime below the interval (RFC 4861, 6.2.1)',
+    advertise('interface: int0, lifetime: 29s'),
+    [`${where}:38 routers[0].routerAdvertisements[0].lifetime: is 29s, must be 0s or at least the interval, 30s`],
+  ],
+  [
+    'an MTU that IPv6 does not have',
+    advertise('interface: int0, mtu: 1279'),
+    [`${where}:33 routers[0].routerAdvertisements[0].mtu: is 1279, must be a whole number from 1280 to 65535`],
+  ],
+  [
+    'more DNS servers than radvd takes',
+    advertise(`interface: int0, dnsServers: [${[1, 2, 3, 4].map((at) => `'2001:db8::${String(at)}'`).join(', ')}]`),
+    [`${where}:40 routers[0].routerAdvertisements[0].dnsServers: is a list, must be a list of at most 3 IP addresses`],
+  ],
+  [
+    'more domains than a packet holds',
+    advertise(
+      `interface: int0, dnsSearch: [${Array(6)
+        .fill(`${'a'.repeat(62)}.`.repeat(3) + 'b'.repeat(12))
+        .join(', ')}, a]`,
+    ),
+    [
+      `${where}:39 routers[0].routerAdvertisements[0].dnsSearch: is 1221 bytes long, must be at most 1216, which is what one packet holds`,
+    ],
+  ],
+  [
     'an IPv4 prefix',
     advertise('interface: int0, prefixes: [{ prefix: 10.0.0.0/24 }]'),
     [
@@ -166,6 +192,15 @@ test.each([
   }
   expect(found).toHaveLength(says.length)
   for (const [index, start] of says.entries()) expect(found[index]).toContain(start)
+})
+
+test('loadConfig() refuses an MTU in advertisements beyond that of the interface', () => {
+  const text = (mtu: number) =>
+    `${router.replace('{ name: int0,', '{ name: int0, mtu: 1400,')}${advertise(`interface: int0, mtu: ${String(mtu)}`)}`
+  expect(() => loadConfig(text(1401), 'agent.yaml', 'a')).toThrow(
+    `${where}:33 routers[0].routerAdvertisements[0].mtu: is 1401, must be at most the MTU of int0, 1400`,
+  )
+  expect(loadConfig(text(1400), 'agent.yaml', 'a').routers[0]?.routerAdvertisements).toMatchObject([{ mtu: 1400 }])
 })
 
 test('loadConfig() takes a router with all services', () => {

@@ -50,6 +50,36 @@ test('readConfig() names accounts that the host does not have, beside all other 
   })
 })
 
+test('readConfig() names accounts of services and hooks that the host does not have, and asks for each once', async () => {
+  const router = (id: string, vrid: number, more: string) =>
+    `  - id: ${id}
+    vrid: ${String(vrid)}
+    uniqueAddresses: false
+    ha: { interface: ha0, unicast: { source: 169.254.192.1, peers: [169.254.192.2] } }
+    interfaces: [{ name: ha0, attach: { bridge: br-${id} }, addresses: [169.254.192.1/18] }]
+    virtualAddresses: [{ address: 169.254.169.254/32, interface: ha0 }]
+${more}`
+  const hooks = '    hooks: [{ program: /x, user: root-not }, { program: /y, user: 7 }, { program: /z, user: known }]\n'
+  const text = `version: 1\nrouters:\n${router('r1', 7, `    metadata: { socket: /s }\n${hooks}`)}${router('r2', 8, hooks)}`
+  const path = file('services.yaml', text)
+  const asked: string[] = []
+  const find = (database: string, name: string) => {
+    asked.push(`${database} ${name}`)
+    return Promise.resolve(name === 'known' ? 7 : undefined)
+  }
+  const user = 'is "root-not", must be a user that this host has'
+  await expect(readConfig(path, 'host-a', find)).rejects.toMatchObject({
+    code: 'config-invalid',
+    problems: [
+      { line: 9, path: 'routers[0].metadata.user', message: 'is "haproxy", must be a user that this host has' },
+      { line: 9, path: 'routers[0].metadata.group', message: 'is "haproxy", must be a group that this host has' },
+      { line: 10, path: 'routers[0].hooks[0].user', message: user },
+      { line: 17, path: 'routers[1].hooks[0].user', message: user },
+    ],
+  })
+  expect(asked.toSorted()).toEqual(['group haproxy', 'passwd haproxy', 'passwd known', 'passwd root-not'])
+})
+
 test.each([
   ['is relative', () => 'agent.yaml', 'is a relative path, must be an absolute one'],
   ['does not exist', () => join(directory, 'none.yaml'), 'does not exist'],

@@ -6,10 +6,14 @@ const keys = keysFileOf('/etc/keepward/agent.yaml')
 export const trustText: readonly string[] = `
 ## Whom the agent believes
 
-The agent runs as root what its config says, so it believes a file that root alone can have written: the file and each
+\`keepward host\` runs as root what the config says, so it believes a file that root alone can have written, and so does the agent: the file and each
 directory on its way belong to root, are writable by nobody else and are no links (\`config-unsafe\`). It includes no other
 file. A sticky directory such as /tmp may stand on the way. The journal has the SHA-256 of each config that was loaded or
 refused, and who asked.
+
+**Both read it**, so the agent's user must be able to: the file, \`agent.yaml.sig\` and \`config-signing.pub\` beside it where they are, \`vault.caFile\` where it
+has the login \`vault.agent\`, and each directory on the way (\`chgrp keepward\` and 0640 suffice, 0755 for directories). The copy below gets the group of the
+file and its mode. What routers name (secrets, rules, hooks) is read by \`keepward host\` alone.
 
 A changed file is not what runs until somebody runs \`keepward apply\`, or sends SIGHUP. Within a second it is the condition
 \`config-changed-on-disk\`, and so is a change of its signature or of the public keys; \`config.applyChanges\` applies it by itself.
@@ -58,7 +62,8 @@ signatures, take \`requireSignature\` out of the config, sign and apply that, re
 
 What a signature does not say: that a file is the newest, or that it is for this host. Who can write the config as root can put
 back an older file with its signature, or another host’s: \`config-changed-on-disk\` and the digest in the journal show it, and
-keys that are taken out end what they signed. Nor does it help against somebody who can write everything that root can, the
+keys that are taken out end what they signed. Nor does it say anything of the files that a config names (rules, hooks, commands, secrets,
+\`vault.caFile\`): these belong to root, or to the user who reads a secret, are neither signed nor watched, and count as they are when they are read. Nor does it help against somebody who can write everything that root can, the
 keys file included, or against one who has the private key: keep that where configs are made, never on a host.
 `
   .trim()

@@ -155,7 +155,6 @@ test('safe defaults: each setting of the schema either weakens or is one of thes
     'routers[].interfaces[].addresses',
     'routers[].interfaces[].mtu',
     'routers[].interfaces[].macAddress',
-    'routers[].interfaces[].acceptRouterAdvertisements',
     'routers[].virtualAddresses',
     'routers[].virtualAddresses[].address',
     'routers[].virtualAddresses[].interface',
@@ -190,7 +189,6 @@ test('safe defaults: each setting of the schema either weakens or is one of thes
     'routers[].metadata.port',
     'routers[].metadata.socket',
     'routers[].metadata.networkId',
-    'routers[].connectionTracking',
     'routers[].connectionTracking.port',
     'routers[].nat',
     'routers[].nat.floating',
@@ -252,6 +250,12 @@ describe('weakeningsOf()', () => {
     expect(found('', proxy('user: root'))).toEqual([['routers[].metadata.user', 'r1']])
     expect(found('', proxy('group: root'))).toEqual([['routers[].metadata.group', 'r1']])
     expect(found('', proxy('user: haproxy'))).toEqual([])
+  })
+
+  test('names the routers that believe routers beside them, and those that are told of connections', () => {
+    const believing = router().replace('/18]', '/18], acceptRouterAdvertisements: true')
+    expect(found('', believing)).toEqual([['routers[].interfaces[].acceptRouterAdvertisements', 'r1']])
+    expect(found('', router('connectionTracking: {}'))).toEqual([['routers[].connectionTracking', 'r1']])
   })
 
   test('names the routers that advertise by multicast, and those with a password', () => {

@@ -171,6 +171,14 @@ export const weakeningRules: readonly WeakeningRule[] = [
       those(routers, ({ authentication }) => authentication.kind === 'hmac' && authentication.mode !== 'enforce'),
   },
   {
+    setting: 'routers[].interfaces[].acceptRouterAdvertisements',
+    safe: 'false',
+    opens: 'whoever is on that link can make himself the router’s way to everywhere else',
+    instead: 'name the way in virtualRoutes',
+    found: ({ routers }) =>
+      those(routers, ({ interfaces }) => interfaces.some((one) => one.acceptRouterAdvertisements)),
+  },
+  {
     setting: 'routers[].metadata.user',
     ...proxyAsRoot,
     found: ({ routers }) => those(routers, ({ metadata }) => isRoot(metadata?.user)),
@@ -179,6 +187,14 @@ export const weakeningRules: readonly WeakeningRule[] = [
     setting: 'routers[].metadata.group',
     ...proxyAsRoot,
     found: ({ routers }) => those(routers, ({ metadata }) => isRoot(metadata?.group)),
+  },
+  {
+    setting: 'routers[].connectionTracking',
+    safe: 'left out',
+    opens:
+      'conntrackd, which is root, reads what comes from the peer’s address on the HA link, unsigned: whoever takes that address there can tell a backup of connections',
+    instead: 'leave it out where connections may end with a failover, or protect the HA link (docs/operations.md)',
+    found: ({ routers }) => those(routers, ({ connectionTracking }) => connectionTracking !== undefined),
   },
 ]
 

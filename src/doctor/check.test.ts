@@ -134,13 +134,18 @@ test.each([
 })
 
 test.each([
-  ['1024', 320, 'ok', '1024, 320 routers here'],
-  ['1024', 321, 'failed', '1024, 321 routers here'],
-  ['unlimited', 1, 'ok', 'unlimited, 1 router here'],
-])('judgeOpenFiles() of %s for %i routers is %s', (limit, routers, status, found) => {
-  const limits = `Limit                     Soft Limit           Hard Limit           Units     \nMax open files            ${limit}                 4096                 files     \n`
-  expect(judgeOpenFiles(limits, routers)).toMatchObject({ status, found })
-})
+  ['1024', 320, 0, 'ok', '1024, 320 routers and 0 services here'],
+  ['1024', 321, 0, 'failed', '1024, 321 routers and 0 services here'],
+  ['1024', 80, 240, 'ok', '1024, 80 routers and 240 services here'],
+  ['1024', 81, 240, 'failed', '1024, 81 routers and 240 services here'],
+  ['unlimited', 1, 1, 'ok', 'unlimited, 1 router and 1 service here'],
+] as const)(
+  'judgeOpenFiles() of %s for %i routers with %i services is %s',
+  (limit, routers, services, status, found) => {
+    const limits = `Limit                     Soft Limit           Hard Limit           Units     \nMax open files            ${limit}                 4096                 files     \n`
+    expect(judgeOpenFiles(limits, { routers, services })).toMatchObject({ status, found })
+  },
+)
 
 test('bridgeFilter() warns when bridged packets pass the firewall', () => {
   expect(bridgeFilter(() => undefined).status).toBe('ok')

@@ -4,6 +4,7 @@ import { objectOf, type TableName } from '../router/operation.ts'
 import { keyOf, type HeardEvidence } from '../router/hook.ts'
 import { wantedReactions, type ReactionEvidence, type ReactionName, type Stance } from '../router/reaction.ts'
 import type { RouterSpec } from '../router/spec.ts'
+import { hookDigest } from './hook-digest.ts'
 import type { AgentOperation, HostOperation } from './operation.ts'
 
 /** One router's namespace and keepalived, in memory. */
@@ -120,11 +121,14 @@ export function reactionsOf(it: FakeRouter | undefined, spec: RouterSpec | undef
 export function runHook(
   it: FakeRouter,
   spec: RouterSpec,
-  { hook: place, role, sequence }: Extract<HostOperation, { verb: 'run-hook' }>,
+  { hook: place, digest, role, sequence }: Extract<HostOperation, { verb: 'run-hook' }>,
 ): string {
   const hook = spec.hooks[place]
-  if (hook?.on.includes(role) !== true)
-    throw new KeepwardError('hook-undeclared', `Router ${spec.id} declares no hook ${String(place)} for role ${role}`)
+  if (hook?.on.includes(role) !== true || hookDigest(keyOf(hook)) !== digest)
+    throw new KeepwardError(
+      'hook-undeclared',
+      `Router ${spec.id} declares no such hook ${String(place)} for role ${role}`,
+    )
   const key = keyOf(hook)
   if (it.heard.some((one) => one.hook === key && one.sequence === sequence && one.role === role)) return ''
   it.told.push(`${hook.program} ${role}`)

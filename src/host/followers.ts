@@ -38,10 +38,10 @@ export class Followers {
     return await this.#reactor.react({ spec, reaction, stance }, { home, namespaceFd: namespace.fd })
   }
 
-  async runHook({ router, hook, ...news }: Extract<HostOperation, { verb: 'run-hook' }>): Promise<string> {
+  async runHook({ router, hook, digest, ...news }: Extract<HostOperation, { verb: 'run-hook' }>): Promise<string> {
     const spec = this.#place.table.wanted(router)
     using home = this.#place.homeOf(router)
-    return await this.#hooks.run(spec, hook, news, home)
+    return await this.#hooks.run(spec, { place: hook, digest }, news, home)
   }
 
   async look(

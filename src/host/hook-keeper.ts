@@ -4,6 +4,7 @@ import type { SafeDir } from '../linux/safe-dir.ts'
 import { runHook, type HookPlace } from '../reactions/hook.ts'
 import { keyOf, type HeardEvidence, type News } from '../router/hook.ts'
 import { hookRoles, type Hook, type HookRole, type RouterId, type RouterSpec } from '../router/spec.ts'
+import { hookDigest } from './hook-digest.ts'
 import { Lanes } from './lanes.ts'
 
 export type HookHome = Pick<SafeDir, 'readText' | 'write'>
@@ -36,13 +37,16 @@ export class HookKeeper {
    */
   async run(
     spec: RouterSpec,
-    place: number,
+    { place, digest }: { readonly place: number; readonly digest: string },
     news: News & { readonly role: HookRole },
     home: HookHome,
   ): Promise<string> {
     const hook = spec.hooks[place]
-    if (hook?.on.includes(news.role) !== true)
-      throw new KeepwardError('hook-undeclared', `Router ${spec.id} declares no hook ${place} for role ${news.role}`)
+    if (hook?.on.includes(news.role) !== true || hookDigest(keyOf(hook)) !== digest)
+      throw new KeepwardError(
+        'hook-undeclared',
+        `Router ${spec.id} declares no such hook ${place} for role ${news.role}`,
+      )
     const abort = this.#abortOf(spec.id)
     return this.#lanes.of(spec.id)(async () => {
       const heard = await this.heard(spec, home)

@@ -21,8 +21,15 @@ export type HostOperation =
   | { readonly verb: 'ask-keepalived'; readonly router: RouterId }
   /** Have a reaction take a stance; one of the router's that is under way ends with `reaction-cancelled`. */
   | { readonly verb: 'react'; readonly router: RouterId; readonly reaction: ReactionName; readonly stance: Stance }
-  /** Have the hook at that place of the router's config hear the news, unless it has. */
-  | (News & { readonly verb: 'run-hook'; readonly router: RouterId; readonly hook: number; readonly role: HookRole })
+  /** Have the hook at that place of the router's config hear the news, unless it has, or is another one by now. */
+  | (News & {
+      readonly verb: 'run-hook'
+      readonly router: RouterId
+      readonly hook: number
+      /** {@link hookDigest}. */
+      readonly digest: string
+      readonly role: HookRole
+    })
   | { readonly verb: 'list-owned' }
 
 /** Done beside whatever else is done for the router: questions, and what follows the role in an order of its own. */

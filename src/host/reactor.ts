@@ -1,7 +1,8 @@
 import type { ReactionEvidence, ReactionName, Stance } from '../router/reaction.ts'
 import { reactionNames } from '../router/reaction.ts'
 import type { RouterId, RouterSpec } from '../router/spec.ts'
-import { Daemon, type ServiceHome, type ServicePlace } from '../reactions/daemon.ts'
+import { Daemon, type ServicePlace } from '../reactions/daemon.ts'
+import type { ServiceHome } from '../reactions/service-record.ts'
 import { services } from '../reactions/services.ts'
 
 /** `lastWords`: what it said, cut short; empty where nobody knows. */
@@ -21,8 +22,8 @@ export class Reactor {
   async look(router: RouterId, spec: RouterSpec | undefined, home: ServiceHome): Promise<ReactionEvidence[]> {
     const found: ReactionEvidence[] = []
     for (const [reaction, daemon] of this.#of(router)) {
-      const is = await daemon.look(spec, home)
-      if (is !== undefined) found.push({ reaction, is })
+      const one = await daemon.look(spec, home)
+      if (one !== undefined) found.push({ reaction, ...one })
     }
     return found
   }
@@ -35,7 +36,7 @@ export class Reactor {
     const daemon = this.#of(spec.id).get(reaction)
     if (daemon === undefined) return 'both'
     await this.#alone(spec.id, (signal) => daemon.take(stance, spec, place, signal))
-    return (await daemon.look(spec, place.home)) ?? 'both'
+    return (await daemon.look(spec, place.home))?.is ?? 'both'
   }
 
   /** End all that runs for a router. */

@@ -5,14 +5,16 @@ import type { Executable } from '../linux/peer-executable.ts'
 import type { Peer } from '../linux/unix-socket.ts'
 import type { Ask } from './wire.ts'
 
-/** Why a connection was ended; an operation that was understood is refused with the code of its error. */
-export type ConnectionRefusal =
-  | 'peer-refused'
-  | 'request-malformed'
-  | 'request-too-long'
-  | 'request-repeated'
-  | 'requests-too-many'
-  | 'answers-unread'
+/** Why a connection was ended (docs/refusals.md is made from this); an operation that was understood is refused with the code of its error. */
+export const connectionRefusals = {
+  'peer-refused': 'Who connected is neither root nor the agent’s user, or it could not be asked or served.',
+  'request-malformed': 'A request was not of a form that there is.',
+  'request-too-long': 'A request was longer than 1024 bytes.',
+  'request-repeated': 'The number of a request was not above that of the one before.',
+  'requests-too-many': 'More than 1024 requests waited for their answers.',
+  'answers-unread': 'The agent did not read its answers until 32 MiB of them waited.',
+} as const
+export type ConnectionRefusal = keyof typeof connectionRefusals
 
 /** Something that the root half did not do: for whom, what, on which router, and why. */
 export interface HostRefusal extends Tallied {
@@ -35,7 +37,8 @@ export function isRefused(verb: Ask['verb'], error: unknown): error is KeepwardE
   return refusing.has(error.code) || (asksForConfig && error.code.startsWith('config-'))
 }
 
-const refusing: ReadonlySet<ErrorCode> = new Set([
+/** Of any operation. */
+export const refusing: ReadonlySet<ErrorCode> = new Set([
   'router-unknown',
   'interface-undeclared',
   'hook-undeclared',

@@ -142,8 +142,9 @@ export class TableKeeper {
 
   #isReady(spec: RouterSpec, name: TableName, nftables: Nftables): boolean {
     const wanted = this.#wants(spec, name)
-    if (wantsNothing(wanted)) return nftables.fingerprint(tables[name]) === undefined
     const known = this.#inForce.get(spec.id)?.get(name)
+    // Where somebody removed the table that names them, the others of an operator may still be there.
+    if (wantsNothing(wanted)) return known === undefined && nftables.fingerprint(tables[name]) === undefined
     if (known === undefined || known.text !== wanted?.text) return false
     return fingerprintOf(nftables, known.tables) === known.fingerprint
   }

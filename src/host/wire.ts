@@ -81,6 +81,7 @@ const requestSchema = z.discriminatedUnion('verb', [
     verb: z.literal('run-hook'),
     router,
     hook: z.int().min(0).max(7),
+    digest: hash,
     role: z.enum(hookRoles),
     previous: z.enum(roles),
     sequence: counted,

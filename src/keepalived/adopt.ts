@@ -1,7 +1,7 @@
 import { commandLine, findByArgument, processStat } from '../linux/process.ts'
 import { adoptProcess, openProcess, type ProcessHandle, type ProcessIdentity } from '../linux/process.ts'
 import { commandOf, homeFiles, type KeepalivedHome } from './home.ts'
-import { isRunByUs } from './process-status.ts'
+import { isRunByUs } from '../linux/process-status.ts'
 
 /** A keepalived that was started before us. */
 export interface Found {

@@ -1,6 +1,6 @@
 import { uptime } from 'node:os'
 import { childrenOf, processStat, type ProcessHandle } from '../linux/process.ts'
-import { statusWords } from './process-status.ts'
+import { statusWords } from '../linux/process-status.ts'
 
 /**
  * The pid of the vrrp child, once the parent and it take `signal`. keepalived reads its signals from a signalfd, and

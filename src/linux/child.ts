@@ -49,12 +49,13 @@ export function waitForChild({ pidfd }: Child): { readonly exitCode: number; rea
 export const candidates = (program: string, path: string = cleanEnvironment.PATH): string[] =>
   program.includes('/') ? [program] : path.split(':').map((directory) => `${directory}/${program}`)
 
-function startError(program: string, cause: unknown): KeepwardError {
+/** Why a program cannot be started. That there is nothing left to start it with says nothing of it. */
+export function startError(program: string, cause: unknown): KeepwardError {
   const call = cause instanceof Error && 'syscall' in cause ? cause.syscall : undefined
   if (errnoOf(cause) === 'ENOENT' && call === 'execve') {
     return new KeepwardError('command-missing', `The program ${program} is not installed`, { cause })
   }
-  // clone(2)'s word for no more processes.
+  // The word of clone(2), and of execve(2) after a change of user, for no more processes.
   if (errnoOf(cause) === 'EAGAIN') {
     const hint = 'no more processes are allowed: raise TasksMax= in the unit, or find out who has so many'
     return new KeepwardError('resources-exhausted', `Cannot start ${program}`, { cause, hint })

@@ -1,8 +1,8 @@
 import { constants } from 'node:os'
-import { getSystemErrorMessage } from 'node:util'
-import { codeOf, errnoOf, KeepwardError } from '../base/error.ts'
+import { getSystemErrorMessage, getSystemErrorName } from 'node:util'
+import { errnoOf, KeepwardError } from '../base/error.ts'
 import { ending, openFiles, type Ending } from './captured.ts'
-import { cleanEnvironment } from './child.ts'
+import { cleanEnvironment, startError } from './child.ts'
 import { inNamespace } from './in-namespace.ts'
 import { native } from './native.ts'
 
@@ -72,9 +72,7 @@ function start<T>(name: string, launch: () => T): T {
   try {
     return launch()
   } catch (cause) {
-    if (cause instanceof KeepwardError) throw cause
-    const code = errnoOf(cause) === 'EAGAIN' ? 'resources-exhausted' : codeOf(cause, 'command-failed')
-    throw new KeepwardError(code, `Cannot start ${name}`, { cause })
+    throw cause instanceof KeepwardError ? cause : startError(name, cause)
   }
 }
 
@@ -82,8 +80,9 @@ function start<T>(name: string, launch: () => T): T {
 function demandExecuted(name: string, { exitCode }: Ending, stderr: string): void {
   const said = /^keepward: (\w+) (\d{3})\n$/.exec(stderr)
   if (exitCode !== 127 || said === null) return
-  const why = getSystemErrorMessage(-Number(said[2]))
-  throw new KeepwardError('command-failed', `Cannot execute ${name}: ${said[1] ?? ''}: ${why}`)
+  const errno = -Number(said[2])
+  const cause = new Error(`${said[1] ?? ''}: ${getSystemErrorMessage(errno)}`)
+  throw startError(name, Object.assign(cause, { code: getSystemErrorName(errno) }))
 }
 
 /** It has ended already. */

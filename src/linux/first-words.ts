@@ -28,7 +28,8 @@ const maxBytes = 16 * 1024
 const shownBytes = 1000
 
 function readEnd(fd: number): string {
-  const end = native().offset(fd)
+  // The daemon shares it, and may set it to anything.
+  const end = Math.min(native().offset(fd), maxBytes)
   const bytes = Buffer.alloc(Math.min(end, shownBytes))
   const length = bytes.length === 0 ? 0 : readSync(fd, bytes, 0, bytes.length, end - bytes.length)
   return bytes.toString('utf8', 0, length).trim()

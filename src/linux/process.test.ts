@@ -85,6 +85,20 @@ describe('a process', () => {
     one?.close()
   })
 
+  test('close() tells who waits for its end what is so, heard of or not', async () => {
+    const pid = await sleeper()
+    const [one, other] = [openProcess(pid), openProcess(pid)]
+    const waiting = one?.ended(60_000)
+    one?.close()
+    expect([await waiting, await one?.ended(60_000)]).toEqual([false, false])
+    const told = other?.ended(60_000)
+    other?.signal('SIGKILL')
+    // No turn of the event loop: its end is not heard of yet.
+    while (other?.alive() === true);
+    other?.close()
+    expect([await told, await other?.ended(60_000)]).toEqual([true, true])
+  })
+
   test('adoptProcess() takes up the very process and no other', async () => {
     using handle = openProcess(await sleeper('adopt'))
     const identity = handle?.identity()

@@ -37,7 +37,7 @@ export interface ProcessHandle extends Disposable {
   signal(signal: NodeJS.Signals | number): boolean
   /** Calls once when it ends, at once when it has; returns a function that takes the wish back. */
   onEnd(callback: () => void): () => void
-  /** Whether it ended within the time. */
+  /** Whether it ended within the time, or before it is closed. */
   ended(timeoutMs: number): Promise<boolean>
   /** The process goes on. No callback comes after it. */
   close(): void
@@ -156,8 +156,13 @@ function openPidfd(pid: number): number | undefined {
 
 function handleOf(pid: number, pidfd: number): ProcessHandle {
   const listeners = new Set<{ readonly callback: () => void }>()
+  /** Each is told whether it ended. */
+  const waiting = new Set<(has: boolean) => void>()
   let watch: WatchHandle | undefined
   let open = true
+  let endedOpen = false
+
+  const alive = () => open && !native().pidfdEnded(pidfd)
 
   const signal = (wanted: NodeJS.Signals | number): boolean => {
     if (!open) return false
@@ -198,30 +203,41 @@ function handleOf(pid: number, pidfd: number): ProcessHandle {
 
   const close = () => {
     if (!open) return
+    endedOpen = !alive()
     open = false
+    for (const settle of waiting) settle(endedOpen)
     listeners.clear()
     unwatch()
     closeSync(pidfd)
   }
 
+  const ended = (timeoutMs: number): Promise<boolean> =>
+    new Promise((resolve) => {
+      if (!open) {
+        resolve(endedOpen)
+        return
+      }
+      const settle = (has: boolean) => {
+        clearTimeout(timer)
+        stop()
+        waiting.delete(settle)
+        resolve(has)
+      }
+      const stop = onEnd(() => {
+        settle(true)
+      })
+      const timer = setTimeout(settle, timeoutMs, false)
+      waiting.add(settle)
+    })
+
   return {
     pid,
     stat: () => certain(() => processStat(pid)),
     identity: () => certain(() => identityOf(pid)),
-    alive: () => open && !native().pidfdEnded(pidfd),
+    alive,
     signal,
     onEnd,
-    ended: (timeoutMs) =>
-      new Promise((resolve) => {
-        const stop = onEnd(() => {
-          clearTimeout(timer)
-          resolve(true)
-        })
-        const timer = setTimeout(() => {
-          stop()
-          resolve(false)
-        }, timeoutMs)
-      }),
+    ended,
     close,
     [Symbol.dispose]: close,
   }

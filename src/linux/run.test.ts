@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process'
 import { chmodSync, closeSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { once } from 'node:events'
+import { getEventListeners, once } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { KeepwardError } from '../base/error.ts'
+import { native } from './native.ts'
 import { childrenOf, findByArgument, openProcess, processStat } from './process.ts'
 import { CommandError, run } from './run.ts'
 import { spawnDetached } from './spawn-detached.ts'
@@ -62,6 +63,26 @@ describe('run()', () => {
     const error = await failure(run([node, '-e', `${code}; setInterval(() => {}, 1e6)`], { timeoutMs: 300 }))
     expect(error.code).toBe('command-timeout')
     await expect.poll(() => findByArgument(word, 'sleep')).toEqual([])
+  })
+
+  test('lets go of the signal, however it ends', async () => {
+    const { signal } = new AbortController()
+    const heard = () => getEventListeners(signal, 'abort').length
+    await run(['true'], { signal })
+    await failure(run(['false'], { signal }))
+    const addon = native()
+    const pidfdWait = addon.pidfdWait.bind(addon)
+    addon.pidfdWait = (pidfd) => {
+      pidfdWait(pidfd)
+      closeSync(pidfd)
+      throw new Error('nobody knows how it ended')
+    }
+    try {
+      expect((await failure(run(['true'], { signal }))).message).toBe('Cannot wait for the end of a command')
+    } finally {
+      addon.pidfdWait = pidfdWait
+    }
+    expect(heard()).toBe(0)
   })
 
   test('kills a command that says more than it may', async () => {

@@ -59,8 +59,10 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
   }
   options.signal?.addEventListener('abort', kill)
   if (options.signal?.aborted === true) kill()
-  const end = await ending(child, timeoutMs, kill)
-  options.signal?.removeEventListener('abort', kill)
+  // Later its group may be another's.
+  const end = await ending(child, timeoutMs, kill).finally(() => {
+    options.signal?.removeEventListener('abort', kill)
+  })
   const said = { stdout: files.read(1), stderr: files.read(2) }
   const fail = (code: 'command-failed' | 'command-timeout', how: string): never => {
     const cause = new CommandError(argv, { ...end, ...said })

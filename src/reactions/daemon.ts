@@ -1,25 +1,17 @@
 import { createHash } from 'node:crypto'
+import { fstatSync } from 'node:fs'
 import { describeError, KeepwardError } from '../base/error.ts'
-import {
-  adoptProcess,
-  childrenOf,
-  findByArgument,
-  openProcess,
-  type ProcessHandle,
-  type ProcessIdentity,
-} from '../linux/process.ts'
+import { sharesControlGroup } from '../linux/control-group.ts'
+import { bootId, childrenOf, openProcess, type ProcessHandle } from '../linux/process.ts'
 import { openFirstWords, type FirstWords } from '../linux/first-words.ts'
 import { CommandError, run } from '../linux/run.ts'
-import type { SafeDir } from '../linux/safe-dir.ts'
 import { spawnDetached } from '../linux/spawn-detached.ts'
 import type { ReactionEvidence, Stance } from '../router/reaction.ts'
 import type { RouterSpec } from '../router/spec.ts'
 import { cancelled, demandGoing } from './cancel.ts'
 import type { Service, ServicePlan } from './service.ts'
+import { adoptService, recordName, writeRecord, type ServiceHome } from './service-record.ts'
 import { tell, type Telling } from './telling.ts'
-
-/** A router's private directory, in which its services have their files. */
-export type ServiceHome = Pick<SafeDir, 'pathOf' | 'readText' | 'write' | 'remove'>
 
 /** Where a service works. */
 export interface ServicePlace {
@@ -51,11 +43,12 @@ export class Daemon implements Disposable {
   }
 
   /** As which stance wants it. `spec`: undefined for a router that is to have none. Undefined: nothing wants it, and it is not there. */
-  async look(spec: RouterSpec | undefined, home: ServiceHome): Promise<ReactionEvidence['is'] | undefined> {
+  async look(spec: RouterSpec | undefined, home: ServiceHome): Promise<Omit<ReactionEvidence, 'reaction'> | undefined> {
     const held = await this.#find(home)
     const [primary, backup] = (['primary', 'backup'] as const).map((one) => fits(held, this.#planOf(spec, one, home)))
-    if (primary && backup) return held === undefined ? undefined : 'both'
-    return primary ? 'primary' : backup ? 'backup' : 'neither'
+    if (held === undefined && primary && backup) return undefined
+    const is = primary && backup ? 'both' : primary ? 'primary' : backup ? 'backup' : 'neither'
+    return held !== undefined && isTied(held) ? { is, tied: true } : { is }
   }
 
   /**
@@ -90,18 +83,9 @@ export class Daemon implements Disposable {
     if (this.#held?.process.alive() === true) return this.#held
     this[Symbol.dispose]()
     if (this.#searched) return undefined
-    const text = await home.readText(this.#recordName)
+    const found = await adoptService(this.#service, home)
     this.#searched = true
-    const record = readRecord(text)
-    const process = record === undefined ? this.#search(text, home) : adoptProcess(record.identity)
-    return process && this.#hold(process, record ?? { digest: '' })
-  }
-
-  /** One that was started just before our end has an empty record. */
-  #search(record: string | undefined, home: ServiceHome): ProcessHandle | undefined {
-    const { program, configName } = this.#service
-    const pid = record === undefined ? undefined : findByArgument(home.pathOf(configName), program)[0]
-    return pid === undefined ? undefined : openProcess(pid)
+    return found && this.#hold(found.process, found.record)
   }
 
   async #replace(plan: ServicePlan | undefined, place: ServicePlace, signal: AbortSignal): Promise<void> {
@@ -134,17 +118,18 @@ export class Daemon implements Disposable {
   async #start(plan: ServicePlan, { home, namespaceFd }: ServicePlace, signal: AbortSignal): Promise<void> {
     const { name } = this.#service
     for (const left of this.#service.leaves ?? []) await home.remove(left)
-    // From now on there may be one: see #search.
-    await home.write(this.#recordName, '')
+    const digest = digestOf(plan) ?? ''
+    const expected = { bootId: bootId(), argv: plan.argv, networkNamespace: fstatSync(namespaceFd).ino }
+    // From now on there may be one.
+    await writeRecord(this.#service, home, { identity: expected, digest, user: plan.user })
     this.#searched = false
     using open = new DisposableStack()
     const words = open.use(openFirstWords())
     const { process } = await spawnDetached(plan.argv, { namespaceFd, output: words.fd })
+    open.use(process)
     const identity = process.identity()
-    const digest = digestOf(plan) ?? ''
-    if (identity !== undefined) await this.#record(home, { identity, digest })
+    if (identity !== undefined) await writeRecord(this.#service, home, { identity, digest })
     if (identity === undefined || (await Promise.race([process.ended(provesItselfMs), cancelled(signal)]))) {
-      process.close()
       const why = words.read() || 'it said nothing'
       throw new KeepwardError('reaction-failed', `${name} ended as soon as it was started: ${why}`, {
         hint: `look for more in the system log; try it by hand: ${plan.argv.join(' ')}`,
@@ -162,7 +147,7 @@ export class Daemon implements Disposable {
       throw new KeepwardError('reaction-failed', `${this.#service.name} ended before it was told its role`)
     // Half told is not told.
     held.told = undefined
-    await this.#record(home, { identity, digest: held.digest })
+    await writeRecord(this.#service, home, { identity, digest: held.digest })
     try {
       await tell(telling, namespaceFd, signal)
     } catch (cause) {
@@ -173,11 +158,7 @@ export class Daemon implements Disposable {
       throw new KeepwardError('reaction-failed', why, { cause })
     }
     held.told = telling.argv.join(' ')
-    await this.#record(home, { identity, digest: held.digest, told: held.told })
-  }
-
-  #record(home: ServiceHome, record: Omit<Record, 'version'>): Promise<void> {
-    return home.write(this.#recordName, `${JSON.stringify({ version: 1, ...record })}\n`)
+    await writeRecord(this.#service, home, { identity, digest: held.digest, told: held.told })
   }
 
   /** None is fine. Throws `reaction-failed`. */
@@ -191,36 +172,32 @@ export class Daemon implements Disposable {
     process.signal('SIGCONT')
     if (!(await process.ended(endMs))) {
       process.signal('SIGKILL')
-      if (!(await process.ended(killMs)))
-        throw new KeepwardError('reaction-failed', `${this.#service.name} ${process.pid} outlives SIGKILL`, {
-          hint: 'the kernel holds it; see /proc/PID/stack',
-        })
+      if (!(await process.ended(killMs))) throw notEnded(this.#service.name, process)
     }
     helpers.kill()
     this[Symbol.dispose]()
-    await home.remove(this.#recordName)
+    await home.remove(recordName(this.#service))
   }
 
   #hold(
     process: ProcessHandle,
     { digest, told, words }: Pick<Held, 'digest' | 'told'> & Partial<Pick<Held, 'words'>>,
   ): Held {
-    // Two that looked at once found it both.
-    if (this.#held?.process.alive() === true) {
+    const known = this.#held
+    // Two that looked at once found it both; one that looked while it was started knows nothing of its words.
+    if (known?.process.alive() === true) {
       process.close()
-      words?.[Symbol.dispose]()
-      return this.#held
+      if (known.words === undefined) known.words = words
+      else words?.[Symbol.dispose]()
+      return known
     }
     const unwatch = process.onEnd(() => {
-      const lastWords = words?.read() ?? ''
+      const lastWords = held.words?.read() ?? ''
       this[Symbol.dispose]()
       this.#onEnded(lastWords)
     })
-    return (this.#held = { process, digest, told, words, unwatch })
-  }
-
-  get #recordName(): string {
-    return `${this.#service.name}.json`
+    const held: Held = { process, digest, told, words, unwatch }
+    return (this.#held = held)
   }
 }
 
@@ -237,24 +214,27 @@ function helpersOf(pid: number): Disposable & { readonly kill: () => void } {
   }
 }
 
+function notEnded(name: string, process: ProcessHandle): KeepwardError {
+  if (!process.alive()) return new KeepwardError('reaction-failed', `${name} ${process.pid} was let go before it ended`)
+  const hint = 'the kernel holds it; see /proc/PID/stack'
+  return new KeepwardError('reaction-failed', `${name} ${process.pid} outlives SIGKILL`, { hint })
+}
+
 interface Held {
   readonly process: ProcessHandle
   /** Of the plan that it was started with. */
   readonly digest: string
   /** Of one that an earlier life of ours started there are none. */
-  readonly words: FirstWords | undefined
+  words: FirstWords | undefined
   /** The command by which it was told its stance. */
   told?: string | undefined
+  /** Undefined: nobody has looked. */
+  tied?: boolean
   readonly unwatch: () => void
 }
 
-/** As it is kept for whoever comes after us. */
-interface Record {
-  readonly version: number
-  readonly identity: ProcessIdentity
-  readonly digest: string
-  readonly told?: string
-}
+/** Whoever ends our control group ends it too: it could not leave, or was put there. */
+const isTied = (held: Held): boolean => (held.tied ??= sharesControlGroup(held.process.pid))
 
 const fits = (held: Held | undefined, plan: ServicePlan | undefined): boolean =>
   digestOf(plan) === held?.digest && plan?.tell?.argv.join(' ') === held?.told
@@ -268,14 +248,4 @@ const digestOf = (plan: ServicePlan | undefined): string | undefined =>
 function says(cause: unknown): string {
   if (!(cause instanceof CommandError)) return 'it does not say why'
   return (cause.stderr.trim() || cause.stdout.trim() || cause.message).slice(0, 1000)
-}
-
-/** One that cannot be read is as good as lost. */
-function readRecord(text: string | undefined): Record | undefined {
-  try {
-    const record = JSON.parse(text ?? '') as Record
-    return record.version === 1 && Array.isArray(record.identity.argv) ? record : undefined
-  } catch {
-    return undefined
-  }
 }

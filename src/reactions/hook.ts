@@ -1,5 +1,5 @@
 import { closeSync, fstatSync } from 'node:fs'
-import { describeError, KeepwardError } from '../base/error.ts'
+import { codeOf, describeError, KeepwardError, sentenceOf } from '../base/error.ts'
 import { findUser, type User } from '../linux/account.ts'
 import { runConfined, type ConfinedEnd } from '../linux/confined.ts'
 import { openRootFile } from '../linux/root-file.ts'
@@ -24,7 +24,7 @@ const shownLength = 1000
 
 /**
  * Runs a hook to its end. Answers what it said, cut short. Throws `hook-refused` for a program or a user that it must not run with, and
- * `hook-failed` when it ends in another way than with exit code 0 in time.
+ * `hook-failed` when it ends in another way than with exit code 0 in time. Any other code says that it was not run, for no reason of its own.
  */
 export async function runHook(hook: Hook, spec: RouterSpec, news: News, place: HookPlace): Promise<string> {
   const user = await demandUser(hook, place.agentUid)
@@ -90,7 +90,7 @@ function openProgram(path: string): number {
   try {
     fd = openRootFile(path)
   } catch (cause) {
-    throw refused(path, describeError(cause), cause)
+    throw codeOf(cause, 'hook-refused') === 'hook-refused' ? refused(path, describeError(cause), cause) : cause
   }
   const { mode } = fstatSync(fd)
   if ((mode & 0o6000) === 0 && (mode & 0o111) !== 0) return fd
@@ -112,7 +112,7 @@ function demandDone(hook: Hook, end: ConfinedEnd): string {
 
 function failedWith({ program }: Hook, error: unknown): unknown {
   if (!(error instanceof KeepwardError) || error.code === 'hook-failed') return error
-  return error.code === 'command-failed' ? refused(program, error.message, error) : error
+  return error.code === 'command-failed' ? refused(program, sentenceOf(error), error) : error
 }
 
 const refused = (program: string, why: string, cause?: unknown): KeepwardError =>

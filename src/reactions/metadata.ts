@@ -20,6 +20,7 @@ export const metadata: Service = {
       files: new Map([[configName, renderProxy(id, proxy)]]),
       // Neither a daemon of its own making nor quiet about what ends it.
       argv: ['haproxy', '-db', '-f', config],
+      user: proxy.user,
       check: ['haproxy', '-c', '-f', config],
     }
   },

@@ -47,10 +47,21 @@ test('radvd.conf says all that is declared', () => {
   AdvLinkMTU 1400;
   AdvRASrcAddress { fe80::1; };
   prefix 2001:db8:1::/64 { AdvOnLink off; AdvAutonomous on; AdvValidLifetime 86400; AdvPreferredLifetime 14400; };
-  RDNSS 2001:db8:1::53 2001:db8:1::54 { };
-  DNSSL example.net { };
+  RDNSS 2001:db8:1::53 2001:db8:1::54 { AdvRDNSSLifetime 1800; };
+  DNSSL example.net { AdvDNSSLLifetime 1800; };
 };
 `)
+})
+
+test('DNS outlives the router, and three intervals (RFC 8106, 5.1)', () => {
+  const text = (change: Partial<RouterAdvertisement>) =>
+    plan('primary', [{ ...advertisement, ...change }])?.files.get('radvd.conf')
+  expect(text({ lifetimeS: 0, intervalS: 30 })).toContain(
+    '{ AdvRDNSSLifetime 90; };\n  DNSSL example.net { AdvDNSSLLifetime 90; };',
+  )
+  expect(text({ lifetimeS: 700, intervalS: 600 })).toContain(
+    '{ AdvRDNSSLifetime 1800; };\n  DNSSL example.net { AdvDNSSLLifetime 1800; };',
+  )
 })
 
 test.each<Partial<RouterAdvertisement>>([

@@ -20,6 +20,7 @@ export const radvd: Service = {
     if (stance === 'backup' || routerAdvertisements.length === 0) return undefined
     const config = pathOf(configName)
     return {
+      user: account,
       files: new Map([[configName, renderRadvd(routerAdvertisements)]]),
       argv: [
         'radvd',
@@ -44,6 +45,8 @@ export function renderRadvd(advertisements: readonly RouterAdvertisement[]): str
 }
 
 function renderInterface(one: RouterAdvertisement): string {
+  // Radvd's own is one interval, after which a lost packet would end it; RFC 8106, 5.1 wants three.
+  const dnsLifetime = numberWord(Math.max(3 * one.intervalS, one.lifetimeS), 'lifetime')
   const lines = [
     'AdvSendAdvert on;',
     // It is made, and comes and goes, without radvd.
@@ -58,10 +61,14 @@ function renderInterface(one: RouterAdvertisement): string {
     ...one.prefixes.map(renderPrefix),
     ...(one.dnsServers.length === 0
       ? []
-      : [`RDNSS ${one.dnsServers.map((server) => addressWord(server, 6, 'DNS server')).join(' ')} { };`]),
+      : [
+          `RDNSS ${one.dnsServers.map((server) => addressWord(server, 6, 'DNS server')).join(' ')} { AdvRDNSSLifetime ${dnsLifetime}; };`,
+        ]),
     ...(one.dnsSearch.length === 0
       ? []
-      : [`DNSSL ${one.dnsSearch.map((domain) => domainWord(domain, 'domain')).join(' ')} { };`]),
+      : [
+          `DNSSL ${one.dnsSearch.map((domain) => domainWord(domain, 'domain')).join(' ')} { AdvDNSSLLifetime ${dnsLifetime}; };`,
+        ]),
   ]
   return `interface ${interfaceWord(one.interface, 'interface')} {\n${lines.map((line) => `  ${line}\n`).join('')}};\n`
 }

@@ -21,7 +21,9 @@ export interface ServicePlan {
   readonly files: ReadonlyMap<string, string>
   /** The program with its arguments; the path of a file of the router's is among them. */
   readonly argv: readonly string[]
-  /** Judges the files before anything is changed; says why on one of its outputs. */
+  /** Whom it becomes, where it does not stay root. */
+  readonly user?: string
+  /** Judges the files, which are written by then, while the one before still runs; says why on one of its outputs. */
   readonly check?: readonly string[]
   /** Tells a running one of its stance; it is not started anew for that. */
   readonly tell?: Telling

@@ -127,6 +127,11 @@ export const conditions = {
     title: 'A service that follows the role could not be brought to it',
     hint: 'The text names service, role and reason; it is tried again, ever more slowly, and the other services go on',
   },
+  'reaction-tied': {
+    severity: 'info',
+    title: 'A service that follows the role shares the control group of keepward-host and may end with it',
+    hint: 'Let keepward-host write to the cgroup v2 mount, or run its service with KillMode=process',
+  },
   'hook-failed': {
     severity: 'warning',
     title: 'A hook did not end well',

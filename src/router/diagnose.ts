@@ -9,8 +9,8 @@ import type { TableName } from './operation.ts'
 import { judgeFlaps } from './flap.ts'
 import { judgeHooks } from './hook.ts'
 import { judgeNotifier } from './notifier.ts'
-import { judgeReactions } from './reaction.ts'
-import type { Router } from './router.ts'
+import { judgeReactions, judgeTied } from './reaction.ts'
+import { shownRole, type Router } from './router.ts'
 import type { RouterSpec, VirtualAddress } from './spec.ts'
 import { judgeFilter, whyMissing } from './vrrp-filter.ts'
 
@@ -47,7 +47,8 @@ export function diagnose(router: Router, now: Instant): Diagnosis {
   say('nat-missing', tableMissing(router, 'nat'))
   say('flows-unfiltered', tableMissing(router, 'flows'))
   say('packet-filter-missing', tableMissing(router, 'operator'))
-  say('reaction-failed', judgeReactions(router))
+  say('reaction-failed', judgeReactions(router, shownRole(router)))
+  say('reaction-tied', judgeTied(router))
   say('flapping', judgeFlaps(router.flaps, wanted.flaps))
   const hooks = judgeHooks(router, now)
   say('hook-failed', hooks.failed)

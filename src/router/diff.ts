@@ -27,7 +27,7 @@ function flatten(spec: RouterSpec | undefined): Map<string, string> {
 function put(into: Map<string, string>, path: string, value: unknown): void {
   if (value === undefined) return
   if (isPrefix(value)) into.set(path, formatPrefix(value))
-  if (Array.isArray(value)) for (const item of value as readonly unknown[]) put(into, `${path}[${keyOf(item)}]`, item)
+  if (Array.isArray(value)) putList(into, path, value)
   else if (typeof value === 'object' && value !== null) {
     for (const [key, inner] of Object.entries(value)) {
       if (!(isPrefix(value) && ['address', 'family', 'prefixLength'].includes(key))) {
@@ -37,15 +37,32 @@ function put(into: Map<string, string>, path: string, value: unknown): void {
   } else into.set(path, typeof value === 'string' ? value : JSON.stringify(value))
 }
 
-/** List items are named by what they are, so that a new first one does not look like a change of all. */
+/** List items are named by what they are, so that a new first one does not look like a change of all; a second of a name is its `#2`. */
+function putList(into: Map<string, string>, path: string, items: readonly unknown[]): void {
+  const counts = new Map<string, number>()
+  for (const item of items) {
+    const key = keyOf(item)
+    const count = (counts.get(key) ?? 0) + 1
+    counts.set(key, count)
+    put(into, `${path}[${key}${count === 1 ? '' : ` #${String(count)}`}]`, item)
+  }
+}
+
 function keyOf(item: unknown): string {
   if (isPrefix(item)) return formatPrefix(item)
   if (typeof item === 'object' && item !== null) {
-    if ('name' in item) return String(item.name)
-    if ('destination' in item && isPrefix(item.destination)) return formatPrefix(item.destination)
+    const fields = new Map(Object.entries(item))
+    for (const name of naming) {
+      const value: unknown = fields.get(name)
+      if (isPrefix(value)) return formatPrefix(value)
+      if (typeof value === 'string' || typeof value === 'number') return String(value)
+    }
   }
   return typeof item === 'string' ? item : JSON.stringify(item)
 }
+
+/** What tells items of a list apart, as far as they have it: the first of these. */
+const naming = ['name', 'destination', 'program', 'prefix', 'outside', 'to', 'address', 'interface', 'id']
 
 function isPrefix(value: unknown): value is Prefix {
   return (

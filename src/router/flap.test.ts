@@ -61,38 +61,63 @@ describe('countFlaps()', () => {
     expect(told).toEqual([32_000, 62_000])
   })
 
+  test('in a window shorter than that the role must stand still as long, and nothing is left afterwards', () => {
+    const short = { changes: 4, windowMs: 2000 }
+    const moments = [0, 100, 200, 300, 400, 1000]
+    let flaps = moments.reduce((so, now) => countFlaps(so, short, [change(now)], at(now)), noFlaps)
+    expect(ms(nextFlapMonoMs(flaps, short))).toBe(2300)
+    // Something else happens while the window is empty.
+    for (const now of [2300, 4000, 5999]) {
+      flaps = countFlaps(flaps, short, [], at(now))
+      expect(ms(nextFlapMonoMs(flaps, short))).toBe(6000)
+    }
+    flaps = countFlaps(flaps, short, [], at(6000))
+    expect(nextFlapMonoMs(flaps, short)).toBeUndefined()
+    expect(heldUntilMonoMs(flaps)).toBeUndefined()
+  })
+
   test('whatever happens: counts are those of the window, nothing is held for more than 30 s, and all ends by itself', () => {
-    const pauses = fc.array(fc.integer({ min: 0, max: 7000 }), { maxLength: 200 })
+    const pause = fc.oneof(fc.nat(100), fc.nat(100), fc.nat(7000))
+    const happenings = fc.array(fc.record({ pause, changes: fc.boolean() }), { maxLength: 60 })
+    const windowMs = fc.oneof(fc.integer({ min: 1000, max: 5000 }), fc.integer({ min: 1000, max: 20_000 }))
+    const some = fc.record({ changes: fc.integer({ min: 2, max: 6 }), windowMs })
     fc.assert(
-      fc.property(pauses, (steps) => {
-        let [flaps, now] = [noFlaps, 0]
+      fc.property(happenings, some, (all, limits) => {
+        let [flaps, now, heldSince, lastChange] = [noFlaps, 0, 0, 0]
         const moments: number[] = []
-        for (const pause of steps) {
-          now += pause
-          const held = heldUntilMonoMs(flaps)
-          // As the core does, which wakes at that moment.
-          if (held !== undefined && held <= at(now).monoMs) {
-            flaps = countFlaps(flaps, limits, [], { wallMs: 0, monoMs: held })
-            expect(heldUntilMonoMs(flaps)).toBeUndefined()
+        const count = (moment: number, changed: Transition[] = []) => {
+          const before = heldUntilMonoMs(flaps)
+          flaps = countFlaps(flaps, limits, changed, at(moment))
+          const [next, until] = [nextFlapMonoMs(flaps, limits), heldUntilMonoMs(flaps)]
+          if (next !== undefined) expect(ms(next)).toBeGreaterThan(moment)
+          if (before === undefined) heldSince = moment
+          if (until !== undefined)
+            expect(ms(until)).toBeLessThanOrEqual(Math.min(heldSince + 30_000, lastChange + 5000))
+        }
+        /** As the core does, which wakes at each such moment. */
+        const wake = (until: number): number => {
+          let rounds = 0
+          for (; rounds < 9; rounds++) {
+            const next = ms(nextFlapMonoMs(flaps, limits))
+            if (next === undefined || next > until) return rounds
+            count(next)
           }
-          flaps = countFlaps(flaps, limits, [change(now)], at(now))
-          moments.push(now)
+          return rounds
+        }
+        for (const { pause, changes } of all) {
+          wake(now + pause)
+          now += pause
+          if (changes) moments.push((lastChange = now))
+          count(now, changes ? [change(now)] : [])
           const within = moments.filter((one) => one > now - limits.windowMs).length
           expect(flaps.changes).toHaveLength(within)
           if (within > limits.changes) expect(flaps.flapping).toBe(true)
-          const until = heldUntilMonoMs(flaps)
-          if (until !== undefined) {
-            expect(ms(until)).toBeGreaterThan(now)
-            expect(until - (flaps.heldSinceMonoMs ?? 0)).toBeLessThanOrEqual(30_000)
-          }
         }
-        for (let next = nextFlapMonoMs(flaps, limits), rounds = 0; next !== undefined; rounds++) {
-          expect(rounds).toBeLessThan(3)
-          flaps = countFlaps(flaps, limits, [], { wallMs: 0, monoMs: next })
-          next = nextFlapMonoMs(flaps, limits)
-        }
+        expect(wake(Infinity)).toBeLessThan(3)
         expect(flaps.flapping).toBe(false)
+        expect(heldUntilMonoMs(flaps)).toBeUndefined()
       }),
+      { numRuns: 500 },
     )
   })
 })

@@ -6,9 +6,16 @@ import type { FlapLimits } from './spec.ts'
 export interface Flaps {
   /** Oldest first; those within the window. */
   readonly changes: readonly Change[]
-  /** It is flapping, and the news is held back since then; undefined: it is told as it comes. */
-  readonly heldSinceMonoMs: number | undefined
+  /** Undefined: the news is told as it comes. */
+  readonly held: Hold | undefined
   readonly flapping: boolean
+}
+
+/** It flapped, and the news is held back. */
+interface Hold {
+  readonly sinceMonoMs: number
+  /** Of the last change, which may have left the window. */
+  readonly changedMonoMs: number
 }
 
 interface Change {
@@ -17,7 +24,7 @@ interface Change {
   readonly why: string
 }
 
-export const noFlaps: Flaps = { changes: [], heldSinceMonoMs: undefined, flapping: false }
+export const noFlaps: Flaps = { changes: [], held: undefined, flapping: false }
 
 /** What is held back is told once the role has stood still for so long, */
 export const quietMs = 5000
@@ -31,33 +38,44 @@ const maxCounted = 1000
  * half of these.
  */
 export function countFlaps(flaps: Flaps, limits: FlapLimits, changed: readonly Transition[], now: Instant): Flaps {
-  if (flaps.changes.length === 0 && changed.length === 0) return flaps
+  const idle = flaps.changes.length === 0 && flaps.held === undefined
+  if (idle && changed.length === 0) return flaps
   const recent = [...flaps.changes, ...changed.map(({ at, cause }) => ({ atMonoMs: at.monoMs, why: cause.text }))]
   const changes = recent.filter(({ atMonoMs }) => atMonoMs > now.monoMs - limits.windowMs).slice(-maxCounted)
   const flapping = changes.length > (flaps.flapping ? Math.floor(limits.changes / 2) : limits.changes)
-  const held = { changes, flapping, heldSinceMonoMs: flaps.heldSinceMonoMs }
-  const until = heldUntilMonoMs(held)
-  if (until !== undefined && until <= now.monoMs) return { changes, flapping, heldSinceMonoMs: undefined }
-  return flapping && changed.length > 0 && until === undefined ? { ...held, heldSinceMonoMs: now.monoMs } : held
+  return { changes, flapping, held: holdOf(flaps.held, flapping, changed.at(-1)?.at.monoMs, now) }
 }
+
+function holdOf(
+  before: Hold | undefined,
+  flapping: boolean,
+  changedMonoMs: number | undefined,
+  now: Instant,
+): Hold | undefined {
+  if (before !== undefined) {
+    const held = { ...before, changedMonoMs: changedMonoMs ?? before.changedMonoMs }
+    return endOf(held) > now.monoMs ? held : undefined
+  }
+  return flapping && changedMonoMs !== undefined ? { sinceMonoMs: now.monoMs, changedMonoMs } : undefined
+}
+
+const endOf = ({ sinceMonoMs, changedMonoMs }: Hold): number =>
+  Math.min(sinceMonoMs + maxHoldMs, changedMonoMs + quietMs)
 
 /**
  * Until when the news of this router is held back: what hooks hear, and what is reported. Never the role that is shown, the journal, or a service
  * that follows the role. Undefined: it is not.
  */
-export function heldUntilMonoMs({ heldSinceMonoMs, changes }: Flaps): number | undefined {
-  if (heldSinceMonoMs === undefined) return undefined
-  const last = changes.at(-1)?.atMonoMs ?? heldSinceMonoMs
-  return Math.min(heldSinceMonoMs + maxHoldMs, last + quietMs)
-}
+export const heldUntilMonoMs = ({ held }: Flaps): number | undefined => held && endOf(held)
 
-/** When time alone changes something. */
+/** When time alone changes something: later than the moment of the last count. */
 export function nextFlapMonoMs(flaps: Flaps, limits: FlapLimits): number | undefined {
-  if (!flaps.flapping) return heldUntilMonoMs(flaps)
+  const { changes, flapping } = flaps
   // When so many have left the window that what is left is no flapping.
-  const leaves = flaps.changes.at(flaps.changes.length - Math.floor(limits.changes / 2) - 1)
-  const ends = (leaves?.atMonoMs ?? 0) + limits.windowMs
-  return Math.min(ends, heldUntilMonoMs(flaps) ?? ends)
+  const leaves = flapping ? changes.at(changes.length - Math.floor(limits.changes / 2) - 1) : undefined
+  const moments = [heldUntilMonoMs(flaps), leaves && leaves.atMonoMs + limits.windowMs]
+  const next = Math.min(...moments.filter((one) => one !== undefined))
+  return next === Infinity ? undefined : next
 }
 
 /** For a person. */
@@ -65,7 +83,7 @@ export function judgeFlaps(flaps: Flaps, { windowMs }: FlapLimits): string | und
   if (!flaps.flapping) return undefined
   const [why, times] = mostFrequent(flaps.changes)
   const held =
-    flaps.heldSinceMonoMs === undefined
+    flaps.held === undefined
       ? 'hooks and reports were told the role of the moment; another change holds them back again'
       : `hooks and reports are held back until the role has stood still for ${String(quietMs / 1000)} s, at most for ${String(maxHoldMs / 1000)} s`
   const count = `${String(flaps.changes.length)} changes of role within ${String(windowMs / 1000)} s`

@@ -62,7 +62,9 @@ function drain(hooks: Hooks, declared: readonly Hook[], end: (ran: string) => bo
   return { all, hooks: asked(hooks, declared).hooks }
 }
 
-const told = (...all: readonly News[]): Hooks => all.reduce((hooks, one) => absorbNews(hooks, one, at(0)), seen)
+const anyone = [hook('/a'), hook('/b'), hook('/a', { args: ['x'] })]
+const add = (hooks: Hooks, one: News, declared = anyone): Hooks => absorbNews(hooks, one, declared, at(0))
+const told = (...all: readonly News[]): Hooks => all.reduce((hooks, one) => add(hooks, one), seen)
 
 describe('nextHook()', () => {
   test('each hook hears each news, in the order of both, one at a time', () => {
@@ -80,7 +82,7 @@ describe('nextHook()', () => {
 
   test('nothing is run before somebody has looked who heard what; who heard it does not hear it again', () => {
     const declared = [hook('/a'), hook('/b')]
-    const waiting = absorbNews(noHooks, news(5), at(0))
+    const waiting = add(noHooks, news(5))
     expect(asked(waiting, declared).ran).toBeUndefined()
     const looked = absorbHeard(waiting, [{ hook: keyOf(hook('/a')), role: 'primary', sequence: 5 }])
     expect(drain(looked, declared).all).toEqual(['/b 5'])
@@ -104,8 +106,8 @@ describe('nextHook()', () => {
 
   test('what is told again is heard once; a hook that is new hears it', () => {
     const { hooks } = drain(told(news(1)), [hook('/a')])
-    expect(drain(absorbNews(hooks, news(1), at(0)), [hook('/a')]).all).toEqual([])
-    expect(drain(absorbNews(hooks, news(1), at(0)), [hook('/a'), hook('/a', { args: ['x'] })]).all).toEqual(['/a 1'])
+    expect(drain(add(hooks, news(1)), [hook('/a')]).all).toEqual([])
+    expect(drain(add(hooks, news(1)), [hook('/a'), hook('/a', { args: ['x'] })]).all).toEqual(['/a 1'])
   })
 
   test('one that fails stands in nobody’s way, and is run again for the newest news alone, five times, ever more slowly', () => {
@@ -126,17 +128,25 @@ describe('nextHook()', () => {
     // A new wish: the condition goes, and it is tried again.
     const again = reconsiderHooks(hooks)
     expect(judgeHooks(routerWith(again, [hook('/a')]), at(0)).failed).toBeUndefined()
-    expect(asked(absorbNews(again, news(1), at(0)), [hook('/a')]).ran).toBe('/a 1')
+    expect(asked(add(again, news(1)), [hook('/a')]).ran).toBe('/a 1')
   })
 
-  test('one that could not be run since nobody could be asked is tried for as long as it takes, each 30 s at least', () => {
+  test.each([
+    'host-unreachable',
+    'resources-exhausted',
+    'command-failed',
+    'command-missing',
+    'command-timeout',
+    'namespace-missing',
+    'namespace-failed',
+  ])('one that could not be run for %s is tried for as long as it takes, each 30 s at least', (code) => {
     let hooks = told(news(1))
     const moments: number[] = []
     for (let ms = 0; ms < 120_000; ms += 1000) {
       const step = asked(hooks, [hook('/a')], ms)
       if (step.ran === undefined) continue
       moments.push(ms)
-      const outcome = { ok: false, code: 'host-unreachable', text: 'no' } as const
+      const outcome = { ok: false, code, text: 'no' } as const
       hooks = absorbHookEnd(step.hooks, step.hooks.runs, outcome, at(ms))
     }
     expect(moments).toEqual([0, 1000, 3000, 7000, 15_000, 31_000, 61_000, 91_000])
@@ -144,7 +154,7 @@ describe('nextHook()', () => {
 
   test('news that comes meanwhile takes the place of one that failed', () => {
     const step = asked(told(news(1)), [hook('/a')])
-    const failed = absorbNews(absorbHookEnd(step.hooks, 1, failure, at(0)), news(2), at(0))
+    const failed = add(absorbHookEnd(step.hooks, 1, failure, at(0)), news(2))
     expect(asked(failed, [hook('/a')]).ran).toBe('/a 2')
   })
 
@@ -156,18 +166,53 @@ describe('nextHook()', () => {
   test('while the role flaps all but the newest is given up, and that is told when it is over', () => {
     const flaps: Flaps = {
       flapping: true,
-      heldSinceMonoMs: at(0).monoMs,
+      held: { sinceMonoMs: at(0).monoMs, changedMonoMs: at(0).monoMs },
       changes: [{ atMonoMs: at(0).monoMs, why: '' }],
     }
     const held = asked(told(news(1), news(2), news(3)), [hook('/a')], 4999, flaps)
     expect(held).toMatchObject({ ran: undefined, waitsMs: 5000 })
-    expect(held.hooks).toMatchObject({ coalesced: 2, waiting: [{ sequence: 3 }] })
+    expect(held.hooks).toMatchObject({ coalesced: 2, waiting: [{ news: { sequence: 3 } }] })
     expect(asked(held.hooks, [hook('/a')], 5000, flaps).ran).toBe('/a 3')
+  })
+
+  test('while the role flaps each hook has its own newest, and hears that once', () => {
+    const held = { sinceMonoMs: at(0).monoMs, changedMonoMs: at(0).monoMs }
+    const flaps: Flaps = { flapping: true, held, changes: [] }
+    const declared = [hook('/a', { on: ['primary', 'backup'] }), hook('/b'), hook('/c', { on: ['primary'] })]
+    const all = [news(1, 'primary'), news(2, 'backup'), news(3, 'fault'), news(4, 'unknown')]
+    const { hooks } = asked(
+      all.reduce((so, one) => add(so, one, declared), seen),
+      declared,
+      4999,
+      flaps,
+    )
+    expect(drain(hooks, declared).all).toEqual(['/c 1', '/a 2', '/b 3'])
+    expect(hooks.coalesced).toBe(0)
+  })
+
+  test('one that failed is run again although there is newer news that it does not listen to, and holds up nobody else', () => {
+    const declared = [hook('/a', { on: ['primary'] }), hook('/b')]
+    const failing = (so: Hooks) => drain(so, declared, (ran) => !ran.startsWith('/a'))
+    const first = failing(told(news(1, 'primary')))
+    expect(first.all).toEqual(['/a 1', '/b 1'])
+    const second = failing(add(add(first.hooks, news(2, 'unknown')), news(3, 'backup')))
+    expect(second.all).toEqual(['/b 3'])
+    const again = asked(second.hooks, declared, 1000)
+    expect(again.ran).toBe('/a 1')
+    // Who heard newer news does not hear the older one that still waits.
+    const third = absorbHookEnd(again.hooks, again.hooks.runs, failure, at(1000))
+    expect(asked(third, declared, 1001)).toMatchObject({ ran: undefined, waitsMs: 3000 })
+    expect(asked(add(third, news(4, 'primary')), declared, 1001).ran).toBe('/a 4')
+  })
+
+  test('news that nobody listens to takes no room', () => {
+    const declared = [hook('/a', { on: ['fault'] })]
+    expect(add(add(seen, news(1, 'primary'), declared), news(2, 'unknown')).waiting).toEqual([])
   })
 
   test('beyond 16 the oldest is dropped, counted and shown for a minute', () => {
     const hooks = told(...Array.from({ length: 18 }, (_, n) => news(n + 1)))
-    expect(hooks).toMatchObject({ dropped: 2, waiting: { length: 16, 0: { sequence: 3 } } })
+    expect(hooks).toMatchObject({ dropped: 2, waiting: { length: 16, 0: { news: { sequence: 3 } } } })
     const judged = judgeHooks(routerWith(hooks, []), at(59_999))
     expect(judged).toMatchObject({
       overflowed: '2 changes of role were not told to hooks, the oldest first',
@@ -189,7 +234,7 @@ describe('nextHook()', () => {
           if (step.ran !== undefined) runs.push(hooks.underWay?.news.sequence ?? 0)
         }
         for (const one of all) {
-          if (one === 'news') hooks = absorbNews(hooks, news(++sequence), at(0))
+          if (one === 'news') hooks = add(hooks, news(++sequence))
           else
             hooks = absorbHookEnd(
               hooks,
@@ -208,6 +253,9 @@ describe('nextHook()', () => {
         const heard = hooks.heard?.get(keyOf(hook('/a')))
         const failed = hooks.last.get(keyOf(hook('/a')))?.failure !== undefined
         if (sequence > 0 && !failed) expect(heard?.sequence).toBe(sequence)
+        const last = hooks.last.get(keyOf(hook('/b')))
+        const newest = sequence - ((sequence + 1) % 2)
+        if (newest > 0) expect(last?.sequence).toBe(newest)
       }),
     )
   })

@@ -16,6 +16,9 @@ export interface News {
   readonly cause: Cause['kind']
 }
 
+/** Of a role that hooks may hear of. */
+type HookNews = News & { readonly role: HookRole }
+
 /** What a hook heard last, and took well. */
 export interface Heard {
   readonly role: HookRole
@@ -38,8 +41,8 @@ export const keyOf = (hook: Hook): HookKey =>
 export interface Hooks {
   /** Undefined: nobody has looked. */
   readonly heard: ReadonlyMap<HookKey, Heard> | undefined
-  /** Not told to all yet; oldest first. */
-  readonly waiting: readonly News[]
+  /** Oldest first. */
+  readonly waiting: readonly WaitingNews[]
   readonly underWay: HookRun | undefined
   /** The run of each that ended last. */
   readonly last: ReadonlyMap<HookKey, LastHookRun>
@@ -51,12 +54,18 @@ export interface Hooks {
   readonly coalesced: number
 }
 
+interface WaitingNews {
+  readonly news: HookNews
+  /** Who is to hear it yet. */
+  readonly listeners: readonly HookKey[]
+}
+
 export interface HookRun {
   readonly number: number
   readonly key: HookKey
   /** Its place in the config. */
   readonly hook: number
-  readonly news: News & { readonly role: HookRole }
+  readonly news: HookNews
   readonly since: Instant
 }
 
@@ -82,12 +91,16 @@ export const noHooks: Hooks = {
 }
 
 export const maxNewsWaiting = 16
-/** A hook that fails is run again for the newest news alone, and no more often than this. */
+/** A hook that fails is run again for the newest news that it listens to alone, and no more often than this. */
 const maxTries = 5
 const firstBackoffMs = 1000
 const maxBackoffMs = 30_000
 /** It was not run: that says nothing of it, and it is tried for as long as it takes. */
-const notRunCodes: readonly string[] = ['host-unreachable', 'host-failed', 'resources-exhausted']
+const notRunCodes: readonly string[] = [
+  ...['host-unreachable', 'host-failed', 'resources-exhausted', 'namespace-missing', 'namespace-failed'],
+  // What was run for it, to ask who its user is.
+  ...['command-failed', 'command-missing', 'command-timeout'],
+]
 const overflowShownMs = 60_000
 
 /** What hooks heard, as the root half knows it; what was seen since is newer than any look. */
@@ -96,11 +109,17 @@ export function absorbHeard(hooks: Hooks, found: readonly HeardEvidence[]): Hook
   return { ...hooks, heard: new Map(found.map(({ hook, role, sequence }) => [hook, { role, sequence }])) }
 }
 
-/** A change of role is on the disk. That the newest one is told again changes nothing: who has heard it does not hear it twice. */
-export function absorbNews(hooks: Hooks, news: News, now: Instant): Hooks {
-  const newest = hooks.waiting.at(-1)
-  if (newest !== undefined && newest.sequence === news.sequence) return hooks
-  const waiting = [...hooks.waiting, news]
+/**
+ * A change of role is on the disk, and waits for those who listen to it. That the newest one is told again changes nothing: who has heard it does
+ * not hear it twice.
+ */
+export function absorbNews(hooks: Hooks, news: News, declared: readonly Hook[], now: Instant): Hooks {
+  const role = hookRoles.find((one) => one === news.role)
+  if (role === undefined) return hooks
+  const listeners = declared.filter(({ on }) => on.includes(role)).map(keyOf)
+  if (listeners.length === 0) return hooks
+  const others = hooks.waiting.filter((one) => one.news.sequence !== news.sequence)
+  const waiting = [...others, { news: { ...news, role }, listeners }]
   if (waiting.length <= maxNewsWaiting) return { ...hooks, waiting }
   return { ...hooks, waiting: waiting.slice(1), dropped: hooks.dropped + 1, overflowedAt: now }
 }
@@ -129,26 +148,33 @@ export function reconsiderHooks(hooks: Hooks): Hooks {
 }
 
 /**
- * Drop the news that is to be told no more: what all have heard, or will not hear; and, while the role flaps, all but the newest. Then what is
- * to be run, if anything, and when time alone allows more.
+ * Drop the news that is to be told no more: what all have heard, or will not hear; and, while the role flaps, all but the newest for each. Then what
+ * is to be run, if anything, and when time alone allows more.
  */
 export function nextHook(
   router: Router,
   now: Instant,
 ): { readonly hooks: Hooks; readonly run?: HookRun; readonly waitUntilMonoMs?: number | undefined } {
-  const { wanted, hooks, flaps, role } = router
-  if (wanted === undefined || hooks.waiting.length === 0) return { hooks: withoutNews(router) }
+  const { wanted, flaps, role } = router
+  const declared = wanted?.hooks ?? []
+  const hooks = withoutPast(router.hooks, declared)
+  if (hooks.waiting.length === 0) return { hooks }
   const heldUntil = heldUntilMonoMs(flaps)
   if (heldUntil !== undefined && heldUntil > now.monoMs) return { hooks: newestOnly(hooks), waitUntilMonoMs: heldUntil }
   // What an earlier run of the agent wrote down may not be so any more.
   if (hooks.heard === undefined || hooks.underWay !== undefined || role.kind === 'undecided') return { hooks }
-  let { waiting } = hooks
-  for (let news = waiting[0]; news !== undefined; news = waiting[0]) {
-    const next = nextFor(wanted.hooks, hooks, news, waiting.length === 1, now)
-    if (next !== undefined) return { ...next, hooks: { ...hooks, waiting } }
-    waiting = waiting.slice(1)
+  let waitUntilMonoMs = Infinity
+  for (const { news, listeners } of hooks.waiting) {
+    for (const [place, hook] of declared.entries()) {
+      const key = keyOf(hook)
+      if (!listeners.includes(key)) continue
+      const fromMonoMs = notBeforeMonoMs(hooks.last.get(key), news)
+      if (fromMonoMs <= now.monoMs)
+        return { hooks, run: { number: hooks.runs + 1, key, hook: place, news, since: now } }
+      waitUntilMonoMs = Math.min(waitUntilMonoMs, fromMonoMs)
+    }
   }
-  return { hooks: { ...hooks, waiting } }
+  return { hooks, waitUntilMonoMs }
 }
 
 /** What is wrong with them, for a person. */
@@ -176,43 +202,42 @@ export function judgeHooks(
   }
 }
 
-type Next = { readonly run: HookRun } | { readonly waitUntilMonoMs: number }
-
-/** Who is to hear it now, or later. Undefined: nobody. */
-function nextFor(
-  declared: readonly Hook[],
-  hooks: Hooks,
-  news: News,
-  isNewest: boolean,
-  now: Instant,
-): Next | undefined {
-  const role = hookRoles.find((one) => one === news.role)
-  if (role === undefined) return undefined
-  let waitUntilMonoMs: number | undefined
-  for (const [place, hook] of declared.entries()) {
-    const key = keyOf(hook)
+/** What a hook has heard is past for it, and what it failed for once there is newer. */
+function withoutPast(hooks: Hooks, declared: readonly Hook[]): Hooks {
+  if (hooks.waiting.length === 0) return hooks
+  const listening = new Map(declared.map((hook) => [keyOf(hook), hook.on]))
+  const waiting = keep(hooks.waiting, (key, { role, sequence }, isNewest) => {
     const heard = hooks.heard?.get(key)
-    if (!hook.on.includes(role) || (heard?.sequence === news.sequence && heard.role === role)) continue
+    if (listening.get(key)?.includes(role) !== true || (heard?.sequence === sequence && heard.role === role))
+      return false
     const last = hooks.last.get(key)
-    const failed = last?.sequence === news.sequence ? last : undefined
-    if (failed !== undefined && (!isNewest || isGivenUp(failed))) continue
-    const fromMonoMs = failed === undefined ? 0 : failed.endedAt.monoMs + backoffMs(failed.tries)
-    if (fromMonoMs <= now.monoMs)
-      return { run: { number: hooks.runs + 1, key, hook: place, news: { ...news, role }, since: now } }
-    waitUntilMonoMs = Math.min(waitUntilMonoMs ?? Infinity, fromMonoMs)
+    return last?.sequence !== sequence || (isNewest && !isGivenUp(last))
+  })
+  return { ...hooks, waiting }
+}
+
+function newestOnly(hooks: Hooks): Hooks {
+  const waiting = keep(hooks.waiting, (_key, _news, isNewest) => isNewest)
+  return { ...hooks, waiting, coalesced: hooks.coalesced + hooks.waiting.length - waiting.length }
+}
+
+/** `isNewest`: for that listener. */
+function keep(
+  waiting: readonly WaitingNews[],
+  isToHear: (key: HookKey, news: HookNews, isNewest: boolean) => boolean,
+): readonly WaitingNews[] {
+  const kept: WaitingNews[] = []
+  for (const { news, listeners } of waiting.toReversed()) {
+    const left = listeners.filter((key) => isToHear(key, news, !kept.some((newer) => newer.listeners.includes(key))))
+    if (left.length > 0) kept.unshift({ news, listeners: left })
   }
-  return waitUntilMonoMs === undefined ? undefined : { waitUntilMonoMs }
+  return kept
 }
 
 const isGivenUp = ({ tries, failure }: LastHookRun): boolean =>
   tries >= maxTries && !(failure !== undefined && notRunCodes.includes(failure.code))
 
+const notBeforeMonoMs = (last: LastHookRun | undefined, { sequence }: News): number =>
+  last?.sequence === sequence ? last.endedAt.monoMs + backoffMs(last.tries) : 0
+
 const backoffMs = (tries: number): number => Math.min(maxBackoffMs, firstBackoffMs * 2 ** Math.min(tries - 1, 10))
-
-function newestOnly(hooks: Hooks): Hooks {
-  const rest = hooks.waiting.length - 1
-  return rest === 0 ? hooks : { ...hooks, waiting: hooks.waiting.slice(-1), coalesced: hooks.coalesced + rest }
-}
-
-const withoutNews = ({ wanted, hooks }: Router): Hooks =>
-  wanted === undefined && hooks.waiting.length > 0 ? { ...hooks, waiting: [] } : hooks

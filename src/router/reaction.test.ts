@@ -1,6 +1,17 @@
 import { describe, expect, test } from 'vitest'
 import { advertisement, routerSpec } from '../../test/support/router.ts'
-import { absorbDeath, absorbLook, absorbRun, judgeReactions, nextRun, noReactions, type Reactions } from './reaction.ts'
+import { diagnose } from './diagnose.ts'
+import {
+  absorbDeath,
+  absorbLook,
+  absorbRun,
+  judgeReactions,
+  nextRun,
+  noReactions,
+  reconsiderReactions,
+  type ReactionName,
+  type Reactions,
+} from './reaction.ts'
 import type { Role } from './role.ts'
 import { newRouter, type Router } from './router.ts'
 
@@ -20,6 +31,17 @@ function asked(reactions: Reactions, role: Role, now: number): { reactions: Reac
 }
 
 const seen = (is: 'primary' | 'backup' | 'both' | 'neither') => absorbLook(noReactions, [{ reaction: 'radvd', is }])
+const settings = {
+  kind: 'seen',
+  namespaceReady: true,
+  wantedDigest: 'c1',
+  writtenDigest: 'c1',
+  change: 'none',
+  misattached: [],
+  reactions: [],
+  hooks: [],
+  asOf: at(0),
+} as const
 const failure = { ok: false, code: 'reaction-failed', text: 'no' } as const
 
 describe('nextRun()', () => {
@@ -49,21 +71,10 @@ describe('nextRun()', () => {
     const connectionTracking = { source: '169.254.192.1', peer: '169.254.192.2', port: 3780 }
     const reactions = absorbLook(noReactions, [{ reaction: 'conntrackd', is: 'neither' }])
     const router = routerWith(reactions, routerSpec({ connectionTracking }))
-    const rest = {
-      kind: 'seen',
-      namespaceReady: true,
-      wantedDigest: 'c1',
-      writtenDigest: 'c1',
-      change: 'none',
-      misattached: [],
-      reactions: [],
-      hooks: [],
-      asOf: at(0),
-    } as const
     const missing = { kind: 'missing', failure: undefined } as const
     const filtered = (kind: 'ready' | 'missing'): Router => {
       const flows = kind === 'ready' ? { kind } : missing
-      return { ...router, settings: { ...rest, tables: { vrrp: missing, nat: missing, flows, operator: missing } } }
+      return { ...router, settings: { ...settings, tables: { vrrp: missing, nat: missing, flows, operator: missing } } }
     }
     expect(nextRun(filtered('missing'), 'backup', at(0)).run).toBeUndefined()
     expect(nextRun(filtered('ready'), 'backup', at(0)).run).toMatchObject({ reaction: 'conntrackd', stance: 'backup' })
@@ -93,7 +104,98 @@ describe('nextRun()', () => {
       expect(reactions.underWay?.stance).toBe('primary')
     }
     expect(waits).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000])
-    expect(judgeReactions(routerWith(reactions))).toBe('radvd as primary: no (7 times in a row)')
+    expect(judgeReactions(routerWith(reactions), 'primary')).toBe('radvd as primary: no (7 times in a row)')
+  })
+
+  test('what would end with whoever started it is a condition for as long as it is found so', () => {
+    const tied = absorbLook(noReactions, [{ reaction: 'radvd', is: 'backup', tied: true }])
+    const text = 'radvd would end with the service that started it'
+    const told = (reactions: Reactions) => diagnose(routerWith(reactions), at(0)).texts.get('reaction-tied')
+    expect(told(tied)).toBe(text)
+    const { reactions } = asked(tied, 'primary', 0)
+    expect(told(absorbRun(reactions, 1, { ok: true, is: 'primary' }, at(1)))).toBe(text)
+    expect(told(absorbLook(tied, [{ reaction: 'radvd', is: 'primary' }]))).toBeUndefined()
+  })
+
+  test.each([
+    ['neither', 'radvd as primary: right after it was found as no role wants it'],
+    ['backup', 'radvd as primary: right after it was found as backup wants it'],
+  ] as const)(
+    'a run that ended well and left it as %s wants it has failed, and is tried again ever more slowly',
+    (is, text) => {
+      let { reactions } = asked(seen('backup'), 'primary', 0)
+      reactions = absorbRun(reactions, 1, { ok: true, is }, at(0))
+      expect(judgeReactions(routerWith(reactions), 'primary')).toBe(text)
+      expect(nextRun(routerWith(reactions), 'primary', at(0))).toEqual({ waitUntilMonoMs: 1000 })
+      ;({ reactions } = asked(reactions, 'primary', 1000))
+      reactions = absorbRun(reactions, 2, { ok: true, is }, at(1000))
+      expect(nextRun(routerWith(reactions), 'primary', at(1000))).toEqual({ waitUntilMonoMs: 3000 })
+    },
+  )
+
+  test('what failed is said for as long as the role wants it, whatever runs meanwhile', () => {
+    const { reactions } = asked(seen('backup'), 'primary', 0)
+    const failed = absorbRun(reactions, 1, failure, at(0))
+    const looked = absorbLook(failed, [{ reaction: 'radvd', is: 'backup' }])
+    expect(judgeReactions(routerWith(looked), 'primary')).toBe('radvd as primary: no')
+    expect(judgeReactions(routerWith(looked), 'unknown')).toBe('radvd as primary: no')
+    expect(judgeReactions(routerWith(looked), 'backup')).toBeUndefined()
+    expect(judgeReactions(routerWith(absorbLook(failed, [{ reaction: 'radvd', is: 'primary' }])), 'primary')).toBe(
+      undefined,
+    )
+  })
+
+  test('what was applied is tried at once, and what failed before is not said of it', () => {
+    const { reactions } = asked(seen('backup'), 'primary', 0)
+    const applied = reconsiderReactions(absorbRun(reactions, 1, failure, at(0)))
+    expect(judgeReactions(routerWith(applied), 'primary')).toBeUndefined()
+    expect(asked(applied, 'primary', 1).stance).toBe('primary')
+  })
+
+  test('what is made anew for an apply has not died', () => {
+    let reactions = absorbDeath(seen('primary'), 'radvd', '', at(0))
+    ;({ reactions } = asked(reactions, 'primary', 0))
+    reactions = absorbRun(reactions, 1, failure, at(1))
+    ;({ reactions } = asked(reactions, 'primary', 2000))
+    reactions = absorbRun(reactions, 2, { ok: true, is: 'primary' }, at(2100))
+    const changed = absorbLook(reactions, [{ reaction: 'radvd', is: 'neither' }])
+    expect(judgeReactions(routerWith(changed), 'primary')).toBeUndefined()
+  })
+
+  const connectionTracking = { source: '169.254.192.1', peer: '169.254.192.2', port: 3780 }
+  const metadata = {
+    on: 'primary',
+    listen: [],
+    port: 80,
+    socket: '/run/m',
+    user: 'haproxy',
+    group: 'haproxy',
+    networkId: undefined,
+  } as const
+  const all = routerSpec({ routerAdvertisements: [advertisement], metadata, connectionTracking })
+
+  test.each([
+    ['primary', 'radvd metadata conntrackd'],
+    ['backup', 'metadata radvd conntrackd'],
+    ['fault', 'metadata radvd'],
+  ] as const)('in the role %s the order is %s: conntrackd, which may not answer, comes last', (role, order) => {
+    const names: ReactionName[] = ['conntrackd', 'metadata', 'radvd']
+    let reactions = absorbLook(
+      noReactions,
+      names.map((reaction) => ({ reaction, is: 'neither' })),
+    )
+    const ready = { kind: 'ready' } as const
+    const tables = { vrrp: { ...ready, strangers: [] }, nat: ready, flows: ready, operator: ready }
+    const seenSettings = { ...settings, tables }
+    const runs: string[] = []
+    for (let n = 0; n < 5; n++) {
+      const { run } = nextRun({ ...routerWith(reactions, all), settings: seenSettings }, role, at(n))
+      if (run === undefined) break
+      runs.push(run.reaction)
+      reactions = { ...reactions, underWay: run, runs: run.number }
+      reactions = absorbRun(reactions, run.number, { ok: true, is: run.stance }, at(n))
+    }
+    expect(runs.join(' ')).toBe(order)
   })
 
   test('does not make the other role wait for what failed', () => {
@@ -105,16 +207,38 @@ describe('nextRun()', () => {
     let { reactions } = asked(seen('backup'), 'primary', 0)
     reactions = absorbRun(reactions, 1, { ok: true, is: 'primary' }, at(0))
     reactions = absorbDeath(reactions, 'radvd', '', at(100))
-    expect(judgeReactions(routerWith(reactions))).toBe('radvd as primary: it died')
+    expect(judgeReactions(routerWith(reactions), 'primary')).toBe('radvd as primary: it died')
     ;({ reactions } = asked(reactions, 'primary', 100))
     reactions = absorbRun(reactions, 2, { ok: true, is: 'primary' }, at(200))
-    expect(judgeReactions(routerWith(reactions))).toBeUndefined()
+    expect(judgeReactions(routerWith(reactions), 'primary')).toBeUndefined()
     reactions = absorbDeath(reactions, 'radvd', 'no more memory', at(300))
-    expect(judgeReactions(routerWith(reactions))).toBe('radvd as primary: it died: no more memory (2 times in a row)')
+    expect(judgeReactions(routerWith(reactions), 'primary')).toBe(
+      'radvd as primary: it died: no more memory (2 times in a row)',
+    )
     expect(nextRun(routerWith(reactions), 'primary', at(300))).toEqual({ waitUntilMonoMs: 1300 })
     ;({ reactions } = asked(reactions, 'primary', 1300))
     reactions = absorbRun(reactions, 3, { ok: true, is: 'primary' }, at(1400))
     reactions = absorbDeath(reactions, 'radvd', '', at(70_000))
     expect(asked(reactions, 'primary', 70_000).stance).toBe('primary')
+  })
+
+  test('a death that is told before its run is known to have ended is not lost, and counts once', () => {
+    const underWay = asked(seen('backup'), 'primary', 0).reactions
+    const died = absorbDeath(underWay, 'radvd', 'no more memory', at(1))
+    expect(nextRun(routerWith(died), 'primary', at(1))).toEqual({})
+    const ended = absorbRun(died, 1, { ok: true, is: 'primary' }, at(1))
+    expect(judgeReactions(routerWith(ended), 'primary')).toBe('radvd as primary: it died: no more memory')
+    expect(asked(ended, 'primary', 1).stance).toBe('primary')
+    const seenDead = absorbRun(died, 1, { ok: true, is: 'neither' }, at(1))
+    const toldLate = absorbDeath(
+      absorbRun(underWay, 1, { ok: true, is: 'neither' }, at(1)),
+      'radvd',
+      'no more memory',
+      at(2),
+    )
+    for (const reactions of [seenDead, toldLate]) {
+      expect(judgeReactions(routerWith(reactions), 'primary')).toBe('radvd as primary: it died: no more memory')
+      expect(nextRun(routerWith(reactions), 'primary', at(2))).toEqual({ waitUntilMonoMs: 1001 })
+    }
   })
 })

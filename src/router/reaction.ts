@@ -4,9 +4,15 @@ import type { Role } from './role.ts'
 import type { Router } from './router.ts'
 import type { RouterSpec } from './spec.ts'
 
-/** Services that follow the role, in the order in which a primary takes them up; whoever is not lets them go in the other. */
-export const reactionNames = ['conntrackd', 'radvd', 'metadata'] as const
+/** Services that follow the role. */
+export const reactionNames = ['radvd', 'metadata', 'conntrackd'] as const
 export type ReactionName = (typeof reactionNames)[number]
+
+/** The order in which each stance takes them up. conntrackd is last: it is asked for an answer, and may keep it for seconds. */
+const orderOf: Readonly<Record<Stance, readonly ReactionName[]>> = {
+  primary: ['radvd', 'metadata', 'conntrackd'],
+  backup: ['metadata', 'radvd', 'conntrackd'],
+}
 
 /** What a reaction is to do: what a primary's does, or what everybody else's does. */
 export type Stance = 'primary' | 'backup'
@@ -15,6 +21,8 @@ export type Stance = 'primary' | 'backup'
 export interface ReactionEvidence {
   readonly reaction: ReactionName
   readonly is: Stance | 'both' | 'neither'
+  /** In the control group of whoever started it: a service manager that ends that ends it too. */
+  readonly tied?: true
 }
 
 /** What is known of one reaction. */
@@ -22,6 +30,8 @@ export interface Reaction {
   readonly is: ReactionEvidence['is'] | 'unseen'
   /** The run that ended last. */
   readonly last: LastRun | undefined
+  /** As it was found. */
+  readonly tied?: true
 }
 
 export interface LastRun {
@@ -51,6 +61,8 @@ export interface Run {
   readonly reaction: ReactionName
   readonly stance: Stance
   readonly since: Instant
+  /** Its service died meanwhile, the one before or the one that was just started, and what it had said. */
+  readonly lastWords?: string
 }
 
 export const noReactions: Reactions = { all: new Map(), underWay: undefined, runs: 0 }
@@ -80,10 +92,10 @@ function stanceOf(role: Role): Stance | undefined {
 /** Take in what was found; of one that is under way nothing is known until it ends. */
 export function absorbLook(reactions: Reactions, found: readonly ReactionEvidence[]): Reactions {
   const all = new Map<ReactionName, Reaction>()
-  for (const { reaction, is } of found) {
+  for (const { reaction, is, ...tied } of found) {
     const known = reactions.all.get(reaction)
     const underWay = reactions.underWay?.reaction === reaction
-    all.set(reaction, { is: underWay ? (known?.is ?? 'unseen') : is, last: known?.last })
+    all.set(reaction, { is: underWay ? (known?.is ?? 'unseen') : is, last: known?.last, ...tied })
   }
   return { ...reactions, all }
 }
@@ -91,11 +103,20 @@ export function absorbLook(reactions: Reactions, found: readonly ReactionEvidenc
 /** How a run ended, and how the reaction was found then. */
 export type RunOutcome = { readonly ok: true; readonly is: ReactionEvidence['is'] } | Extract<Outcome, { ok: false }>
 
+/** One that ended well and did not come to what it was to be has failed. */
+export function judgeRun({ stance }: Run, outcome: RunOutcome): RunOutcome {
+  if (!outcome.ok || outcome.is === 'both' || outcome.is === stance) return outcome
+  const found = outcome.is === 'neither' ? 'no role wants it' : `${outcome.is} wants it`
+  return { ok: false, code: 'reaction-failed', text: `right after it was found as ${found}` }
+}
+
 /** The run of that number ended; one that another has taken the place of is nobody's business any more. */
-export function absorbRun(reactions: Reactions, number: number, outcome: RunOutcome, now: Instant): Reactions {
+export function absorbRun(reactions: Reactions, number: number, answer: RunOutcome, now: Instant): Reactions {
   const run = reactions.underWay
   if (run?.number !== number) return reactions
-  const before = reactions.all.get(run.reaction)?.last
+  const outcome = judgeRun(run, answer)
+  const known = reactions.all.get(run.reaction)
+  const before = known?.last
   const inRow = before !== undefined && before.endedAt.monoMs + provenAliveMs > now.monoMs ? before.tries : 0
   const tries = outcome.ok ? inRow : inRow + 1
   const last: LastRun = {
@@ -107,13 +128,20 @@ export function absorbRun(reactions: Reactions, number: number, outcome: RunOutc
     notBeforeMonoMs: outcome.ok ? 0 : now.monoMs + backoffMs(tries),
   }
   const is = outcome.ok ? outcome.is : 'neither'
-  return { ...withReaction(reactions, run.reaction, { is, last }), underWay: undefined }
+  const ended = { ...withReaction(reactions, run.reaction, { ...known, is, last }), underWay: undefined }
+  return run.lastWords === undefined ? ended : absorbDeath(ended, run.reaction, run.lastWords, now)
 }
 
-/** Its service died behind our back. The first one is started again at once. `lastWords`: empty where nobody knows them. */
+/**
+ * Its service died behind our back. The first one is started again at once; of one that failed before that a new try waits already.
+ * `lastWords`: empty where nobody knows them.
+ */
 export function absorbDeath(reactions: Reactions, reaction: ReactionName, lastWords: string, now: Instant): Reactions {
   const known = reactions.all.get(reaction)
-  if (known === undefined || reactions.underWay?.reaction === reaction) return reactions
+  if (known === undefined) return reactions
+  if (reactions.underWay?.reaction === reaction) return { ...reactions, underWay: { ...reactions.underWay, lastWords } }
+  if (known.last?.failure !== undefined)
+    return withReaction(reactions, reaction, { is: 'neither', last: { ...known.last, lastWords } })
   if (known.last === undefined) return withReaction(reactions, reaction, { is: 'neither', last: undefined })
   const lasted = now.monoMs - known.last.endedAt.monoMs > provenAliveMs
   const tries = lasted ? 1 : known.last.tries + 1
@@ -133,7 +161,7 @@ export function nextRun(
   const { wanted, kernel, reactions } = router
   if (wanted === undefined || kernel.kind !== 'present' || reactions.all.size === 0) return {}
   const { underWay } = reactions
-  const targets = targetsOf(wanted, reactions, stanceOf(role))
+  const targets = targetsOf(wanted, reactions, role)
   if (underWay !== undefined) {
     const target = targets.find(([reaction]) => reaction === underWay.reaction)?.[1]
     if (target === undefined || target === underWay.stance) return {}
@@ -156,30 +184,48 @@ const isGuarded = ({ settings }: Router, { connectionTracking }: RouterSpec, rea
   connectionTracking === undefined ||
   (settings.kind === 'seen' && settings.tables.flows.kind === 'ready')
 
-/** What failed, for a person. */
-export function judgeReactions({ reactions, wanted }: Router): string | undefined {
+/** What was applied may have mended whatever failed: it is tried at once. */
+export function reconsiderReactions(reactions: Reactions): Reactions {
+  const all = [...reactions.all].map(([name, one]): [ReactionName, Reaction] => [
+    name,
+    { ...one, last: one.last && { ...one.last, tries: 0, notBeforeMonoMs: 0 } },
+  ])
+  return { ...reactions, all: new Map(all) }
+}
+
+/** What failed and is still to be done, for a person. */
+export function judgeReactions({ reactions, wanted }: Router, role: Role): string | undefined {
   if (wanted === undefined) return undefined
+  const targets = new Map(targetsOf(wanted, reactions, role))
   const failed = [...reactions.all].flatMap(([reaction, { is, last }]) => {
-    if (last === undefined || last.tries === 0 || is !== 'neither') return []
-    const why = last.failure?.text ?? (last.lastWords ? `it died: ${last.lastWords}` : 'it died')
+    if (last === undefined || last.tries === 0 || is === 'both' || is === last.stance) return []
+    if ((targets.get(reaction) ?? last.stance) !== last.stance) return []
+    if (last.failure === undefined && last.lastWords === undefined) return []
+    const why = last.lastWords ? `it died: ${last.lastWords}` : (last.failure?.text ?? 'it died')
     return [`${reaction} as ${last.stance}: ${why}${last.tries > 1 ? ` (${String(last.tries)} times in a row)` : ''}`]
   })
   return failed.length === 0 ? undefined : failed.join('; ')
 }
 
+/** Those that end with whoever started them, for a person. */
+export function judgeTied({ reactions, wanted }: Router): string | undefined {
+  const tied = [...reactions.all].flatMap(([reaction, one]) => (one.tied === true ? [reaction] : []))
+  return wanted === undefined || tied.length === 0
+    ? undefined
+    : `${tied.join(', ')} would end with the service that started it`
+}
+
 /** Each reaction with what it is to be. One that the router is to have no more is let go, whatever the role is. */
-function targetsOf(
-  spec: RouterSpec,
-  { all }: Reactions,
-  stance: Stance | undefined,
-): (readonly [ReactionName, Stance])[] {
+function targetsOf(spec: RouterSpec, { all }: Reactions, role: Role): (readonly [ReactionName, Stance])[] {
   const wanted = wantedReactions(spec)
-  const targets = reactionNames.flatMap((reaction) => {
+  const stance = stanceOf(role)
+  return orderOf[stance ?? 'backup'].flatMap((reaction) => {
     if (!all.has(reaction)) return []
     if (!wanted.includes(reaction)) return [[reaction, 'backup'] as const]
-    return stance === undefined ? [] : [[reaction, stance] as const]
+    // What is told of it would be lost with the link.
+    const isCut = reaction === 'conntrackd' && role === 'fault'
+    return stance === undefined || isCut ? [] : [[reaction, stance] as const]
   })
-  return stance === 'primary' ? targets : targets.reverse()
 }
 
 const withReaction = (reactions: Reactions, name: ReactionName, reaction: Reaction): Reactions => ({

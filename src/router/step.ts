@@ -12,7 +12,7 @@ import { absorbHeard, absorbHookEnd, absorbNews, nextHook, reconsiderHooks } fro
 import { withDispute, type NotifierClaim } from './notifier.ts'
 import type { Outcome, RouterOperation } from './operation.ts'
 import { plan, wishOf } from './plan.ts'
-import { absorbDeath, absorbLook, absorbRun, nextRun } from './reaction.ts'
+import { absorbDeath, absorbLook, absorbRun, nextRun, reconsiderReactions } from './reaction.ts'
 import type { Cause, Role } from './role.ts'
 import { shownRole, type LastWork, type Router, type Work } from './router.ts'
 
@@ -62,6 +62,7 @@ function absorb(router: Router, event: RouterEvent, now: Instant): Router {
           settings: { kind: 'unseen' },
           work: reconsider(router.work),
           hooks: reconsiderHooks(router.hooks),
+          reactions: reconsiderReactions(router.reactions),
         },
         now,
       )
@@ -76,7 +77,7 @@ function absorb(router: Router, event: RouterEvent, now: Instant): Router {
     case 'service-ended':
       return { ...router, reactions: absorbDeath(router.reactions, event.reaction, event.lastWords, now) }
     case 'recorded':
-      return { ...router, hooks: absorbNews(router.hooks, event.news, now) }
+      return { ...router, hooks: absorbNews(router.hooks, event.news, router.wanted?.hooks ?? [], now) }
     case 'hook-ended':
       return { ...router, hooks: absorbHookEnd(router.hooks, event.number, event.outcome, now) }
     case 'look-failed':

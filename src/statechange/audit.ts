@@ -19,8 +19,22 @@ export interface AuditEntry {
   readonly count: number
 }
 
-/** What a limit was hit by: messages of one sender or of one router, connections, requests ahead of their answers, or slowness. */
-export type Limit = 'sender' | 'router' | 'connections' | 'requests' | 'deadline'
+/** What a limit was hit by: the reason is `sender-limit` and so on (docs/refusals.md is made from this). */
+export const limits = {
+  sender:
+    'More messages a second than one user may send: a signed one was answered 429, others are taken in one record.',
+  router: 'More messages a second than one router may have: as sender-limit.',
+  connections: 'More connections than one user may have, or all users together: one had to wait, or was ended.',
+  requests: 'A connection was ended that sent more requests ahead of their answers than may wait.',
+  deadline: 'A connection was ended that had not sent a whole request in time.',
+} as const
+export type Limit = keyof typeof limits
+
+/** What was denied on the control socket: the reason is `control-connect` and so on. */
+export const denials = {
+  connect: 'Who connected to the control socket may not even look, or the kernel did not say who it was.',
+  change: 'Who may look at the control socket asked for a change.',
+} as const
 
 /**
  * The record of all that was refused or limited. A kind is a reason, a uid and a router that is known: what a stranger writes
@@ -47,7 +61,7 @@ export class Audit {
   }
 
   /** Somebody without the right to it asked the agent itself for something, or could not be named. */
-  denied(what: 'connect' | 'change', sender: Sender | undefined): void {
+  denied(what: keyof typeof denials, sender: Sender | undefined): void {
     this.#note('denied', `control-${what}`, sender, undefined, undefined)
   }
 

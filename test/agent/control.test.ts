@@ -92,6 +92,23 @@ test('GET /v1/plan and POST /v1/apply speak of the same config; an invalid one i
     })
 })
 
+test('GET /v1/plan and POST /v1/apply say why a config is refused, with every cause', async () => {
+  await using test = await running()
+  const cause = new KeepwardError('packet-filter-refused', 'it flushes the ruleset')
+  test.file = new KeepwardError('packet-filter-refused', 'The packet filter of router r1 is refused', { cause })
+  for (const [method, path] of [
+    ['GET', '/v1/plan'],
+    ['POST', '/v1/apply'],
+  ] as const)
+    expect(await ask(test.socket, method, path)).toMatchObject({
+      status: 422,
+      json: {
+        code: 'packet-filter-refused',
+        message: 'The packet filter of router r1 is refused: it flushes the ruleset',
+      },
+    })
+})
+
 test('POST /v1/apply writes down who asked, and the digest of a file that is refused where it is known', async () => {
   await using test = await running()
   const seq = test.journal.status.durableSeq
@@ -343,7 +360,7 @@ test('a reader that takes nothing is ended, costs nobody else anything, and resu
   }
   const all = await test.records({ after: start })
   expect(all.length).toBeGreaterThanOrEqual(5000)
-  await until('the quick reader has all', () => quick.events.length === all.length)
+  await until('the quick reader has all', () => quick.events.length >= all.length)
   await until('the slow reader is let go', async () =>
     (await ask(test.socket, 'GET', '/metrics')).text.includes('keepward_event_subscribers 1'),
   )
@@ -352,8 +369,10 @@ test('a reader that takes nothing is ended, costs nobody else anything, and resu
   const got = slow.events.flatMap((event) => event.id ?? [])
   expect(got.length).toBeLessThan(all.length)
   const resumed = await readEvents(test.socket, '/v1/events/stream', { 'last-event-id': String(got.at(-1) ?? start) })
-  await until('the rest', () => got.length + resumed.events.length === all.length)
-  expect([...got, ...resumed.events.map((event) => event.id)]).toEqual(all.map(({ seq }) => seq))
+  await until('the rest', () => got.length + resumed.events.length >= all.length)
+  // What happened meanwhile comes behind it.
+  const ids = [...got, ...resumed.events.map((event) => event.id)]
+  expect(ids.slice(0, all.length)).toEqual(all.map(({ seq }) => seq))
   quick.close()
   resumed.close()
 })
@@ -372,7 +391,7 @@ test('a reader of a long journal at its own pace is not taken for a slow one', a
     reader.resume()
     await new Promise(setImmediate)
   }
-  expect(reader.events.map((event) => event.id)).toEqual(all.map(({ seq }) => seq))
+  expect(reader.events.slice(0, all.length).map((event) => event.id)).toEqual(all.map(({ seq }) => seq))
   reader.close()
 })
 

@@ -113,6 +113,27 @@ test('a hook that the config adds hears the role that is', async () => {
   await until('the new one alone heard', () => told(test).join() === '/a primary,/b primary')
 })
 
+test('what another hook heard while the config changed is not booked for the one that was meant', async () => {
+  await using test = await TestAgent.start({ routers: [r1] })
+  await until('it heard backup', () => told(test).length === 1)
+  const { promise, resolve: go } = Promise.withResolvers<undefined>()
+  let asked = false
+  test.world.intercept = (operation) => {
+    asked ||= isHook(operation)
+    return isHook(operation) ? promise : undefined
+  }
+  test.world.host.elect(r1.id, 'primary')
+  await until('it is asked for', () => asked)
+  test.want([routerSpec({ hooks: [hook('/b'), hook('/a')] })])
+  await test.agent.apply()
+  test.world.intercept = () => undefined
+  go(undefined)
+  await until('both heard primary', () => told(test).length === 3)
+  expect(told(test).slice(1).sort()).toEqual(['/a primary', '/b primary'])
+  const runs = (await test.records({ router: 'r1' })).filter(({ body }) => body['hook'] === '/a')
+  expect(runs.map(({ body }) => body['code'])).toEqual([null, 'hook-undeclared', null])
+})
+
 test('a role that flips 50 times within 5 s shows as flapping, and ends with one last hook of the role that is', async () => {
   const flaps = { changes: 10, windowMs: 60_000 }
   await using test = await TestAgent.start({ routers: [{ ...r1, flaps }] })
@@ -123,7 +144,7 @@ test('a role that flips 50 times within 5 s shows as flapping, and ends with one
   }
   const during = told(test).length
   expect(during).toBeLessThanOrEqual(11)
-  expect(test.router().role).toBe('backup')
+  await test.role('backup')
   expect(await test.condition('flapping', 'r1')).toMatch(/^5\d changes of role within 60 s, most often \(\d+ times\): /)
   test.world.host.elect(r1.id, 'primary')
   await test.role('primary')

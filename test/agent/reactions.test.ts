@@ -82,6 +82,21 @@ test('a role that flips 50 times ends with the services of the last one', async 
   expect(test.defects).toEqual([])
 })
 
+test('a role that is past before anything follows it is not followed any more', async () => {
+  await using test = await TestAgent.start({ routers: [r1] })
+  await test.role('backup')
+  const stances: string[] = []
+  test.world.intercept = (operation) => {
+    if (operation.verb === 'react') stances.push(`${operation.reaction} ${operation.stance}`)
+    return undefined
+  }
+  test.world.host.elect(r1.id, 'primary')
+  test.world.host.elect(r1.id, 'backup')
+  await test.role('backup')
+  await until('a service followed', () => stances.length > 0)
+  expect(stances).toEqual(['radvd backup'])
+})
+
 test('a service that dies is started again; one that fails is a condition until it does not, and the other runs', async () => {
   await using test = await TestAgent.start({ routers: [r1] })
   await test.role('backup')
@@ -99,6 +114,16 @@ test('a service that dies is started again; one that fails is a condition until 
   expect(servicesOf(test, r1)).toEqual(['metadata'])
   test.world.intercept = () => undefined
   await until('both run, and nothing shows', () => servicesOf(test, r1).length === 2 && failed() === undefined, 10_000)
+  const work = (await test.records({ router: 'r1' }))
+    .map(({ body: { change, reaction, stance, code } }) => ({ change, reaction, stance, code }))
+    .filter(({ reaction, stance }) => reaction === 'radvd' && stance === 'primary')
+  const radvd = { reaction: 'radvd', stance: 'primary' }
+  // However often it failed, the same is told once.
+  expect(work).toEqual([
+    { ...radvd, change: 'reaction-done', code: null },
+    { ...radvd, change: 'reaction-failed', code: 'reaction-failed' },
+    { ...radvd, change: 'reaction-done', code: null },
+  ])
 })
 
 test('a reaction that never ends delays no other router, and the next role comes to its own', async () => {

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
 import { join } from 'node:path'
@@ -6,6 +8,7 @@ import { clientNamespace } from '../../src/lab/topology.ts'
 import { openNamespace } from '../../src/linux/netns.ts'
 import { findByArgument } from '../../src/linux/process.ts'
 import { run } from '../../src/linux/run.ts'
+import { endChild } from '../support/child.ts'
 import { ip, labFor, type LabUnderTest } from '../support/lab.ts'
 import { until } from '../support/until.ts'
 
@@ -89,10 +92,15 @@ test('it is answered after each of three failovers; the proxy runs where its con
 
 test('a proxy that cannot start shows as reaction-failed, and works once it can', async () => {
   const primary = await it.settled()
-  it.editConfig(primary, (text) => text.replace('networkId: n1', 'networkId: n1, user: nobody-of-that-name'))
+  const listen = "require('net').createServer().listen(81, '0.0.0.0', () => console.log('listens'))"
+  const stranger = spawn('ip', ['netns', 'exec', it.namespace(primary), process.execPath, '-e', listen])
+  await once(stranger.stdout, 'data')
+  it.editConfig(primary, (text) => text.replace('networkId: n1', 'networkId: n1, port: 81'))
   await it.apply(primary)
-  expect(await it.condition(primary, 'reaction-failed')).toMatch(/^metadata as primary: [^]*nobody-of-that-name/)
-  it.editConfig(primary, (text) => text.replace(', user: nobody-of-that-name', ''))
+  expect(await it.condition(primary, 'reaction-failed')).toMatch(/^metadata as primary: [^]*169\.254\.169\.254:81/)
+  await endChild(stranger)
+  await it.noCondition(primary)
+  it.editConfig(primary, (text) => text.replace(', port: 81', ''))
   await it.apply(primary)
   await it.noCondition(primary)
   await answered()

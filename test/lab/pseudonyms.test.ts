@@ -62,6 +62,8 @@ async function live(host: 'h1' | 'h2'): Promise<void> {
   const good = readFileSync(config, 'utf8')
   it.editConfig(host, (text) => text.replace('vrid: 1', `vrid: ${neverRun}`))
   await expect(it.apply(host)).rejects.toMatchObject({ code: 'config-invalid' })
+  process.kill(it.lab.agentPid(host), 'SIGHUP')
+  await until('the signal is answered', () => it.log(host).includes('SIGHUP: config not applied'))
   it.editConfig(host, () => good)
   await it.lab.killKeepalived(host, 'r1')
   await it.settled()

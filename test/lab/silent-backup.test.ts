@@ -143,6 +143,6 @@ test('forwarding that somebody switches off is switched on again, and goes on; t
   await throughRouter(() => Promise.resolve())
   const done = (await it.events(primary, 'r1', before)).filter(({ kind }) => kind === 'operation')
   // An agent that has just started puts its tables in force once more.
-  const steps = done.flatMap(({ body }) => body['steps'] as string[])
+  const steps = done.flatMap(({ body }) => (body['change'] === 'performed' ? (body['steps'] as string[]) : []))
   expect(steps.filter((step) => step !== 'ensure-table vrrp')).toEqual(['ensure-namespace'])
 })

@@ -12,6 +12,7 @@ import {
 } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { readConfig } from '../../src/config/read.ts'
+import { readAtStart } from '../../src/config/applied.ts'
 import { readTrustedConfig } from '../../src/config/trusted.ts'
 
 const stranger = 65_534
@@ -119,6 +120,22 @@ describe('readTrustedConfig()', () => {
     const loading = (await readTrustedConfig(file, 'host-a', find)).load()
     const message = `${file}:2:29 stateChange.socketGroup: is "nobodies", must be a group that this host has`
     await expect(loading).rejects.toMatchObject({ code: 'config-invalid', message })
+  })
+
+  test('readAtStart() asks for accounts that the agent needs, and for none of a router alone', async () => {
+    const router = `routers:
+  - id: r1
+    vrid: 7
+    ha: { interface: ha0, unicast: { source: 169.254.192.1, peers: [169.254.192.2] } }
+    interfaces: [{ name: ha0, attach: { bridge: br-ha }, addresses: [169.254.192.1/18] }]
+    hooks: [{ program: /x, user: nobodies }]
+`
+    const find = () => Promise.resolve(undefined)
+    writeFileSync(file, `version: 1\n${router}`, { mode: 0o644 })
+    expect((await readAtStart(file, 'host-a', find)).loaded.config.routers).toHaveLength(1)
+    await expect((await readTrustedConfig(file, 'host-a', find)).load()).rejects.toThrow('hooks[0].user')
+    writeFileSync(file, `version: 1\nstateChange: { socketGroup: nobodies }\n${router}`, { mode: 0o644 })
+    await expect(readAtStart(file, 'host-a', find)).rejects.toThrow(/socketGroup: is "nobodies"[^\n]*$/)
   })
 
   test('refuses a file and a directory of the user that it runs as, when that is not root', () => {

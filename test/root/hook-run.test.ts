@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   chmodSync,
   chownSync,
@@ -7,6 +8,7 @@ import {
   linkSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -139,6 +141,15 @@ test('a hook sees the network of the host, or that of the router where it is tol
 
 test('a program that is no script is executed too', async () => {
   expect(await run('/usr/bin/id', { args: ['-u'] })).toBe(String(uid))
+})
+
+test('a hook runs however many files are open here', async () => {
+  const open = Array.from({ length: 1100 }, () => openSync('/dev/null', 'r'))
+  try {
+    expect(await run(script('echo ran; ulimit -n'))).toBe('ran\n1024')
+  } finally {
+    for (const fd of open) closeSync(fd)
+  }
 })
 
 test('a hook that hangs is killed in time, with all that it started, however detached', async () => {
@@ -287,14 +298,14 @@ test.each([
     (path: string) => {
       writeFileSync(path, '#!/nowhere\n')
     },
-    /Cannot execute/,
+    /Cannot start .*: execve: /,
   ],
   [
     'its user may not execute',
     (path: string) => {
       chmodSync(path, 0o700)
     },
-    /Cannot execute/,
+    /Cannot start .*: execve: /,
   ],
 ] as const)('a program that %s is refused', async (_, spoil, why) => {
   const path = script('touch ' + join(own, 'ran'))
@@ -322,6 +333,31 @@ test.each([
     code: 'hook-refused',
     message: expect.stringMatching(why) as string,
   })
+})
+
+test('a hook whose user has too many processes already is not refused for it', async () => {
+  const path = script('true')
+  // It waits for all that it started: what nobody has waited for counts too.
+  const crowd = 'for n in $(seq 260); do sleep 60 & done; echo; read line; kill $(jobs -p); wait'
+  const others = spawn('setpriv', ['--reuid', String(uid), '--clear-groups', 'bash', '-c', crowd], {
+    stdio: ['pipe', 'pipe', 'ignore'],
+  })
+  const ended = once(others, 'exit')
+  try {
+    await once(others.stdout, 'data')
+    await expect(run(path)).rejects.toMatchObject({
+      code: 'resources-exhausted',
+      hint: expect.stringContaining('find out who has so many') as string,
+    })
+  } finally {
+    others.stdin.end()
+    await ended
+  }
+})
+
+test('a hook is not refused where nobody can be asked for its user', async () => {
+  // getent takes it for an option, and fails.
+  await expect(run(script('true'), { user: '--nobody' })).rejects.toMatchObject({ code: 'command-failed' })
 })
 
 test('what was checked is what runs: a link put in its place before the start leads nowhere', async () => {

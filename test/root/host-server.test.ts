@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { HostAnswers, HostOperation, RootEvent, RootHalf, Table } from '../../src/host/operation.ts'
 import type { HostRefusal } from '../../src/host/refusal.ts'
 import { hostSocketName, serveHost } from '../../src/host/server.ts'
+import type { Ask } from '../../src/host/wire.ts'
 import { SafeDir } from '../../src/linux/safe-dir.ts'
 import { routerSpec } from '../support/router.ts'
 import { Sender } from '../support/sender/sender.ts'
@@ -137,11 +138,18 @@ const refusal = (reason: HostRefusal['reason'], text: string): HostRefusal => ({
 })
 const look = { id: 1, verb: 'inspect', router: 'r1' }
 const point = { id: 1, verb: 'anchor', journal: 'b'.repeat(32), start: 1, seq: 7, hash }
+const news = { role: 'primary', previous: 'backup', sequence: 7, atMs: 1, cause: 'kernel' }
+const hook = { id: 1, verb: 'run-hook', router: 'r1', hook: 0, digest: hash, ...news }
 
 test('the socket is the agent’s alone, and another user cannot open it', async () => {
   expect(statSync(path())).toMatchObject({ uid, mode: 0o140600 })
   await using stranger = await Sender.start({ uid: 65_534, gid: 65_534 })
   expect(await stranger.do('connect', path())).toBe('EACCES')
+})
+
+test('a hook is asked for by its place and its digest', async () => {
+  await say(ask(hook))
+  expect(root.asked).toHaveLength(1)
 })
 
 test('an operation is carried out and answered, and an event told', async () => {
@@ -210,6 +218,26 @@ describe('what is not of the form ends the connection, and nothing is done', () 
     ['a reaction that is a path', ask({ ...look, verb: 'react', reaction: '../radvd', stance: 'primary' })],
     ['a stance that is text', ask({ ...look, verb: 'react', reaction: 'radvd', stance: 'primary; reboot' })],
     ['a config beside a reaction', ask({ ...look, verb: 'react', reaction: 'radvd', stance: 'backup', config: '/x' })],
+    ['a hook by its place alone', ask({ ...hook, digest: undefined })],
+    ['a hook by its path', ask({ ...hook, digest: '/bin/sh' })],
+    ['a hook beyond those that there can be', ask({ ...hook, hook: 8 })],
+    ['a hook before the first', ask({ ...hook, hook: -1 })],
+    ['a role of which no hook hears', ask({ ...hook, role: 'unknown' })],
+    ['a role that there is not', ask({ ...hook, previous: 'MASTER' })],
+    ['a cause as text', ask({ ...hook, cause: 'kernel\nX=1' })],
+    ['a moment that is text', ask({ ...hook, atMs: '$(reboot)' })],
+    ['a user beside a hook', ask({ ...hook, user: 'root' })],
+    ['an environment beside a hook', ask({ ...hook, env: { LD_PRELOAD: '/tmp/x.so' } })],
+    ['a table that there is not', ask({ ...look, verb: 'ensure-table', table: 'filter' })],
+    ['rules beside a table', ask({ ...look, verb: 'ensure-table', table: 'operator', text: 'flush ruleset' })],
+    ['a file beside a table', ask({ ...look, verb: 'ensure-table', table: 'operator', file: '/etc/nftables.conf' })],
+    ['a process to look into', ask({ id: 1, verb: 'peer-executable', pid: 1 })],
+    ['a descriptor to look into', ask({ id: 1, verb: 'peer-executable', fd: 3 })],
+    ['an again that is text', ask({ id: 1, verb: 'configure', hash, again: 'yes' })],
+    ['an again that is a number', ask({ id: 1, verb: 'configure', hash, again: 1 })],
+    ['an again that is null', ask({ id: 1, verb: 'configure', hash, again: null })],
+    ['a stage that is again', ask({ id: 1, verb: 'stage', hash, again: true })],
+    ['a config where none is wanted', ask({ id: 1, verb: 'configure-nothing', hash })],
     ['a depth that there is not', ask({ ...look, verb: 'look', depth: 'everything' })],
     ['a line without an end', long],
     ['a long line', ask({ ...look, router: long })],
@@ -223,6 +251,49 @@ describe('what is not of the form ends the connection, and nothing is done', () 
     expect(root.asked).toEqual([])
   })
 })
+
+/** A request of each verb, so that one which is new cannot be left out. */
+const forms: Readonly<Record<Ask['verb'], Readonly<Record<string, unknown>>>> = {
+  configure: { hash },
+  'configure-nothing': {},
+  stage: { hash },
+  'peer-executable': {},
+  'use-pseudonym-key': { key: hash },
+  anchor: { journal: 'b'.repeat(32), start: 1, seq: 7, hash },
+  'list-owned': {},
+  look: { router: 'r1', depth: 'all' },
+  react: { router: 'r1', reaction: 'radvd', stance: 'primary' },
+  'run-hook': { router: 'r1', hook: 0, digest: hash, ...news },
+  inspect: { router: 'r1' },
+  glance: { router: 'r1' },
+  preview: { router: 'r1' },
+  'ask-keepalived': { router: 'r1' },
+  'ensure-namespace': { router: 'r1' },
+  'ensure-interface': { router: 'r1', interface: 'ha0' },
+  'remove-interface': { router: 'r1', interface: 'ha0' },
+  'ensure-table': { router: 'r1', table: 'vrrp' },
+  'write-config': { router: 'r1' },
+  'start-keepalived': { router: 'r1' },
+  'reload-keepalived': { router: 'r1' },
+  'remove-router': { router: 'r1' },
+}
+
+test.each(Object.entries(forms))(
+  '%s with a field more, a field less or one of another form is not done',
+  async (verb, form) => {
+    const whole = { id: 1, verb, ...form }
+    const broken = [
+      { ...whole, argv: ['/bin/sh'] },
+      { ...whole, path: '/etc/shadow' },
+      ...['id', ...Object.keys(form)].flatMap((field) =>
+        [undefined, null, '/bin/sh', ['r1'], { r1: 1 }, -1, true].map((value) => ({ ...whole, [field]: value })),
+      ),
+    ]
+    for (const one of broken) expect(await say(ask(one)), JSON.stringify(one)).toEqual({ lines: [], ended: true })
+    expect(root.asked).toEqual([])
+    expect((await say(ask(whole), 50)).ended).toBe(false)
+  },
+)
 
 test.each([
   ['repeated', [1, 1]],

@@ -21,6 +21,37 @@ describe.skipIf(mount === undefined)('spawnDetached() from within a control grou
     removeIfEmpty(`${mount ?? ''}/keepward-routers`)
   })
 
+  test('a service of a router that is in it all the same is found so', async () => {
+    const script = `
+      import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+      import { SafeDir } from '${linux}/safe-dir.ts'
+      import { Daemon } from '${linux}/../reactions/daemon.ts'
+      writeFileSync('${group}/cgroup.procs', String(process.pid))
+      const path = mkdtempSync('/run/kwt-tied-')
+      const home = SafeDir.open(path)
+      const plan = () => ({ files: new Map(), argv: ['sleep', '60'] })
+      const service = { name: 'radvd', program: 'sleep', configName: '60', endSignal: 'SIGKILL', plan }
+      const found = async () => {
+        using daemon = new Daemon(service, () => undefined)
+        return JSON.stringify(await daemon.look({}, home))
+      }
+      const daemon = new Daemon(service, () => undefined)
+      const namespaceFd = openSync('/proc/self/ns/net')
+      await daemon.take('primary', {}, { home, namespaceFd }, new AbortController().signal)
+      const free = await found()
+      writeFileSync('${group}/cgroup.procs', String(JSON.parse(readFileSync(path + '/radvd.json')).identity.pid))
+      console.log(free, await found())
+      await daemon.end(home)
+      rmSync(path, { recursive: true })
+      process.exit()`
+    const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const [line] = (await once(createInterface(child.stdout), 'line')) as [string]
+    expect(line).toBe('{"is":"both"} {"is":"both","tied":true}')
+    await expect.poll(() => child.exitCode).toBe(0)
+  })
+
   test('leaves it', async () => {
     const script = `
       import { spawnDetached } from '${linux}/spawn-detached.ts'

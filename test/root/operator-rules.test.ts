@@ -116,6 +116,16 @@ describe('an operator’s file', () => {
     expect(await tables()).toEqual(['table inet strangers'])
   })
 
+  test('goes with its tables when the config names none, also once the list of these was removed', async () => {
+    await make(good)
+    await nft('delete', 'table', 'inet', 'keepward_operator')
+    await it.host.configure(wanted(undefined))
+    expect(await evidence()).toEqual(missing)
+    await ensure()
+    expect(await evidence()).toEqual(ready)
+    expect((await nft('list', 'tables')).trim()).toBe('')
+  })
+
   test('leaves no copy of itself once nothing is wanted, or another router', async () => {
     const copies = () => readdirSync(`${it.run}/packet-filters`)
     await make(good)

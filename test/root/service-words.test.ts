@@ -1,5 +1,7 @@
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, openSync, closeSync, rmSync } from 'node:fs'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { openFirstWords } from '../../src/linux/first-words.ts'
 import { SafeDir } from '../../src/linux/safe-dir.ts'
 import { Daemon, type ServicePlace } from '../../src/reactions/daemon.ts'
 import type { Service } from '../../src/reactions/service.ts'
@@ -59,4 +61,12 @@ exit 1`
   const [said = ''] = await until('it has ended', () => ends.length > 0 && ends)
   expect(said.length).toBeLessThanOrEqual(1000)
   expect(said).toMatch(/line \d{3} of many\n/)
+})
+
+test('a service that moves the end of its words far away takes nothing with it', () => {
+  using words = openFirstWords()
+  execFileSync('perl', ['-e', 'syswrite STDERR, "last words"; sysseek(STDERR, 2**62, 0) or die'], {
+    stdio: ['ignore', 'ignore', words.fd],
+  })
+  expect(words.read().length).toBeLessThanOrEqual(1000)
 })

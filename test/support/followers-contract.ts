@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { hookDigest } from '../../src/host/hook-digest.ts'
 import { keyOf } from '../../src/router/hook.ts'
 import type { ReactionEvidence } from '../../src/router/reaction.ts'
 import type { HostUnderTest } from './host-contract.ts'
@@ -63,9 +64,10 @@ export function followersContract(it: () => HostUnderTest, make: () => Promise<v
       const { settings } = await it().host.perform({ verb: 'inspect', router: it().spec.id })
       return settings.kind === 'seen' ? settings.hooks : []
     }
-    const run = (place: number, role: 'primary' | 'backup', sequence: number) =>
+    const run = (place: number, role: 'primary' | 'backup', sequence: number, meant = hooks[place]) =>
       it().host.perform({
         ...{ verb: 'run-hook', router, hook: place, role, previous: 'unknown', sequence },
+        digest: hookDigest(keyOf(meant ?? second)),
         ...{ atMs: 1_700_000_000_000, cause: 'kernel' },
       })
     expect(await heard()).toEqual([])
@@ -79,6 +81,9 @@ export function followersContract(it: () => HostUnderTest, make: () => Promise<v
     expect(await run(1, 'backup', 8)).toBe('')
     await expect(run(0, 'backup', 10)).rejects.toMatchObject({ code: 'hook-undeclared' })
     await expect(run(2, 'primary', 10)).rejects.toMatchObject({ code: 'hook-undeclared' })
+    // Whoever asks has another config.
+    await expect(run(0, 'primary', 10, second)).rejects.toMatchObject({ code: 'hook-undeclared' })
+    expect(await heard()).toHaveLength(2)
     await it().host.configure(table([{ ...it().spec, hooks: hooks.slice(0, 1) }]))
     expect(await heard()).toHaveLength(1)
     await it().host.perform({ verb: 'remove-router', router })

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { passedIn, proofsOf, unproven } from '../../script/proofs.ts'
+import { passedIn, proofsOf, provingFiles, unproven, unprovenFiles } from '../../script/proofs.ts'
 
 const root = new URL('../../', import.meta.url)
 const security = readFileSync(new URL('SECURITY.md', root), 'utf8')
@@ -23,6 +23,38 @@ describe('SECURITY.md', () => {
     const proofs = proofsOf(security)
     expect(proofs.length).toBeGreaterThan(20)
     expect(proofs.filter(({ file }) => !existsSync(new URL(file, root)))).toEqual([])
+  })
+})
+
+describe('proving files', () => {
+  const head = '| Mechanism | Where | Proven by |\n| --- | --- | --- |'
+  const table = `${head}\n| a | \`a.ts\` | \`a.test.ts\` |\n| b | \`b.ts\` | \`b.test.ts\`, \`a.test.ts\` |\n\n| CWE-1 | \`c.test.ts\` |`
+
+  test('are those of the last column of the first table, and all are there', () => {
+    expect(provingFiles(table)).toEqual(['a.test.ts', 'b.test.ts'])
+    const files = provingFiles(security)
+    expect(files.length).toBeGreaterThan(20)
+    expect(files.filter((file) => !existsSync(new URL(file, root)))).toEqual([])
+  })
+
+  test('are wanted in each row', () => {
+    expect(() => provingFiles(`${head}\n| a | \`a.ts\` | it is so |\n`)).toThrow('SECURITY.md: wanted')
+  })
+
+  test('hold when a test in them has passed and none has failed', () => {
+    const of = (name: string, ...statuses: string[]) => ({
+      testResults: [{ name: `/here/${name}`, assertionResults: statuses.map((status) => ({ title: 'one', status })) }],
+    })
+    const reports = [
+      of('a.test.ts', 'passed', 'skipped'),
+      of('b.test.ts', 'passed', 'failed'),
+      of('c.test.ts', 'skipped'),
+    ]
+    expect(unprovenFiles(['a.test.ts', 'b.test.ts', 'c.test.ts', 'd.test.ts'], reports)).toEqual([
+      'b.test.ts',
+      'c.test.ts',
+      'd.test.ts',
+    ])
   })
 })
 

@@ -81,9 +81,18 @@ test('what keepalived runs with outlives keepward-host, and keepalived too', () 
   expect(settings.get('KillMode')).toEqual(['process'])
 })
 
-test.each(['keepward-agent.service', 'keepward-host.service'])('%s tells when it is ready, and is watched', (unit) => {
-  const settings = settingsOf(unit)
-  expect(settings.get('Type')).toEqual(['notify'])
-  expect(Number(settings.get('WatchdogSec'))).toBeGreaterThan(0)
-  expect(settings.get('Restart')).toEqual(['always'])
+test('the agent’s run directory outlives it, for the teardown', () => {
+  expect(settingsOf('keepward-agent.service').get('RuntimeDirectoryPreserve')).toEqual(['yes'])
 })
+
+test.each(['keepward-agent.service', 'keepward-host.service'])(
+  '%s tells when it is ready, is watched, and is started again without end',
+  (unit) => {
+    const settings = settingsOf(unit)
+    expect(settings.get('Type')).toEqual(['notify'])
+    expect(Number(settings.get('WatchdogSec'))).toBeGreaterThan(0)
+    expect(settings.get('Restart')).toEqual(['always'])
+    // systemd gives up after five starts in ten seconds otherwise.
+    expect(settings.get('StartLimitIntervalSec')).toEqual(['0'])
+  },
+)

@@ -1,5 +1,5 @@
 import type { FastifyError } from 'fastify'
-import { KeepwardError, type ErrorCode } from '../../base/error.ts'
+import { KeepwardError, sentenceOf, type ErrorCode } from '../../base/error.ts'
 import type { Problem } from '../api.ts'
 
 /** An answer for a person or a program, and what is not ours to tell and belongs into the log. */
@@ -17,9 +17,9 @@ export function refusalOf(error: FastifyError | KeepwardError): Refusal {
   return { ...refusal(told, 500), unforeseen: error }
 }
 
-const refusal = ({ code, message, hint }: KeepwardError, status: number): Refusal => ({
+const refusal = (error: KeepwardError, status: number): Refusal => ({
   status,
-  problem: { code, message, hint },
+  problem: { code: error.code, message: sentenceOf(error), hint: error.hint },
   unforeseen: undefined,
 })
 
@@ -33,6 +33,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   'config-unsigned': 422,
   'config-signature-wrong': 422,
   'config-key-unusable': 422,
+  'packet-filter-refused': 422,
   'subscriber-too-slow': 409,
   'records-removed': 410,
 }
