@@ -49,6 +49,7 @@ export const errorHints = {
   'reaction-failed': 'what it said stands there, what it logged in the system log; it is tried again by itself',
   'reaction-refused': 'correct the router in the config by what the service says, and apply it',
   'records-removed': 'resume at the record that the message names, and take the present state as new',
+  'report-refused': 'the message says why; the receiver has an older state of that router until its next change',
   'request-invalid': 'correct what the sentence names; `keepward help` lists commands and options',
   'resources-exhausted': 'raise the limit that the cause names (LimitNOFILE=, TasksMax=, MemoryMax= in the unit)',
   'role-change-not-accepted': 'run it in a maintenance window, with --accept-role-change',

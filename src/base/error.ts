@@ -71,6 +71,7 @@ export const errorMeanings = {
   'reaction-failed': 'A service that follows the role could not be started or ended.',
   'reaction-refused': 'A service that follows the role refuses the config that was rendered for it.',
   'records-removed': 'Retention removed records that the subscriber has not seen; the message names where to resume.',
+  'report-refused': 'A sink does not take a report, and never will: it is set aside, and the sink hears the next one.',
   'request-invalid': 'A request or an option is not of the form wanted.',
   'resources-exhausted':
     'No descriptor, process or memory is left to this process or the machine; it says nothing of what was asked for.',

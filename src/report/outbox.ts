@@ -54,6 +54,20 @@ export class Outbox {
     this.#add({ router, record, fromSeq: record.seq, isRepeat: false }, nowMs)
   }
 
+  /** Retention took records before they were read: what they said is lost, and the newest of each router is what counts. */
+  skip(throughSeq: number): void {
+    this.#readSeq = Math.max(this.#readSeq, throughSeq)
+  }
+
+  /** Reports that are not delivered. */
+  get waiting(): number {
+    return this.#waiting
+  }
+
+  get readSeq(): number {
+    return this.#readSeq
+  }
+
   /** Have a sink that may have lost everything hear the newest of each router of which nothing waits. */
   repeat(nowMs: number): void {
     for (const [router, record] of this.#newest)
@@ -100,6 +114,15 @@ export class Outbox {
     lane.failures += 1
     this.#coalesce(lane)
     this.#pausing.set(router, nowMs + pauseMs(lane.failures))
+  }
+
+  /** It is not to be sent before that moment. */
+  held({ router }: Report, untilMs: number): void {
+    const lane = this.#lanes.get(router)
+    if (lane?.isUnderWay !== true) return
+    lane.isUnderWay = false
+    this.#coalesce(lane)
+    this.#pausing.set(router, untilMs)
   }
 
   /** The sink is there again: nobody waits any longer. */

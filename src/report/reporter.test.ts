@@ -1,0 +1,168 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { testJournal, transition } from '../../test/support/journal.ts'
+import { until } from '../../test/support/until.ts'
+import { KeepwardError } from '../base/error.ts'
+import type { Journal } from '../journal/journal.ts'
+import { Cursor } from './cursor.ts'
+import type { Delivery, Report } from './report.ts'
+import { Reporter } from './reporter.ts'
+import type { Sink } from './sink.ts'
+
+/** The other end, in memory: what it has outlives each sink. */
+class Far {
+  readonly heard: Report[] = []
+  #tell: (trouble: string | undefined) => void = () => undefined
+  answer: (report: Report) => Promise<void> = () => Promise.resolve()
+  sink(width = 8): Sink {
+    return {
+      width,
+      send: async (report) => {
+        await this.answer(report)
+        this.heard.push(report)
+      },
+      onState: (listener) => {
+        this.#tell = listener
+        listener(undefined)
+        return () => (this.#tell = () => undefined)
+      },
+      close: () => Promise.resolve(),
+    }
+  }
+  away(trouble: string | undefined): void {
+    this.#tell(trouble)
+  }
+  /** By router, the sequences of what is news. */
+  get news(): Record<string, number[]> {
+    const by: Record<string, number[]> = {}
+    for (const { router, record } of this.heard)
+      if (record.seq > (by[router]?.at(-1) ?? 0)) by[router] = [...(by[router] ?? []), record.seq]
+    return by
+  }
+}
+
+const start = (
+  journal: Journal,
+  far: Far,
+  cursor: Cursor,
+  options: { delivery?: Delivery; heldUntilMs?: (router: string) => number | undefined; width?: number } = {},
+) =>
+  Reporter.start({
+    journal,
+    sink: far.sink(options.width),
+    cursor,
+    delivery: options.delivery ?? 'latest',
+    repeatMs: 60_000,
+    heldUntilMs: options.heldUntilMs ?? (() => undefined),
+  })
+
+test('what is in the journal and what comes is sent once, and a next start goes on where the last one was', async () => {
+  await using store = testJournal()
+  const journal = await store.open()
+  const cursor = () => new Cursor(store.place.dir, 'fleet', journal.epoch.journal)
+  const far = new Far()
+  await journal.append(transition('r1')).durable
+  {
+    await using _ = await start(journal, far, cursor(), { delivery: 'history' })
+    await until('the first is heard', () => far.heard.length === 1)
+    await journal.append(transition('r2')).durable
+    await until('the second is heard', () => far.heard.length === 2)
+  }
+  await journal.append(transition('r1')).durable
+  await using again = await start(journal, far, cursor(), { delivery: 'history' })
+  await until('the third is heard', () => far.news['r1']?.length === 2)
+  // The newest of each router was told once more, as a receiver that lost everything needs it.
+  expect(far.heard.filter(({ isRepeat }) => !isRepeat).map(({ record }) => record.seq)).toEqual([1, 2, 3])
+  expect(again.status).toMatchObject({ waiting: 0, trouble: undefined })
+})
+
+test('a sink that is away hears the newest of each router at once when it is back', async () => {
+  await using store = testJournal()
+  const journal = await store.open()
+  const far = new Far()
+  await using reporter = await start(journal, far, new Cursor(store.place.dir, 'fleet', journal.epoch.journal))
+  far.away('the broker is down')
+  for (let n = 0; n < 300; n++) journal.append(transition(`r${n % 3}`))
+  await until('all is durable', () => journal.status.durableSeq >= 300)
+  await until('one a router waits', () => reporter.status.waiting === 3)
+  expect(far.heard).toEqual([])
+  expect(reporter.status.trouble).toBe('the broker is down')
+  far.away(undefined)
+  await until('each is heard', () => far.heard.length === 3)
+  expect(far.heard.map(({ fromSeq, record }) => [fromSeq, record.seq])).toEqual([
+    [1, 298],
+    [2, 299],
+    [3, 300],
+  ])
+})
+
+test('what a sink refuses is set aside and named; all else arrives, of the same router too', async () => {
+  await using store = testJournal()
+  const journal = await store.open()
+  const far = new Far()
+  far.answer = ({ record }) =>
+    record.seq === 1 ? Promise.reject(new KeepwardError('report-refused', 'It is too long')) : Promise.resolve()
+  await using reporter = await start(journal, far, new Cursor(store.place.dir, 'fleet', journal.epoch.journal), {
+    delivery: 'history',
+  })
+  await journal.append(transition('r1')).durable
+  await journal.append(transition('r2')).durable
+  await until('it is refused', () => reporter.status.refused.size === 1)
+  expect(reporter.status.refused.get('r1')).toBe('It is too long')
+  await journal.append(transition('r1')).durable
+  await until('the next is heard', () => far.news['r1']?.at(-1) === 3)
+  expect(reporter.status.refused.size).toBe(0)
+  expect(far.news).toEqual({ r1: [3], r2: [2] })
+})
+
+test('one router whose report fails holds up no other, and arrives in the end', async () => {
+  await using store = testJournal()
+  const journal = await store.open()
+  const far = new Far()
+  let failures = 0
+  far.answer = ({ router }) =>
+    router === 'r1' && failures++ < 2 ? Promise.reject(new Error('not now')) : Promise.resolve()
+  await using reporter = await start(journal, far, new Cursor(store.place.dir, 'fleet', journal.epoch.journal))
+  for (const router of ['r1', 'r2', 'r3']) journal.append(transition(router))
+  await until('the others are heard', () => far.news['r2'] !== undefined && far.news['r3'] !== undefined, 400)
+  await until('the first too', () => far.news['r1'] !== undefined, 5000)
+  expect(reporter.status.lastError).toBe('not now')
+})
+
+test('of a flapping router nothing is said before its time, and then what is so', async () => {
+  await using store = testJournal()
+  const journal = await store.open()
+  const far = new Far()
+  const untilMs = performance.now() + 400
+  await using _ = await start(journal, far, new Cursor(store.place.dir, 'fleet', journal.epoch.journal), {
+    heldUntilMs: (router) => (router === 'r1' ? untilMs : undefined),
+  })
+  for (let n = 0; n < 5; n++) await journal.append(transition('r1')).durable
+  await journal.append(transition('r2')).durable
+  await until('the other is heard', () => far.news['r2'] !== undefined)
+  await wait(100)
+  expect(far.news['r1']).toBeUndefined()
+  await until('it is told', () => far.heard.some(({ router }) => router === 'r1'))
+  expect(performance.now()).toBeGreaterThanOrEqual(untilMs)
+  expect(far.heard.filter(({ router }) => router === 'r1').map(({ fromSeq, record }) => [fromSeq, record.seq])).toEqual(
+    [[1, 5]],
+  )
+})
+
+test('a sink that wants each record and takes none does not fill the memory', async () => {
+  await using store = testJournal()
+  const journal = await store.open({ maxPending: 100_000 })
+  const far = new Far()
+  const blocked = Promise.withResolvers<undefined>()
+  far.answer = () => blocked.promise
+  await using reporter = await start(journal, far, new Cursor(store.place.dir, 'fleet', journal.epoch.journal), {
+    delivery: 'history',
+  })
+  for (let n = 0; n < 20_000; n++) journal.append(transition(`r${n % 10}`))
+  await until('all is durable', () => journal.status.durableSeq >= 20_000)
+  await until('it waits', () => reporter.status.waiting === 10_000)
+  await wait(200)
+  expect(reporter.status.waiting).toBe(10_000)
+  blocked.resolve(undefined)
+  await until('each is heard, in order', () => Object.values(far.news).flat().length === 20_000)
+})
