@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { fstatSync } from 'node:fs'
-import { describeError, KeepwardError } from '../base/error.ts'
+import { KeepwardError } from '../base/error.ts'
 import { sharesControlGroup } from '../linux/control-group.ts'
 import { bootId, childrenOf, openProcess, type ProcessHandle } from '../linux/process.ts'
 import { openFirstWords, type FirstWords } from '../linux/first-words.ts'
@@ -109,9 +109,11 @@ export class Daemon implements Disposable {
       await run(check, { namespaceFd, timeoutMs: checkMs, signal })
     } catch (cause) {
       demandGoing(signal)
+      const { name } = this.#service
       const refused = cause instanceof KeepwardError && cause.cause instanceof CommandError
-      const why = refused ? says(cause.cause) : describeError(cause)
-      throw new KeepwardError('reaction-refused', `${this.#service.name} refuses its config: ${why}`, { cause })
+      if (!refused) throw new KeepwardError('reaction-refused', `${name} does not judge its config`, { cause })
+      // Its own words, without those of how it was run.
+      throw new KeepwardError('reaction-refused', `${name} refuses its config: ${says(cause.cause)}`)
     }
   }
 
@@ -154,8 +156,9 @@ export class Daemon implements Disposable {
       demandGoing(signal)
       // It hangs, or holds on to an interface that was made anew: the next try starts another.
       await this.end(home)
-      const why = `${this.#service.name} does not take ${telling.argv.join(' ')}: ${describeError(cause)}`
-      throw new KeepwardError('reaction-failed', why, { cause })
+      throw new KeepwardError('reaction-failed', `${this.#service.name} does not take ${telling.argv.join(' ')}`, {
+        cause,
+      })
     }
     held.told = telling.argv.join(' ')
     await writeRecord(this.#service, home, { identity, digest: held.digest, told: held.told })

@@ -1,5 +1,5 @@
 import { closeSync, fstatSync } from 'node:fs'
-import { codeOf, describeError, KeepwardError, sentenceOf } from '../base/error.ts'
+import { codeOf, KeepwardError } from '../base/error.ts'
 import { findUser, type User } from '../linux/account.ts'
 import { runConfined, type ConfinedEnd } from '../linux/confined.ts'
 import { openRootFile } from '../linux/root-file.ts'
@@ -90,7 +90,7 @@ function openProgram(path: string): number {
   try {
     fd = openRootFile(path)
   } catch (cause) {
-    throw codeOf(cause, 'hook-refused') === 'hook-refused' ? refused(path, describeError(cause), cause) : cause
+    throw codeOf(cause, 'hook-refused') === 'hook-refused' ? refused(path, cause) : cause
   }
   const { mode } = fstatSync(fd)
   if ((mode & 0o6000) === 0 && (mode & 0o111) !== 0) return fd
@@ -112,8 +112,11 @@ function demandDone(hook: Hook, end: ConfinedEnd): string {
 
 function failedWith({ program }: Hook, error: unknown): unknown {
   if (!(error instanceof KeepwardError) || error.code === 'hook-failed') return error
-  return error.code === 'command-failed' ? refused(program, sentenceOf(error), error) : error
+  return error.code === 'command-failed' ? refused(program, error) : error
 }
 
-const refused = (program: string, why: string, cause?: unknown): KeepwardError =>
-  new KeepwardError('hook-refused', `${program} is not run: ${why}`, cause === undefined ? {} : { cause })
+/** `why`: a sentence, or the error that says it. */
+const refused = (program: string, why: unknown): KeepwardError =>
+  typeof why === 'string'
+    ? new KeepwardError('hook-refused', `${program} is not run: ${why}`)
+    : new KeepwardError('hook-refused', `${program} is not run`, { cause: why })

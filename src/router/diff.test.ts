@@ -1,19 +1,13 @@
 import { expect, test } from 'vitest'
-import { prefix, routerSpec } from '../../test/support/router.ts'
+import { advertisement as plain, prefix, routerSpec } from '../../test/support/router.ts'
 import { compareSpecs } from './diff.ts'
 import type { Hook, RouterAdvertisement } from './spec.ts'
 
 const advertisement: RouterAdvertisement = {
+  ...plain,
   interface: 'int0',
-  source: 'fe80::1',
   prefixes: [{ prefix: prefix('2001:db8::/64'), autonomous: true, onLink: true, validS: 86_400, preferredS: 14_400 }],
   mtu: 1400,
-  lifetimeS: 1800,
-  intervalS: 30,
-  managed: false,
-  otherConfig: false,
-  dnsServers: [],
-  dnsSearch: [],
 }
 const hook: Hook = { program: '/x', args: [], user: 'u', on: ['primary'], timeoutMs: 1000, namespace: 'host' }
 const source = { from: [prefix('10.0.0.0/24')], interface: 'ext0', to: '192.0.2.9' }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { advertisement, routerSpec } from '../../test/support/router.ts'
+import { advertisement, routerSpec, settingsSeen } from '../../test/support/router.ts'
 import { diagnose } from './diagnose.ts'
 import {
   absorbDeath,
@@ -31,17 +31,6 @@ function asked(reactions: Reactions, role: Role, now: number): { reactions: Reac
 }
 
 const seen = (is: 'primary' | 'backup' | 'both' | 'neither') => absorbLook(noReactions, [{ reaction: 'radvd', is }])
-const settings = {
-  kind: 'seen',
-  namespaceReady: true,
-  wantedDigest: 'c1',
-  writtenDigest: 'c1',
-  change: 'none',
-  misattached: [],
-  reactions: [],
-  hooks: [],
-  asOf: at(0),
-} as const
 const failure = { ok: false, code: 'reaction-failed', text: 'no' } as const
 
 describe('nextRun()', () => {
@@ -74,7 +63,8 @@ describe('nextRun()', () => {
     const missing = { kind: 'missing', failure: undefined } as const
     const filtered = (kind: 'ready' | 'missing'): Router => {
       const flows = kind === 'ready' ? { kind } : missing
-      return { ...router, settings: { ...settings, tables: { vrrp: missing, nat: missing, flows, operator: missing } } }
+      const tables = { vrrp: missing, nat: missing, flows, operator: missing }
+      return { ...router, settings: settingsSeen(0, { tables }) }
     }
     expect(nextRun(filtered('missing'), 'backup', at(0)).run).toBeUndefined()
     expect(nextRun(filtered('ready'), 'backup', at(0)).run).toMatchObject({ reaction: 'conntrackd', stance: 'backup' })
@@ -184,12 +174,9 @@ describe('nextRun()', () => {
       noReactions,
       names.map((reaction) => ({ reaction, is: 'neither' })),
     )
-    const ready = { kind: 'ready' } as const
-    const tables = { vrrp: { ...ready, strangers: [] }, nat: ready, flows: ready, operator: ready }
-    const seenSettings = { ...settings, tables }
     const runs: string[] = []
     for (let n = 0; n < 5; n++) {
-      const { run } = nextRun({ ...routerWith(reactions, all), settings: seenSettings }, role, at(n))
+      const { run } = nextRun({ ...routerWith(reactions, all), settings: settingsSeen(0) }, role, at(n))
       if (run === undefined) break
       runs.push(run.reaction)
       reactions = { ...reactions, underWay: run, runs: run.number }

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { at, id, prefix, routerSpec, signed } from '../../test/support/router.ts'
+import { at, id, prefix, routerSpec, settingsSeen as settings, signed } from '../../test/support/router.ts'
 import type { RouterEffect } from './effect.ts'
 import type { RouterEvent } from './event.ts'
-import type { KernelEvidence, ObservedInterface, ProcessEvidence, SettingsEvidence } from './evidence.ts'
+import type { KernelEvidence, ObservedInterface, ProcessEvidence } from './evidence.ts'
 import type { Role } from './role.ts'
 import { newRouter, shownRole, type Recorded, type Router } from './router.ts'
 import { step } from './step.ts'
@@ -44,25 +44,6 @@ const running = (ms: number, change: Partial<Extract<ProcessEvidence, { kind: 'r
 })
 
 const absent = (ms: number): ProcessEvidence => ({ kind: 'absent', asOf: at(ms) })
-
-const settings = (ms: number, change: Partial<Extract<SettingsEvidence, { kind: 'seen' }>> = {}): SettingsEvidence => ({
-  kind: 'seen',
-  namespaceReady: true,
-  wantedDigest: 'c1',
-  writtenDigest: 'c1',
-  change: 'none',
-  misattached: [],
-  reactions: [],
-  hooks: [],
-  tables: {
-    vrrp: { kind: 'ready', strangers: [] },
-    nat: { kind: 'ready' },
-    flows: { kind: 'ready' },
-    operator: { kind: 'ready' },
-  },
-  asOf: at(ms),
-  ...change,
-})
 
 interface Run {
   router: Router

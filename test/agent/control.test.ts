@@ -69,6 +69,12 @@ test('GET /v1/routers/ID explains; an unknown one is 404 and named', async () =>
     })
 })
 
+/** What reads the config file. */
+const takers = [
+  ['GET', '/v1/plan'],
+  ['POST', '/v1/apply'],
+] as const
+
 test('GET /v1/plan and POST /v1/apply speak of the same config; an invalid one is 422 with what is wanted', async () => {
   await using test = await running()
   test.want([r1, r2])
@@ -82,10 +88,7 @@ test('GET /v1/plan and POST /v1/apply speak of the same config; an invalid one i
   })
   await test.role('backup', 'r2')
   test.file = new KeepwardError('config-invalid', 'agent.yaml:3:7: vrid is 300, must be 1 to 255', { hint: 'a hint' })
-  for (const [method, path] of [
-    ['GET', '/v1/plan'],
-    ['POST', '/v1/apply'],
-  ] as const)
+  for (const [method, path] of takers)
     expect(await ask(test.socket, method, path)).toMatchObject({
       status: 422,
       json: { code: 'config-invalid', message: 'agent.yaml:3:7: vrid is 300, must be 1 to 255', hint: 'a hint' },
@@ -96,10 +99,7 @@ test('GET /v1/plan and POST /v1/apply say why a config is refused, with every ca
   await using test = await running()
   const cause = new KeepwardError('packet-filter-refused', 'it flushes the ruleset')
   test.file = new KeepwardError('packet-filter-refused', 'The packet filter of router r1 is refused', { cause })
-  for (const [method, path] of [
-    ['GET', '/v1/plan'],
-    ['POST', '/v1/apply'],
-  ] as const)
+  for (const [method, path] of takers)
     expect(await ask(test.socket, method, path)).toMatchObject({
       status: 422,
       json: {

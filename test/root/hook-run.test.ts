@@ -20,6 +20,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { describeError } from '../../src/base/error.ts'
 import { runConfined } from '../../src/linux/confined.ts'
 import { openNamespace } from '../../src/linux/netns.ts'
 import { openRootFile } from '../../src/linux/root-file.ts'
@@ -310,7 +311,13 @@ test.each([
 ] as const)('a program that %s is refused', async (_, spoil, why) => {
   const path = script('touch ' + join(own, 'ran'))
   spoil(path)
-  await expect(run(path)).rejects.toMatchObject({ code: 'hook-refused', message: expect.stringMatching(why) as string })
+  const error = await run(path).catch((thrown: unknown) => thrown)
+  expect(error).toMatchObject({ code: 'hook-refused' })
+  const text = describeError(error)
+  expect(text).toMatch(why)
+  // What the cause says is said once.
+  const { cause } = error as Error
+  if (cause instanceof Error) expect(text.split(cause.message)).toHaveLength(2)
   expect(existsSync(join(own, 'ran'))).toBe(false)
 })
 

@@ -22,6 +22,8 @@ export async function randomEvents(
     using watch = watchRoles(it, programs)
     watch.hung(hung)
     const happened = await happen(it, watch, events, seededRandom(seed))
+    if (watch.breaches.length > 0)
+      for (const { name } of it.lab.hosts) console.error(it.log(name).split('\n').slice(-60).join('\n'))
     expect(watch.breaches.slice(0, 5), `of seed ${String(seed)}, after ${happened.slice(-20).join(', ')}`).toEqual([])
     it.lab.heal()
     for (const { name } of it.lab.hosts) {

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { openNamespace } from '../../src/linux/netns.ts'
 import { openNetlink } from '../../src/linux/netlink-socket.ts'
-import { commandLine } from '../../src/linux/process.ts'
+import { commandLine, findByArgument } from '../../src/linux/process.ts'
 import { takeSnapshot } from '../../src/linux/snapshot.ts'
 import { openWatchSocket, watchKernel } from '../../src/linux/watch.ts'
 import type { LabUnderTest } from './lab.ts'
@@ -28,6 +28,8 @@ interface Place {
 const lookEveryMs = 100
 /** What the project promises, and what the watcher itself may be late. */
 const endMs = 1000 + 2 * lookEveryMs
+/** Until a keepalived that has just been started says what it is: where none runs the role is unknown, which changes nothing. */
+const speaksMs = 1000
 /** Until all of a primary's services run, on a machine that does much else. */
 const beginMs = 6000
 const agentStartsMs = 6000
@@ -37,6 +39,8 @@ export function watchRoles(it: LabUnderTest, programs: readonly string[]): RoleW
   const places = new Map<number, Place>()
   const agents = new Map(it.lab.hosts.map(({ name }) => [name, { away: false, sinceMs: performance.now() }]))
   const hung = new Set<string>()
+  /** Until when a host is not known to be anything for a router, as no keepalived runs. */
+  const unknownUntil = new Map<string, number>()
   /** Since when it has been missing: what dies is started again, and may be. */
   const missing = new Map<string, number>()
   const watch = watchKernel({
@@ -52,6 +56,7 @@ export function watchRoles(it: LabUnderTest, programs: readonly string[]): RoleW
   using socket = openNetlink()
   for (const { name: host } of it.lab.hosts) {
     for (const { id: router } of it.lab.routers) {
+      if (!hasKeepalived(it, host, router)) throw new Error(`No keepalived of ${router} is seen on ${host}`)
       using namespace = openNamespace(it.namespace(host, router))
       const { nsid } = watch.track(() => takeSnapshot(socket, namespace.fd, 'all'))
       const primary = watch.view(nsid)?.addresses.some(({ address }) => address.startsWith('169.254.0.')) === true
@@ -64,12 +69,14 @@ export function watchRoles(it: LabUnderTest, programs: readonly string[]): RoleW
     const now = performance.now()
     const runs = new Set(running())
     for (const { host, router, primary, sinceMs } of places.values()) {
+      const place = `${host} ${router}`
+      if (!primary && !hasKeepalived(it, host, router)) unknownUntil.set(place, now + speaksMs)
       const agent = agents.get(host)
       const isAway = agent === undefined || agent.away || now - agent.sinceMs < agentStartsMs
       for (const program of programs) {
-        const one = `${host} ${router} ${program}`
+        const one = `${place} ${program}`
         const there = runs.has(one)
-        const forMs = Math.round(now - sinceMs)
+        const forMs = Math.round(now - Math.max(sinceMs, unknownUntil.get(place) ?? 0))
         if (isAway || there || !primary) missing.delete(one)
         if (isAway) continue
         if (!primary && there && forMs > endMs)
@@ -95,6 +102,10 @@ export function watchRoles(it: LabUnderTest, programs: readonly string[]): RoleW
       watch.close()
     },
   }
+}
+
+function hasKeepalived(it: LabUnderTest, host: string, router: string): boolean {
+  return findByArgument(`${it.lab.host(host).directory}/run/routers/${router}/keepalived.conf`, 'keepalived').length > 0
 }
 
 function servicesOf(it: LabUnderTest, programs: readonly string[]): string[] {

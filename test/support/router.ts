@@ -1,6 +1,7 @@
 import type { Instant } from '../../src/base/instant.ts'
 import { parsePrefix, type Prefix } from '../../src/base/address.ts'
 import type { Table } from '../../src/host/operation.ts'
+import type { SettingsEvidence } from '../../src/router/evidence.ts'
 import { parseRouterId, type RouterId, type RouterSpec } from '../../src/router/spec.ts'
 
 export function id(text: string): RouterId {
@@ -89,3 +90,26 @@ export const advertisement: RouterSpec['routerAdvertisements'][number] = {
   dnsServers: [],
   dnsSearch: [],
 }
+
+/** All is as it is wanted, but for what `change` says. */
+export const settingsSeen = (
+  ms: number,
+  change: Partial<Extract<SettingsEvidence, { kind: 'seen' }>> = {},
+): SettingsEvidence => ({
+  kind: 'seen',
+  namespaceReady: true,
+  wantedDigest: 'c1',
+  writtenDigest: 'c1',
+  change: 'none',
+  misattached: [],
+  reactions: [],
+  hooks: [],
+  tables: {
+    vrrp: { kind: 'ready', strangers: [] },
+    nat: { kind: 'ready' },
+    flows: { kind: 'ready' },
+    operator: { kind: 'ready' },
+  },
+  asOf: at(ms),
+  ...change,
+})
