@@ -47,7 +47,7 @@ class Records {
 
 const drain = (outbox: Outbox, nowMs = 0): Report[] => {
   const reports: Report[] = []
-  for (let next = outbox.next(nowMs); next !== undefined; next = outbox.next(nowMs)) reports.push(next)
+  for (let next = outbox.next(nowMs); next !== undefined; next = outbox.next(nowMs)) reports.push(next.report)
   return reports
 }
 const said = (reports: readonly Report[]) =>
@@ -61,7 +61,7 @@ test('of one router one report is under way, of many routers many', () => {
   for (const router of ['r1', 'r2', 'r1', 'r2']) outbox.read(records.append(router), 0)
   const first = drain(outbox)
   expect(said(first)).toEqual(['r1 1..1', 'r2 2..2'])
-  for (const one of first) outbox.ended(one, 0)
+  for (const one of first) outbox.ended(one)
   expect(said(drain(outbox))).toEqual(['r1 3..3', 'r2 4..4'])
 })
 
@@ -73,7 +73,7 @@ test('of a sink that is behind, the newest change of role stands for those befor
   for (let n = 0; n < 5; n++) outbox.read(records.append('r1'), 10)
   outbox.read(records.append('r1', 'condition'), 10)
   expect(outbox.figures(20)).toEqual({ waiting: 2, oldestMs: 20 })
-  if (first !== undefined) outbox.ended(first, 20)
+  if (first !== undefined) outbox.ended(first)
   expect(said(drain(outbox))).toEqual(['r1 2..6'])
 })
 
@@ -159,7 +159,7 @@ test.each<Delivery>(['latest', 'history'])(
         let underWay: Report[] = []
         const take = (at: number) => underWay.splice(Math.min(at, underWay.length - 1), 1)[0]
         const send = () => {
-          const next = outbox.next(nowMs)
+          const next = outbox.next(nowMs)?.report
           if (next === undefined) return false
           expect(underWay.map(({ router }) => router)).not.toContain(next.router)
           underWay.push(next)
@@ -184,7 +184,7 @@ test.each<Delivery>(['latest', 'history'])(
             if (report === undefined) continue
             // Lost: it arrived, and nobody said so.
             if (one.do !== 'fail') consumer.hear(report)
-            if (one.do === 'end') outbox.ended(report, nowMs)
+            if (one.do === 'end') outbox.ended(report)
             else outbox.failed(report, nowMs, (failures) => 10 * failures)
           }
         }
@@ -193,7 +193,7 @@ test.each<Delivery>(['latest', 'history'])(
           if (!send() && underWay.length === 0) break
           for (const report of underWay.splice(0)) {
             consumer.hear(report)
-            outbox.ended(report, nowMs)
+            outbox.ended(report)
           }
         }
         expect(outbox.figures(nowMs)).toEqual({ waiting: 0, oldestMs: undefined })

@@ -5,12 +5,16 @@ import type { Delivery, Report } from './report.ts'
 interface Lane {
   readonly router: string
   /** The first one is under way where `isUnderWay`. */
-  readonly reports: Report[]
+  readonly waiting: Due[]
   isUnderWay: boolean
   /** How often the first one failed. */
   failures: number
-  /** Since when anything waits, of the monotonic clock. */
-  sinceMs: number
+}
+
+/** A report that waits, and when the first record was read that it stands for. */
+export interface Due {
+  readonly report: Report
+  readonly firstMs: number
 }
 
 export interface OutboxFigures {
@@ -75,7 +79,7 @@ export class Outbox {
   }
 
   /** A report that may be sent now; it is under way until it is said how it ended. */
-  next(nowMs: number): Report | undefined {
+  next(nowMs: number): Due | undefined {
     for (const [router, untilMs] of this.#pausing) {
       if (untilMs > nowMs) continue
       this.#pausing.delete(router)
@@ -85,9 +89,8 @@ export class Outbox {
     if (router === undefined) return undefined
     this.#ready.delete(router)
     const lane = this.#lanes.get(router)
-    const report = lane?.reports[0]
     if (lane !== undefined) lane.isUnderWay = true
-    return report
+    return lane?.waiting[0]
   }
 
   /** When one that failed may be tried again. */
@@ -96,13 +99,13 @@ export class Outbox {
   }
 
   /** It is delivered, or never will be. */
-  ended({ router }: Report, nowMs: number): void {
+  ended({ router }: Report): void {
     const lane = this.#lanes.get(router)
     if (lane?.isUnderWay !== true) return
-    lane.reports.shift()
+    lane.waiting.shift()
     this.#waiting -= 1
-    Object.assign(lane, { isUnderWay: false, failures: 0, sinceMs: nowMs })
-    if (lane.reports.length > 0) this.#ready.add(router)
+    Object.assign(lane, { isUnderWay: false, failures: 0 })
+    if (lane.waiting.length > 0) this.#ready.add(router)
     else this.#lanes.delete(router)
   }
 
@@ -134,15 +137,15 @@ export class Outbox {
   /** Everything up to this record is delivered, or never will be. */
   get deliveredSeq(): number {
     let seq = this.#readSeq
-    for (const { reports } of this.#lanes.values()) {
-      const first = reports.find(({ isRepeat }) => !isRepeat)
-      if (first !== undefined) seq = Math.min(seq, first.fromSeq - 1)
+    for (const { waiting } of this.#lanes.values()) {
+      const first = waiting.find(({ report }) => !report.isRepeat)
+      if (first !== undefined) seq = Math.min(seq, first.report.fromSeq - 1)
     }
     return seq
   }
 
   figures(nowMs: number): OutboxFigures {
-    const sinceMs = Math.min(...[...this.#lanes.values()].map((lane) => lane.sinceMs))
+    const sinceMs = Math.min(...[...this.#lanes.values()].map(({ waiting }) => waiting[0]?.firstMs ?? nowMs))
     return { waiting: this.#waiting, oldestMs: this.#lanes.size === 0 ? undefined : nowMs - sinceMs }
   }
 
@@ -150,25 +153,25 @@ export class Outbox {
     const lane = this.#lanes.get(report.router)
     this.#waiting += 1
     if (lane === undefined) {
-      const made = { router: report.router, reports: [report], isUnderWay: false, failures: 0, sinceMs: nowMs }
-      this.#lanes.set(report.router, made)
+      const waiting = [{ report, firstMs: nowMs }]
+      this.#lanes.set(report.router, { router: report.router, waiting, isUnderWay: false, failures: 0 })
       this.#ready.add(report.router)
       return
     }
-    lane.reports.push(report)
+    lane.waiting.push({ report, firstMs: nowMs })
     this.#coalesce(lane)
   }
 
   /** Of what is not under way, the newest stands for all, where nobody asks for the history. */
-  #coalesce(lane: Lane): void {
+  #coalesce({ waiting, isUnderWay }: Lane): void {
     if (this.#delivery === 'history') return
-    const kept = lane.isUnderWay ? 1 : 0
-    const [first, ...others] = lane.reports.splice(kept)
+    const [first, ...others] = waiting.splice(isUnderWay ? 1 : 0)
     const last = others.at(-1) ?? first
     if (first === undefined || last === undefined) return
-    const news = [first, ...others].filter(({ isRepeat }) => !isRepeat)
-    const fromSeq = news[0]?.fromSeq ?? last.fromSeq
-    lane.reports.push({ ...last, fromSeq, isRepeat: news.length === 0 })
+    const news = [first, ...others].filter(({ report }) => !report.isRepeat)
+    const fromSeq = news[0]?.report.fromSeq ?? last.report.fromSeq
+    const report = { ...last.report, fromSeq, isRepeat: news.length === 0 }
+    waiting.push({ report, firstMs: (news[0] ?? first).firstMs })
     this.#waiting -= others.length
   }
 }

@@ -7,12 +7,17 @@ import type { Journal } from '../journal/journal.ts'
 import { Cursor } from './cursor.ts'
 import type { Delivery, Report } from './report.ts'
 import { Reporter } from './reporter.ts'
-import type { Sink } from './sink.ts'
+import type { Sink, SinkState } from './sink.ts'
+
+const stateOf = (text: string | undefined): SinkState => ({
+  trouble: text === undefined ? undefined : { kind: 'unreachable', text },
+  insecure: undefined,
+})
 
 /** The other end, in memory: what it has outlives each sink. */
 class Far {
   readonly heard: Report[] = []
-  #tell: (trouble: string | undefined) => void = () => undefined
+  #tell: (state: SinkState) => void = () => undefined
   answer: (report: Report) => Promise<void> = () => Promise.resolve()
   sink(width = 8): Sink {
     return {
@@ -23,14 +28,14 @@ class Far {
       },
       onState: (listener) => {
         this.#tell = listener
-        listener(undefined)
+        listener(stateOf(undefined))
         return () => (this.#tell = () => undefined)
       },
       close: () => Promise.resolve(),
     }
   }
   away(trouble: string | undefined): void {
-    this.#tell(trouble)
+    this.#tell(stateOf(trouble))
   }
   /** By router, the sequences of what is news. */
   get news(): Record<string, number[]> {
@@ -86,7 +91,7 @@ test('a sink that is away hears the newest of each router at once when it is bac
   await until('all is durable', () => journal.status.durableSeq >= 300)
   await until('one a router waits', () => reporter.status.waiting === 3)
   expect(far.heard).toEqual([])
-  expect(reporter.status.trouble).toBe('the broker is down')
+  expect(reporter.status.state.trouble).toBe('the broker is down')
   far.away(undefined)
   await until('each is heard', () => far.heard.length === 3)
   expect(far.heard.map(({ fromSeq, record }) => [fromSeq, record.seq])).toEqual([

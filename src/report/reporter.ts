@@ -2,9 +2,9 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { describeError, KeepwardError } from '../base/error.ts'
 import type { Journal } from '../journal/journal.ts'
 import { Cursor } from './cursor.ts'
-import { Outbox, type OutboxFigures } from './outbox.ts'
+import { Outbox, type Due, type OutboxFigures } from './outbox.ts'
 import type { Delivery, Report } from './report.ts'
-import type { Sink } from './sink.ts'
+import type { Past, Sink, SinkState, Smoothing } from './sink.ts'
 
 export interface ReporterParts {
   readonly journal: Pick<Journal, 'heads' | 'status' | 'tail' | 'subscribe'>
@@ -18,8 +18,7 @@ export interface ReporterParts {
 }
 
 export interface ReporterStatus extends OutboxFigures {
-  /** Why it cannot be sent to; undefined: it can. */
-  readonly trouble: string | undefined
+  readonly state: SinkState
   /** What it does not take, by router. */
   readonly refused: ReadonlyMap<string, string>
   readonly delivered: number
@@ -48,7 +47,12 @@ export class Reporter implements AsyncDisposable {
   readonly #reading: Promise<void>
   #roomMade = Promise.withResolvers<undefined>()
   #pumpTimer: NodeJS.Timeout | undefined
-  #trouble: string | undefined = 'it has not said that it is there'
+  #state: SinkState = {
+    trouble: { kind: 'unreachable', text: 'it has not said that it is there' },
+    insecure: undefined,
+  }
+  /** By router, the newest that the other end has confirmed. */
+  readonly #confirmed = new Map<string, Report>()
   #lastError: string | undefined
   #delivered = 0
 
@@ -61,10 +65,10 @@ export class Reporter implements AsyncDisposable {
         this.#repeat()
       }, parts.repeatMs),
     ]
-    this.#ignoreState = parts.sink.onState((trouble) => {
-      const wasThere = this.#trouble === undefined
-      this.#trouble = trouble
-      if (trouble !== undefined || wasThere) return
+    this.#ignoreState = parts.sink.onState((state) => {
+      const wasThere = this.#isThere
+      this.#state = state
+      if (wasThere || !this.#isThere) return
       this.#outbox.resume()
       this.#repeat()
     })
@@ -80,7 +84,7 @@ export class Reporter implements AsyncDisposable {
   get status(): ReporterStatus {
     return {
       ...this.#outbox.figures(performance.now()),
-      trouble: this.#trouble,
+      state: this.#state,
       refused: this.#refused,
       delivered: this.#delivered,
       lastError: this.#lastError,
@@ -126,6 +130,10 @@ export class Reporter implements AsyncDisposable {
     if (code === 'records-removed') this.#outbox.skip(this.#parts.journal.status.retainedFromSeq - 1)
   }
 
+  get #isThere(): boolean {
+    return this.#state.trouble === undefined
+  }
+
   get #isFull(): boolean {
     return this.#outbox.waiting >= maxWaiting
   }
@@ -137,17 +145,11 @@ export class Reporter implements AsyncDisposable {
 
   #pump(): void {
     clearTimeout(this.#pumpTimer)
-    while (
-      this.#trouble === undefined &&
-      !this.#ending.signal.aborted &&
-      this.#underWay.size < this.#parts.sink.width
-    ) {
+    while (this.#isThere && !this.#ending.signal.aborted && this.#underWay.size < this.#parts.sink.width) {
       const nowMs = performance.now()
-      const report = this.#outbox.next(nowMs)
-      if (report === undefined) break
-      const untilMs = this.#parts.heldUntilMs(report.router)
-      if (untilMs !== undefined && untilMs > nowMs) this.#outbox.held(report, untilMs)
-      else this.#send(report)
+      const due = this.#outbox.next(nowMs)
+      if (due === undefined) break
+      this.#weigh(due, nowMs)
     }
     const { nextMs } = this.#outbox
     if (nextMs === undefined || this.#ending.signal.aborted) return
@@ -159,6 +161,20 @@ export class Reporter implements AsyncDisposable {
     )
   }
 
+  #weigh({ report, firstMs }: Due, nowMs: number): void {
+    const { sink, heldUntilMs } = this.#parts
+    const flapsUntilMs = heldUntilMs(report.router)
+    const confirmed = this.#confirmed.get(report.router)
+    // A sink that may have lost everything is told again, whatever it has confirmed.
+    const verdict = (sink.smoothing ?? calm)(report, {
+      ...{ nowMs, firstMs, flapsUntilMs },
+      confirmed: report.isRepeat ? undefined : confirmed,
+    })
+    if (verdict === 'now') this.#send(report)
+    else if (verdict === 'known') this.#outbox.ended(report)
+    else this.#outbox.held(report, verdict.untilMs)
+  }
+
   #send(report: Report): void {
     const signal = AbortSignal.any([this.#ending.signal, AbortSignal.timeout(sendDeadlineMs)])
     const sent = this.#parts.sink
@@ -166,8 +182,9 @@ export class Reporter implements AsyncDisposable {
       .then(
         () => {
           this.#refused.delete(report.router)
+          this.#confirmed.set(report.router, report)
           this.#delivered += 1
-          this.#outbox.ended(report, performance.now())
+          this.#outbox.ended(report)
         },
         (error: unknown) => {
           this.#failed(report, error)
@@ -190,7 +207,7 @@ export class Reporter implements AsyncDisposable {
       return
     }
     this.#refused.set(report.router, this.#lastError)
-    this.#outbox.ended(report, performance.now())
+    this.#outbox.ended(report)
   }
 
   async #keep(): Promise<void> {
@@ -202,6 +219,9 @@ export class Reporter implements AsyncDisposable {
     }
   }
 }
+
+const calm: Smoothing = (_report, { nowMs, flapsUntilMs }: Past) =>
+  flapsUntilMs !== undefined && flapsUntilMs > nowMs ? { untilMs: flapsUntilMs } : 'now'
 
 /** Between half of it and all of it, so that many agents do not come back at one moment. */
 const pauseMs = (failures: number): number =>
