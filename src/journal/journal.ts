@@ -46,6 +46,10 @@ export interface Journal {
   read(query: ReadQuery): Promise<JournalRecord[]>
   /** See {@link subscribe}. */
   subscribe(query: SubscribeQuery): AsyncGenerator<JournalRecord, void, undefined>
+  /** How far a reader of that name has come: what was kept last, 0 at first. Throws `journal-failed`. */
+  cursor(name: string): Promise<number>
+  /** Durable once it resolves. Throws `journal-failed`. */
+  keepCursor(name: string, seq: number): Promise<void>
   /** Walks the whole chain in small steps between commits. */
   verify(): Promise<Verdict>
   /** Called whenever the journal becomes unavailable or ok again; returns how to stop. */
@@ -140,6 +144,14 @@ class OpenJournal implements Journal {
       listen: (listener) => writer.listen(listener),
     }
     return subscribe(feed, query)
+  }
+
+  cursor(name: string): Promise<number> {
+    return this.#link.call('cursor', { name, seq: undefined }, readDeadlineMs)
+  }
+
+  async keepCursor(name: string, seq: number): Promise<void> {
+    await this.#link.call('cursor', { name, seq }, readDeadlineMs)
   }
 
   async verify(): Promise<Verdict> {

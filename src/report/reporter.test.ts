@@ -4,15 +4,27 @@ import { testJournal, transition } from '../../test/support/journal.ts'
 import { until } from '../../test/support/until.ts'
 import { KeepwardError } from '../base/error.ts'
 import type { Journal } from '../journal/journal.ts'
-import { Cursor } from './cursor.ts'
 import type { Delivery, Report } from './report.ts'
 import { Reporter } from './reporter.ts'
-import type { Sink, SinkState } from './sink.ts'
+import type { Heartbeat, Sink, SinkState } from './sink.ts'
 
 const stateOf = (text: string | undefined): SinkState => ({
   trouble: text === undefined ? undefined : { kind: 'unreachable', text },
   insecure: undefined,
 })
+
+const heartbeat: Heartbeat = {
+  agent: 'host1',
+  version: '0.1.0',
+  epoch: { journal: '0'.repeat(32), start: 1 },
+  boot: 'boot1',
+  seq: 0,
+  configDigest: '',
+  health: 'healthy',
+  conditions: [],
+  roles: { primary: 0, backup: 0, fault: 0, unknown: 0 },
+  atMs: 0,
+}
 
 /** The other end, in memory: what it has outlives each sink. */
 class Far {
@@ -49,13 +61,14 @@ class Far {
 const start = (
   journal: Journal,
   far: Far,
-  cursor: Cursor,
   options: { delivery?: Delivery; heldUntilMs?: (router: string) => number | undefined; width?: number } = {},
 ) =>
   Reporter.start({
     journal,
     sink: far.sink(options.width),
-    cursor,
+    name: 'fleet',
+    routers: () => new Set(Array.from({ length: 20 }, (_unused, number) => `r${String(number)}`)),
+    beat: () => heartbeat,
     delivery: options.delivery ?? 'latest',
     repeatMs: 60_000,
     heldUntilMs: options.heldUntilMs ?? (() => undefined),
@@ -64,34 +77,34 @@ const start = (
 test('what is in the journal and what comes is sent once, and a next start goes on where the last one was', async () => {
   await using store = testJournal()
   const journal = await store.open()
-  const cursor = () => new Cursor(store.place.dir, 'fleet', journal.epoch.journal)
   const far = new Far()
   await journal.append(transition('r1')).durable
   {
-    await using _ = await start(journal, far, cursor(), { delivery: 'history' })
+    await using reporter = await start(journal, far, { delivery: 'history' })
+    expect(reporter.status.refused.size).toBe(0)
     await until('the first is heard', () => far.heard.length === 1)
     await journal.append(transition('r2')).durable
     await until('the second is heard', () => far.heard.length === 2)
   }
   await journal.append(transition('r1')).durable
-  await using again = await start(journal, far, cursor(), { delivery: 'history' })
+  await using again = await start(journal, far, { delivery: 'history' })
   await until('the third is heard', () => far.news['r1']?.length === 2)
   // The newest of each router was told once more, as a receiver that lost everything needs it.
   expect(far.heard.filter(({ isRepeat }) => !isRepeat).map(({ record }) => record.seq)).toEqual([1, 2, 3])
-  expect(again.status).toMatchObject({ waiting: 0, trouble: undefined })
+  expect(again.status).toMatchObject({ waiting: 0, state: stateOf(undefined), awayMs: 0, failures: 0 })
 })
 
 test('a sink that is away hears the newest of each router at once when it is back', async () => {
   await using store = testJournal()
   const journal = await store.open()
   const far = new Far()
-  await using reporter = await start(journal, far, new Cursor(store.place.dir, 'fleet', journal.epoch.journal))
+  await using reporter = await start(journal, far)
   far.away('the broker is down')
   for (let n = 0; n < 300; n++) journal.append(transition(`r${n % 3}`))
   await until('all is durable', () => journal.status.durableSeq >= 300)
   await until('one a router waits', () => reporter.status.waiting === 3)
   expect(far.heard).toEqual([])
-  expect(reporter.status.state.trouble).toBe('the broker is down')
+  expect(reporter.status.state.trouble).toEqual({ kind: 'unreachable', text: 'the broker is down' })
   far.away(undefined)
   await until('each is heard', () => far.heard.length === 3)
   expect(far.heard.map(({ fromSeq, record }) => [fromSeq, record.seq])).toEqual([
@@ -107,7 +120,7 @@ test('what a sink refuses is set aside and named; all else arrives, of the same 
   const far = new Far()
   far.answer = ({ record }) =>
     record.seq === 1 ? Promise.reject(new KeepwardError('report-refused', 'It is too long')) : Promise.resolve()
-  await using reporter = await start(journal, far, new Cursor(store.place.dir, 'fleet', journal.epoch.journal), {
+  await using reporter = await start(journal, far, {
     delivery: 'history',
   })
   await journal.append(transition('r1')).durable
@@ -127,7 +140,7 @@ test('one router whose report fails holds up no other, and arrives in the end', 
   let failures = 0
   far.answer = ({ router }) =>
     router === 'r1' && failures++ < 2 ? Promise.reject(new Error('not now')) : Promise.resolve()
-  await using reporter = await start(journal, far, new Cursor(store.place.dir, 'fleet', journal.epoch.journal))
+  await using reporter = await start(journal, far)
   for (const router of ['r1', 'r2', 'r3']) journal.append(transition(router))
   await until('the others are heard', () => far.news['r2'] !== undefined && far.news['r3'] !== undefined, 400)
   await until('the first too', () => far.news['r1'] !== undefined, 5000)
@@ -139,13 +152,13 @@ test('of a flapping router nothing is said before its time, and then what is so'
   const journal = await store.open()
   const far = new Far()
   const untilMs = performance.now() + 400
-  await using _ = await start(journal, far, new Cursor(store.place.dir, 'fleet', journal.epoch.journal), {
+  await using reporter = await start(journal, far, {
     heldUntilMs: (router) => (router === 'r1' ? untilMs : undefined),
   })
   for (let n = 0; n < 5; n++) await journal.append(transition('r1')).durable
   await journal.append(transition('r2')).durable
   await until('the other is heard', () => far.news['r2'] !== undefined)
-  await wait(100)
+  expect(reporter.status.waiting).toBe(1)
   expect(far.news['r1']).toBeUndefined()
   await until('it is told', () => far.heard.some(({ router }) => router === 'r1'))
   expect(performance.now()).toBeGreaterThanOrEqual(untilMs)
@@ -160,7 +173,7 @@ test('a sink that wants each record and takes none does not fill the memory', as
   const far = new Far()
   const blocked = Promise.withResolvers<undefined>()
   far.answer = () => blocked.promise
-  await using reporter = await start(journal, far, new Cursor(store.place.dir, 'fleet', journal.epoch.journal), {
+  await using reporter = await start(journal, far, {
     delivery: 'history',
   })
   for (let n = 0; n < 20_000; n++) journal.append(transition(`r${n % 10}`))
