@@ -1,71 +1,27 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { testJournal, transition } from '../../test/support/journal.ts'
+import { FarEnd, heartbeat, stateOf } from '../../test/support/far-end.ts'
 import { until } from '../../test/support/until.ts'
 import { KeepwardError } from '../base/error.ts'
 import type { Journal } from '../journal/journal.ts'
-import type { Delivery, Report } from './report.ts'
+import type { Delivery } from './report.ts'
 import { Reporter } from './reporter.ts'
-import type { Heartbeat, Sink, SinkState } from './sink.ts'
-
-const stateOf = (text: string | undefined): SinkState => ({
-  trouble: text === undefined ? undefined : { kind: 'unreachable', text },
-  insecure: undefined,
-})
-
-const heartbeat: Heartbeat = {
-  agent: 'host1',
-  version: '0.1.0',
-  epoch: { journal: '0'.repeat(32), start: 1 },
-  boot: 'boot1',
-  seq: 0,
-  configDigest: '',
-  health: 'healthy',
-  conditions: [],
-  roles: { primary: 0, backup: 0, fault: 0, unknown: 0 },
-  atMs: 0,
-}
-
-/** The other end, in memory: what it has outlives each sink. */
-class Far {
-  readonly heard: Report[] = []
-  #tell: (state: SinkState) => void = () => undefined
-  answer: (report: Report) => Promise<void> = () => Promise.resolve()
-  sink(width = 8): Sink {
-    return {
-      width,
-      send: async (report) => {
-        await this.answer(report)
-        this.heard.push(report)
-      },
-      onState: (listener) => {
-        this.#tell = listener
-        listener(stateOf(undefined))
-        return () => (this.#tell = () => undefined)
-      },
-      close: () => Promise.resolve(),
-    }
-  }
-  away(trouble: string | undefined): void {
-    this.#tell(stateOf(trouble))
-  }
-  /** By router, the sequences of what is news. */
-  get news(): Record<string, number[]> {
-    const by: Record<string, number[]> = {}
-    for (const { router, record } of this.heard)
-      if (record.seq > (by[router]?.at(-1) ?? 0)) by[router] = [...(by[router] ?? []), record.seq]
-    return by
-  }
-}
+import type { Past, Sink } from './sink.ts'
 
 const start = (
   journal: Journal,
-  far: Far,
-  options: { delivery?: Delivery; heldUntilMs?: (router: string) => number | undefined; width?: number } = {},
+  far: FarEnd,
+  options: {
+    delivery?: Delivery
+    heldUntilMs?: (router: string) => number | undefined
+    width?: number
+    sink?: Sink
+  } = {},
 ) =>
   Reporter.start({
     journal,
-    sink: far.sink(options.width),
+    sink: options.sink ?? far.sink(options.width),
     name: 'fleet',
     routers: () => new Set(Array.from({ length: 20 }, (_unused, number) => `r${String(number)}`)),
     beat: () => heartbeat,
@@ -77,7 +33,7 @@ const start = (
 test('what is in the journal and what comes is sent once, and a next start goes on where the last one was', async () => {
   await using store = testJournal()
   const journal = await store.open()
-  const far = new Far()
+  const far = new FarEnd()
   await journal.append(transition('r1')).durable
   {
     await using reporter = await start(journal, far, { delivery: 'history' })
@@ -97,7 +53,7 @@ test('what is in the journal and what comes is sent once, and a next start goes 
 test('a sink that is away hears the newest of each router at once when it is back', async () => {
   await using store = testJournal()
   const journal = await store.open()
-  const far = new Far()
+  const far = new FarEnd()
   await using reporter = await start(journal, far)
   far.away('the broker is down')
   for (let n = 0; n < 300; n++) journal.append(transition(`r${n % 3}`))
@@ -117,7 +73,7 @@ test('a sink that is away hears the newest of each router at once when it is bac
 test('what a sink refuses is set aside and named; all else arrives, of the same router too', async () => {
   await using store = testJournal()
   const journal = await store.open()
-  const far = new Far()
+  const far = new FarEnd()
   far.answer = ({ record }) =>
     record.seq === 1 ? Promise.reject(new KeepwardError('report-refused', 'It is too long')) : Promise.resolve()
   await using reporter = await start(journal, far, {
@@ -136,7 +92,7 @@ test('what a sink refuses is set aside and named; all else arrives, of the same 
 test('one router whose report fails holds up no other, and arrives in the end', async () => {
   await using store = testJournal()
   const journal = await store.open()
-  const far = new Far()
+  const far = new FarEnd()
   let failures = 0
   far.answer = ({ router }) =>
     router === 'r1' && failures++ < 2 ? Promise.reject(new Error('not now')) : Promise.resolve()
@@ -150,7 +106,7 @@ test('one router whose report fails holds up no other, and arrives in the end', 
 test('of a flapping router nothing is said before its time, and then what is so', async () => {
   await using store = testJournal()
   const journal = await store.open()
-  const far = new Far()
+  const far = new FarEnd()
   const untilMs = performance.now() + 400
   await using reporter = await start(journal, far, {
     heldUntilMs: (router) => (router === 'r1' ? untilMs : undefined),
@@ -170,7 +126,7 @@ test('of a flapping router nothing is said before its time, and then what is so'
 test('a sink that wants each record and takes none does not fill the memory', async () => {
   await using store = testJournal()
   const journal = await store.open({ maxPending: 100_000 })
-  const far = new Far()
+  const far = new FarEnd()
   const blocked = Promise.withResolvers<undefined>()
   far.answer = () => blocked.promise
   await using reporter = await start(journal, far, {
@@ -183,4 +139,42 @@ test('a sink that wants each record and takes none does not fill the memory', as
   expect(reporter.status.waiting).toBe(10_000)
   blocked.resolve(undefined)
   await until('each is heard, in order', () => Object.values(far.news).flat().length === 20_000)
+})
+
+test('what the other end keeps of routers that are no more is to go; that the agent lives is told at once', async () => {
+  await using store = testJournal()
+  const journal = await store.open()
+  await journal.append(transition('gone')).durable
+  const far = new FarEnd()
+  await using reporter = await start(journal, far)
+  await until('it was told', () => far.kept !== undefined && far.beats.length === 1)
+  expect(far.kept?.has('r1')).toBe(true)
+  expect(far.kept?.has('gone')).toBe(false)
+  expect(reporter.status.failures).toBe(0)
+})
+
+test('a sink smooths by itself: what is known there is not told, what it holds back is told in its time', async () => {
+  await using store = testJournal()
+  const journal = await store.open()
+  const far = new FarEnd()
+  const pasts: Past[] = []
+  const sink: Sink = {
+    ...far.sink(),
+    smoothing: (report, past) => {
+      pasts.push(past)
+      if (past.confirmed !== undefined) return 'known'
+      return report.record.body['to'] === 'primary' ? { untilMs: past.firstMs + 300 } : 'now'
+    },
+  }
+  await using reporter = await start(journal, far, { sink })
+  await journal.append(transition('r1')).durable
+  await journal.append(transition('r2', { from: 'primary', to: 'backup' })).durable
+  await until('the one is told', () => far.heard.length === 1)
+  expect(far.heard.map(({ router }) => router)).toEqual(['r2'])
+  await until('the other is, in its time', () => far.heard.length === 2)
+  const { firstMs = Infinity } = pasts.find(({ nowMs, firstMs: at }) => nowMs >= at + 300) ?? {}
+  expect(performance.now()).toBeGreaterThanOrEqual(firstMs + 300)
+  await journal.append(transition('r2', { from: 'backup', to: 'backup' })).durable
+  await until('it is known', () => pasts.at(-1)?.confirmed !== undefined && reporter.status.waiting === 0)
+  expect(far.heard).toHaveLength(2)
 })
