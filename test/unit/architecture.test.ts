@@ -161,6 +161,7 @@ const rules: Record<string, Rule> = {
       'src/statechange/keys.ts': 'derives the key of one router from the agent’s own',
       'src/vault/ask.ts': 'sends a token, or a secret id, over TLS',
       'src/vault/token.ts': 'takes the newline off a token, and looks at its form',
+      'src/report/nats/connect.ts': 'signs the challenge of a NATS server',
       'src/report/tls.ts': 'hands the key of a client certificate to node:tls',
       'src/statechange/signature.ts': 'signs, and compares signatures in constant time',
     },
