@@ -149,6 +149,7 @@ const rules: Record<string, Rule> = {
     except: {
       'src/agent/pseudonym.ts': 'calls a router by a keyed digest of its id',
       'src/anchor/keeper.ts': 'signs anchors with a private key',
+      'src/cli/nats.ts': 'hands the key of a client certificate to node:tls',
       'src/cli/notify.ts': 'prints the key of one router for its sender, as asked',
       'src/cli/secrets.ts': 'prints what it made, for hosts that share it',
       'src/config/signing.ts': 'signs a config with a private key',
