@@ -40,6 +40,7 @@ export const errorHints = {
   'namespace-failed': 'see `ip netns`: /run/netns must be there, and this process needs CAP_SYS_ADMIN',
   'namespace-missing': 'it is made again by itself when a router of the config wants it',
   'native-missing': 'build it with native/build.sh',
+  'nats-failed': 'is the server up, and are its address, the CA and the NKey those of this cluster?',
   'netlink-failed': 'the cause is the kernel’s word; compare with `ip link` and `ip address` in the namespace',
   'packet-filter-refused':
     'correct the file by what the message says, and apply the config again; what was in force before stays',

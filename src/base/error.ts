@@ -62,6 +62,7 @@ export const errorMeanings = {
   'namespace-failed': 'A network namespace cannot be opened, made or listed.',
   'namespace-missing': 'There is no network namespace of that name.',
   'native-missing': 'The native addon is not built for this machine.',
+  'nats-failed': 'A NATS server cannot be reached, is not believed, or does not do what it is asked.',
   'netlink-failed': 'The kernel refused a change of links, addresses or routes; the message names which.',
   'packet-filter-refused':
     'The packet filter file of a router does not do: the message says what of it, or what stands in its way.',

@@ -71,6 +71,7 @@ describe('completion of bash', () => {
       'notify',
       'notify-key',
       'secrets',
+      'nats',
       'completion',
       'lab',
     ])

@@ -5,24 +5,39 @@ import { keyOfFile } from '../statechange/key-file.ts'
 
 /** The key in a file, with the caller's rights, whoever owns it. Throws `file-failed` or `key-invalid`. */
 export function keyIn(path: string): Secret {
-  const bytes = Buffer.alloc(maxBytes)
+  const hint = { absent: 'name one with --key-file', denied: 'it is for root and the agent’s own user' }
+  return keyOfFile(`the key file ${path}`, contentOf(path, 'key file', maxBytes, hint))
+}
+
+/** What is in a file that the command line names. Throws `file-failed`. */
+export const secretIn = (path: string): Secret => contentOf(path, 'file', maxFileBytes, {})
+
+const maxFileBytes = 1024 * 1024
+
+interface Hints {
+  readonly absent?: string
+  readonly denied?: string
+}
+
+/** What is past `limit` is left. */
+function contentOf(path: string, what: string, limit: number, { absent, denied }: Hints): Secret {
+  const bytes = Buffer.alloc(limit)
   try {
     // Without O_NONBLOCK, opening a FIFO would wait for its writer for ever.
     const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
-      return keyOfFile(`the key file ${path}`, new Secret(bytes.subarray(0, readSync(fd, bytes))))
+      return new Secret(bytes.subarray(0, readSync(fd, bytes)))
     } finally {
       closeSync(fd)
     }
   } catch (cause) {
-    if (cause instanceof KeepwardError) throw cause
     if (errnoOf(cause) !== 'ENOENT') {
-      throw new KeepwardError(codeOf(cause, 'file-failed'), `Cannot read the key file ${path}`, {
+      throw new KeepwardError(codeOf(cause, 'file-failed'), `Cannot read the ${what} ${path}`, {
         cause,
-        hint: 'it is for root and the agent’s own user',
+        ...(denied === undefined ? {} : { hint: denied }),
       })
     }
-    throw new KeepwardError('file-failed', `There is no key file ${path}`, { hint: 'name one with --key-file' })
+    throw new KeepwardError('file-failed', `There is no ${what} ${path}`, absent === undefined ? {} : { hint: absent })
   }
 }
 

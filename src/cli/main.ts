@@ -164,6 +164,30 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
   )
     .option('--grace <seconds>', 'notifiers: how long the key before is honoured', '600')
     .option('--accept-role-change', 'a router with a password: have both hosts be primary in between', false)
+  const nats = program.command('nats').description('make ready what agents report to over NATS JetStream')
+  command(
+    'setup',
+    'make the streams and buckets that agents report to, or bring them to the layout of this version',
+    async () => (await import('./nats.ts')).setup,
+    nats,
+  )
+    .option('--server <url...>', 'tls://host:port of a server, or of each of a cluster; may be repeated')
+    .option('--ca <file>', 'CA certificates that the server must be signed by (default: those of the system)')
+    .option('--nkey <file>', 'the seed of the operator’s NKey')
+    .option('--creds <file>', 'the operator’s credentials, instead of an NKey')
+    .option('--cert <file>', 'a client certificate')
+    .option('--key <file>', 'its key')
+    .addOption(
+      new Option('--replicas <n>', 'on how many servers each stream is kept (default: 3 in a cluster, 1 elsewhere)')
+        .choices(['1', '3']),
+    )
+    .option('--plaintext', 'take nats:// too, which is not encrypted', false)
+  command(
+    'permissions <agent>',
+    'print the user of one agent for the config of nats-server, with no right but those that it needs',
+    async () => (await import('./nats.ts')).permissions,
+    nats,
+  ).option('--nkey <public>', 'the public NKey of that agent')
   command('completion', 'print shell completion for bash, zsh or fish', async () => {
     const { completion } = await import('./completion.ts')
     return (_globals, _options, shell = '') => Promise.resolve(completion(program, shell))

@@ -149,6 +149,7 @@ const rules: Record<string, Rule> = {
     except: {
       'src/agent/pseudonym.ts': 'calls a router by a keyed digest of its id',
       'src/anchor/keeper.ts': 'signs anchors with a private key',
+      'src/cli/nats.ts': 'hands the key of a client certificate to node:tls',
       'src/cli/notify.ts': 'prints the key of one router for its sender, as asked',
       'src/cli/secrets.ts': 'prints what it made, for hosts that share it',
       'src/config/signing.ts': 'signs a config with a private key',
@@ -161,6 +162,7 @@ const rules: Record<string, Rule> = {
       'src/statechange/keys.ts': 'derives the key of one router from the agent’s own',
       'src/vault/ask.ts': 'sends a token, or a secret id, over TLS',
       'src/vault/token.ts': 'takes the newline off a token, and looks at its form',
+      'src/report/nats/connect.ts': 'signs the challenge of a NATS server',
       'src/report/tls.ts': 'hands the key of a client certificate to node:tls',
       'src/statechange/signature.ts': 'signs, and compares signatures in constant time',
     },

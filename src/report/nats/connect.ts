@@ -1,0 +1,99 @@
+import {
+  credsAuthenticator,
+  errors,
+  NatsConnectionImpl,
+  nkeyAuthenticator,
+  type Authenticator,
+  type NatsConnection,
+} from '@nats-io/nats-core/internal'
+import { escapeControls } from '../../base/controls.ts'
+import { describeError, KeepwardError } from '../../base/error.ts'
+import type { Secret } from '../../base/secret.ts'
+import type { TlsFiles } from '../tls.ts'
+import { useWays, type WayOptions } from './transport.ts'
+import { openWay } from './way.ts'
+
+/** Who speaks, to whom, and whom it believes. */
+export interface Access {
+  /** `tls://host:port` or `nats://host:port`. */
+  readonly server: string
+  /** Whether `nats://` will do. */
+  readonly plaintext: boolean
+  readonly tls: TlsFiles
+  readonly identity:
+    { readonly kind: 'nkey'; readonly seed: Secret } | { readonly kind: 'creds'; readonly text: Secret } | undefined
+  /** Shown by the server to its operator. */
+  readonly name: string
+  /** Under which answers come. */
+  readonly inbox: string
+}
+
+const connectDeadlineMs = 5000
+/** Two that are not answered end the connection. */
+const pingEveryMs = 5000
+const defaultPort = 4222
+
+/**
+ * One connection to one server, which ends when it breaks: whoever wants another one calls again, with secrets read anew. Throws `nats-failed`
+ * when the server is not reached or not believed within 5 s, does not let us in, or would be spoken to in the clear against `plaintext`.
+ */
+export async function connectNats(access: Access, signal: AbortSignal): Promise<NatsConnection> {
+  const { server, plaintext, tls, identity, name, inbox } = access
+  const { protocol, hostname, port } = new URL(server)
+  if (protocol !== 'tls:' && protocol !== 'nats:') throw failed(`${server} is neither tls:// nor nats://`)
+  if (protocol === 'nats:' && !plaintext)
+    throw failed(`${server} would be spoken to in the clear, which is not allowed`)
+  const place = {
+    host: hostname.replace(/^\[(.*)\]$/, '$1'),
+    port: port === '' ? defaultPort : Number(port),
+    tls: protocol === 'tls:' ? tls : undefined,
+  }
+  const authenticator = authenticatorOf(identity)
+  const bounded = AbortSignal.any([signal, AbortSignal.timeout(connectDeadlineMs)])
+  const way = await openWay(place, bounded)
+  const end = () => way.socket.destroy()
+  bounded.addEventListener('abort', end)
+  try {
+    useWays()
+    const options: WayOptions = {
+      ...{ way, name, inboxPrefix: inbox, servers: [`${hostname}:${String(place.port)}`] },
+      ...{ reconnect: false, resolve: false, ignoreClusterUpdates: true, noAsyncTraces: true },
+      ...{ timeout: connectDeadlineMs, pingInterval: pingEveryMs, maxPingOut: 2 },
+      ...(authenticator === undefined ? {} : { authenticator }),
+    }
+    return await NatsConnectionImpl.connect(options)
+  } catch (error) {
+    end()
+    throw failed(`NATS at ${place.host}:${String(place.port)} ${refusalIn(error)}`)
+  } finally {
+    bounded.removeEventListener('abort', end)
+  }
+}
+
+const failed = (message: string): KeepwardError => new KeepwardError('nats-failed', message)
+
+function authenticatorOf(identity: Access['identity']): Authenticator | undefined {
+  if (identity === undefined) return undefined
+  const authenticator =
+    identity.kind === 'nkey'
+      ? nkeyAuthenticator(Buffer.from(identity.seed.revealText().trim()))
+      : credsAuthenticator(identity.text.revealBytes())
+  try {
+    authenticator('challenge')
+  } catch {
+    throw failed(
+      identity.kind === 'nkey'
+        ? 'What should be the seed of a user NKey is none'
+        : 'The file of credentials holds none',
+    )
+  }
+  return authenticator
+}
+
+function refusalIn(error: unknown): string {
+  if (error instanceof errors.AuthorizationError) return 'does not let us in: it does not know this NKey or certificate'
+  return `does not let us in: ${excerpt(error)}`
+}
+
+/** Of what somebody else said. */
+export const excerpt = (error: unknown): string => escapeControls(describeError(error)).slice(0, 200)

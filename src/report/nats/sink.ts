@@ -1,0 +1,215 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { jetstreamManager } from '@nats-io/jetstream'
+import { escapeControls } from '../../base/controls.ts'
+import { describeError, KeepwardError } from '../../base/error.ts'
+import { eventId, eventOf } from '../event.ts'
+import type { Report } from '../report.ts'
+import type { NatsSettings, SinkTools } from '../settings.ts'
+import type { Heartbeat, Sink, SinkState, SinkTrouble } from '../sink.ts'
+import { readTlsFiles } from '../tls.ts'
+import { connectNats, excerpt } from './connect.ts'
+import { failureOf, isDoubtful } from './failure.ts'
+import { eventSubject, heartbeatSubject, inboxOf, stateBucket, statesOf, streamOfBucket } from './layout.ts'
+import { Link, requestDeadlineMs } from './link.ts'
+import { checkNats } from './setup.ts'
+import { isTold, States } from './state.ts'
+import { weaknessOf } from './weakness.ts'
+
+const width = 256
+const firstPauseMs = 250
+const maxPauseMs = 15_000
+/** What nobody tells an agent is seen after so long. */
+const checkEveryMs = 30_000
+/** A stream that is not ready is looked at again. */
+const recheckMs = 1000
+
+/** A sink that is connected in the background, for ever; it never throws at the start. */
+export function openNatsSink(settings: NatsSettings, tools: SinkTools): Sink {
+  return new NatsSink(settings, tools)
+}
+
+class NatsSink implements Sink {
+  readonly width = width
+  readonly #settings: NatsSettings
+  readonly #tools: SinkTools
+  readonly #states: States
+  readonly #ending = new AbortController()
+  readonly #listeners = new Set<(state: SinkState) => void>()
+  readonly #running: Promise<void>
+  /** Aborted, it has the streams looked at without delay. */
+  #doubt = new AbortController()
+  #link: Link | undefined
+  #state: SinkState = { trouble: { kind: 'unreachable', text: 'not connected yet' }, insecure: undefined }
+
+  constructor(settings: NatsSettings, tools: SinkTools) {
+    this.#settings = settings
+    this.#tools = tools
+    this.#states = new States(tools.agent)
+    this.#running = this.#run()
+  }
+
+  onState(listener: (state: SinkState) => void): () => void {
+    this.#listeners.add(listener)
+    listener(this.#state)
+    return () => this.#listeners.delete(listener)
+  }
+
+  async send(report: Report, signal: AbortSignal): Promise<void> {
+    const { record, isRepeat } = report
+    const data = Buffer.from(JSON.stringify(eventOf(report)))
+    await this.#asked(signal, async (link) => {
+      await Promise.all([
+        this.#publish(link, report, data),
+        record.kind === 'transition' ? this.#states.put(link, record, data, isRepeat) : undefined,
+      ])
+    })
+  }
+
+  /** What is told once more is in the stream but for one that lost it: its id may be forgotten there, and it would stand there twice. */
+  async #publish(link: Link, { router, record, isRepeat }: Report, data: Uint8Array): Promise<void> {
+    const { agent } = this.#tools
+    if (isRepeat && (await isTold(link, agent, record))) return
+    await link.publish(eventSubject(agent, router), data, eventId(record))
+  }
+
+  async keepOnly(routers: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+    await this.#asked(signal, async (link) => {
+      const manager = await jetstreamManager(link.connection, { checkAPI: false, timeout: requestDeadlineMs })
+      const filter = { subjects_filter: `${statesOf(this.#tools.agent)}.*` }
+      const { state } = await manager.streams.info(streamOfBucket(stateBucket), filter)
+      await this.#states.keepOnly(link, routers, Object.keys(state.subjects ?? {}))
+    })
+  }
+
+  async beat(beat: Heartbeat, signal: AbortSignal): Promise<void> {
+    const data = Buffer.from(JSON.stringify({ format: 1, ...beat }))
+    await this.#asked(signal, (link) => link.put(heartbeatSubject(this.#tools.agent), data))
+  }
+
+  async close(): Promise<void> {
+    this.#ending.abort()
+    this.#listeners.clear()
+    await this.#running
+  }
+
+  /** Gives up with the signal, although what was asked may still happen. Throws `report-refused` or `nats-failed`. */
+  async #asked(signal: AbortSignal, ask: (link: Link) => Promise<void>): Promise<void> {
+    const link = this.#link
+    if (link === undefined) throw new KeepwardError('nats-failed', 'There is no connection to NATS')
+    try {
+      await orAborted(ask(link), signal)
+    } catch (error) {
+      if (!signal.aborted && isDoubtful(error) && this.#link === link) this.#doubted(error)
+      throw failureOf(error)
+    }
+  }
+
+  /** Nothing more is sent until it is known what a request without an answer meant. */
+  #doubted(error: unknown): void {
+    this.#say({ kind: 'unreachable', text: failureOf(error).message })
+    this.#doubt.abort()
+  }
+
+  async #run(): Promise<void> {
+    const { servers } = this.#settings
+    const { signal } = this.#ending
+    let at = Math.floor(Math.random() * servers.length)
+    let failures = 0
+    while (!signal.aborted) {
+      try {
+        await this.#live(servers[at++ % servers.length] ?? '', () => (failures = 0))
+      } catch (error) {
+        this.#say({ kind: 'unreachable', text: escapeControls(describeError(error)) })
+      }
+      // Each server is tried before anybody waits; agents that lost the same one do not all come at one moment.
+      failures += 1
+      await pause(failures % servers.length === 0 ? pauseMs(failures / servers.length) : Math.random() * 50, signal)
+    }
+  }
+
+  /** Until the connection ends. Throws why there is none. */
+  async #live(server: string, connected: () => void): Promise<void> {
+    const { signal } = this.#ending
+    await using connection = await this.#connect(server)
+    connected()
+    const ended = new AbortController()
+    void connection.closed().then(() => {
+      ended.abort()
+    })
+    const stop = () => void connection.close()
+    signal.addEventListener('abort', stop)
+    const isEncrypted = server.startsWith('tls:')
+    this.#state = { ...this.#state, insecure: weaknessOf(connection.info?.version ?? '', isEncrypted) }
+    this.#link = new Link(connection)
+    try {
+      if (signal.aborted) return
+      await this.#watch(this.#link, AbortSignal.any([signal, ended.signal]))
+    } finally {
+      this.#link = undefined
+      signal.removeEventListener('abort', stop)
+    }
+    this.#say({ kind: 'unreachable', text: `The connection to ${server} has ended` })
+  }
+
+  async #connect(server: string) {
+    const { name, plaintext, nkey } = this.#settings
+    const { agent, readSecret } = this.#tools
+    const [tls, seed] = await Promise.all([readTlsFiles(this.#settings, this.#tools), nkey && readSecret(nkey)])
+    return connectNats(
+      {
+        ...{ server, plaintext, tls, inbox: inboxOf(agent), name: `keepward ${agent} ${name}` },
+        identity: seed === undefined ? undefined : { kind: 'nkey', seed },
+      },
+      this.#ending.signal,
+    )
+  }
+
+  /** Look at the streams: now, as long as they are not as they must be, when something is in doubt, and now and then. */
+  async #watch({ connection }: Link, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      this.#doubt = new AbortController()
+      const trouble = await lookAt(connection)
+      this.#say(trouble)
+      const delayMs = trouble === undefined ? checkEveryMs : recheckMs * (0.5 + Math.random() / 2)
+      await pause(delayMs, trouble === undefined ? AbortSignal.any([signal, this.#doubt.signal]) : signal)
+      // A stream whose leader has just gone is still said to be there.
+      if (this.#doubt.signal.aborted) await pause(firstPauseMs, signal)
+    }
+  }
+
+  #say(trouble: SinkTrouble | undefined): void {
+    this.#state = { ...this.#state, trouble }
+    for (const listener of this.#listeners) listener(this.#state)
+  }
+}
+
+async function lookAt(connection: Parameters<typeof checkNats>[0]): Promise<SinkTrouble | undefined> {
+  try {
+    const wrong = await checkNats(connection)
+    if (wrong.length === 0) return undefined
+    return { kind: 'not-ready', text: `${escapeControls(wrong.join('; '))}: keepward nats setup` }
+  } catch (error) {
+    return { kind: 'unreachable', text: `The streams cannot be looked at: ${excerpt(error)}` }
+  }
+}
+
+/** Between half of it and all of it. */
+const pauseMs = (failures: number): number =>
+  Math.min(maxPauseMs, firstPauseMs * 2 ** Math.min(failures, 10)) * (0.5 + Math.random() / 2)
+
+const pause = (ms: number, signal: AbortSignal): Promise<void> => wait(ms, undefined, { signal }).catch(() => undefined)
+
+async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>()
+  const giveUp = () => {
+    aborted.reject(new KeepwardError('nats-failed', 'NATS has not answered in time'))
+  }
+  signal.addEventListener('abort', giveUp, { once: true })
+  if (signal.aborted) giveUp()
+  try {
+    return await Promise.race([work, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', giveUp)
+    work.catch(() => undefined)
+  }
+}
