@@ -1,8 +1,9 @@
 import { KeepwardError } from '../base/error.ts'
-import type { SinkSettings } from './settings.ts'
+import type { SinkSettings, SinkTools } from './settings.ts'
 import type { Sink } from './sink.ts'
 
 /** A client takes megabytes, which an agent without such a sink has no use for: it is loaded when it is wanted. */
-export function openSink(settings: SinkSettings): Promise<Sink> {
+export async function openSink(settings: SinkSettings, tools: SinkTools): Promise<Sink> {
+  if (settings.type === 'nats') return (await import('./nats/sink.ts')).openNatsSink(settings, tools)
   return Promise.reject(new KeepwardError('internal', `There is no ${settings.type} yet`))
 }

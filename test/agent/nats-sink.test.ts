@@ -19,7 +19,7 @@ test('openNatsSink() brings what the journal tells into the stream and the bucke
   await setUpNats(operator, { replicas: undefined })
   await using store = testJournal()
   const journal = await store.open()
-  await using reporter = await reporterOf(journal, store, natsSettings([server.url]))
+  await using reporter = await reporterOf(journal, natsSettings([server.url]))
   await journal.append(transition('r.1', { from: 'backup', to: 'primary' })).durable
   await journal.append(transition('r.1', { from: 'primary', to: 'backup' })).durable
   await until('both are told', () => reporter.status.delivered === 2)
