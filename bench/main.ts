@@ -7,6 +7,7 @@ import { memory } from './memory.ts'
 import { measureNoise } from './noise.ts'
 import { printTable } from './print.ts'
 import { reactions } from './reactions.ts'
+import { reports } from './reports.ts'
 import { resultOf, type Bench, type Options } from './result.ts'
 import { split } from './split.ts'
 import { statechange } from './statechange.ts'
@@ -23,6 +24,7 @@ const benches: Readonly<Record<string, Bench>> = {
   statechange,
   split,
   reactions,
+  reports,
 }
 
 process.exitCode = await main().catch((error: unknown) => {
