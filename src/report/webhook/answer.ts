@@ -68,6 +68,8 @@ export function noAnswer(error: unknown, code: string | undefined, wasReached: b
       'caFile must hold the CA of its certificate, which must be valid now and bear the host of the url',
     )
   if (/^ERR_(?:SSL|OSSL|TLS)/.test(says)) return notReady(`does not speak TLS with us: ${says}`, 'is the port right?')
+  if (says.startsWith('HPE_'))
+    return { kind: 'unreachable', says: `does not speak HTTP as it should: ${says}`, suspect: 'report' }
   return { kind: 'unreachable', says: `cannot be reached: ${says}`, suspect: wasReached ? 'report' : 'endpoint' }
 }
 
