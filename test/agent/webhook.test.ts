@@ -296,7 +296,8 @@ describe('what it answers', () => {
     endpoint.answer = (response) => {
       response.writeHead(200)
       const pour = () => {
-        while (!response.destroyed && sent < 1e8 && response.write('x'.repeat(65_536))) sent += 65_536
+        do sent += 65_536
+        while (sent < 1e8 && !response.destroyed && response.write('x'.repeat(65_536)))
       }
       response.on('drain', pour)
       pour()
@@ -304,7 +305,7 @@ describe('what it answers', () => {
     await tell(sinkWith())
     await until('the connection is ended', () => endpoint.sockets.size === 0)
     // What the kernel's buffers of both sides take.
-    expect(sent).toBeLessThan(1.5e7)
+    expect(sent).toBeLessThan(4e6)
   })
 
   test('more headers than 16 KiB are an error', async () => {
@@ -323,6 +324,8 @@ describe('what it answers', () => {
     const since = performance.now()
     await tell(sinkWith())
     expect(performance.now() - since).toBeLessThan(5000)
+    // What was taken is taken, whatever ends the rest.
+    await tell(sinkWith({}, { deadlineMs: 500 }))
     await until('the connection is ended', () => endpoint.sockets.size === 0)
     clearInterval(timer)
   })

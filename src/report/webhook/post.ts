@@ -24,15 +24,14 @@ const maxAnswerMs = 1000
 
 /** Send it once, over a connection that `agent` has or makes, to no address but an allowed one. Throws when `signal` aborts. */
 export async function post(one: Post, agent: Agent): Promise<Verdict> {
-  const { url, allowNetworks, signal } = one
+  const { url, allowNetworks } = one
   // An address in the url is not looked up. The URL parser gives each spelling of one the same form.
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const refusal = isIP(host) === 0 ? undefined : refusalOf(host, allowNetworks)
   if (refusal !== undefined) return noAnswer(new AddressRefused(`${host}: ${refusal}`), undefined, false)
   let tried = await attempt(one, agent)
-  // The endpoint closed a connection that had been left open, perhaps at this very moment: it says nothing of the endpoint.
-  if (tried === 'stale' && !signal.aborted) tried = await attempt(one, false)
-  signal.throwIfAborted()
+  // The endpoint closed a connection that had been left open, perhaps as it was used again: it says nothing of the endpoint.
+  if (tried === 'stale') tried = await attempt(one, false)
   return tried === 'stale' ? noAnswer(undefined, undefined, true) : tried
 }
 
@@ -53,6 +52,7 @@ async function attempt(one: Post, agent: Agent | false): Promise<Verdict | 'stal
     await discard(response)
     return verdict
   } catch (error) {
+    signal.throwIfAborted()
     const code = errnoOf(error)
     if (asked.reusedSocket && (code === 'ECONNRESET' || code === 'EPIPE')) return 'stale'
     return noAnswer(error, code, asked.socket instanceof TLSSocket && asked.socket.authorized)
