@@ -42,6 +42,12 @@ test('cloudEvent() is CloudEvents 1.0 in structured JSON', () => {
 }`)
 })
 
+test('cloudEvent() of a moment that is no date has no time', () => {
+  const { record, ...rest } = transitionReport('r1', 7)
+  const event = cloudEvent({ ...rest, record: { ...record, at: { wallMs: 1e17, monoMs: 1 } } })
+  expect('time' in event).toBe(false)
+})
+
 test('cloudEvent() names attributes as the specification asks for (3.1)', () => {
   for (const name of Object.keys(cloudEvent(transitionReport('r1', 7)))) expect(name).toMatch(/^[a-z0-9]{1,20}$/)
 })

@@ -16,10 +16,16 @@ export function cloudEvent(report: Report): JsonObject {
     source: `/keepward/agents/${encodeURIComponent(agent)}`,
     type: `io.keepward.router.${kind}.v1`,
     subject: report.router,
-    time: new Date(at.wallMs).toISOString(),
+    ...timeOf(at.wallMs),
     datacontenttype: 'application/json',
     journal: epoch.journal,
     sequence: String(seq).padStart(16, '0'),
     data: eventOf(report),
   }
+}
+
+/** Left out when no date says it: a wrong clock keeps no report back. */
+function timeOf(wallMs: number): { readonly time?: string } {
+  const time = new Date(wallMs)
+  return Number.isNaN(time.getTime()) ? {} : { time: time.toISOString() }
 }

@@ -51,7 +51,7 @@ export class Health {
     const pauseMs = failure.pauseMs ?? this.#pauseMs * (0.75 + Math.random() / 4)
     this.#timer = setTimeout(() => {
       this.#tell(undefined)
-    }, pauseMs)
+    }, pauseMs).unref()
     this.#tell({ kind: failure.kind, text })
   }
 
