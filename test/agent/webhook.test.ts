@@ -3,13 +3,13 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { heartbeat } from '../support/far-end.ts'
 import { testJournal, transition } from '../support/journal.ts'
 import { until } from '../support/until.ts'
 import { makeCertificates } from '../support/vault-server.ts'
 import { Endpoint, transitionReport, type Told } from '../support/webhook.ts'
 import { describeError, KeepwardError } from '../../src/base/error.ts'
 import { Secret } from '../../src/base/secret.ts'
-import { Cursor } from '../../src/report/cursor.ts'
 import { Reporter } from '../../src/report/reporter.ts'
 import type { WebhookSettings } from '../../src/report/settings.ts'
 import type { Sink, SinkState } from '../../src/report/sink.ts'
@@ -67,7 +67,7 @@ function sinkWith(change: Partial<WebhookSettings> = {}, times: Partial<WebhookT
     ...{ agent: 'host.1', version: '1.2.3' },
     readSecret: (source: { readonly kind: string }) =>
       Promise.resolve(new Secret(source.kind === 'file' ? readFileSync(join(directory, 'server.key')) : `${secret}\n`)),
-    readFile: (path: string) => Promise.resolve(readFileSync(path, 'utf8')),
+    readFile: (path: string) => readFileSync(path, 'utf8'),
   }
   const sink = openWebhookSink({ ...settings(), ...change }, tools, {
     ...{ deadlineMs: 10_000, rereadMs: 60_000, pauseMs: 50 },
@@ -390,12 +390,14 @@ describe('with a Reporter', () => {
   test('an endpoint that was away, that refuses one report and chokes on another, hears all else', async () => {
     await using store = testJournal()
     const journal = await store.open()
-    const cursor = new Cursor(store.place.dir, 'hook', journal.epoch.journal)
     const taken: string[] = []
     const status = (router: string) => (router === 'r1' ? 422 : router === 'r2' ? 500 : 204)
     endpoint.answer = (response) => response.writeHead(503).end()
     const sink = sinkWith()
-    const parts = { journal, sink, cursor, delivery: 'latest', repeatMs: 60_000, heldUntilMs: () => undefined } as const
+    const parts = {
+      ...{ journal, sink, name: 'hook', delivery: 'latest' as const, repeatMs: 60_000, heldUntilMs: () => undefined },
+      ...{ routers: () => new Set(Array.from({ length: 31 }, (_unused, n) => `r${n}`)), beat: () => heartbeat },
+    }
     await using reporter = await Reporter.start(parts)
     for (let n = 0; n < 20; n++) await journal.append(transition(`r${n}`)).durable
     await until('it is in trouble', () => troubles().includes('unreachable'))
