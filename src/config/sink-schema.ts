@@ -161,7 +161,8 @@ const webhook = z
         examples: ['https://hooks.example.net/keepward'],
       }),
       secret: secretSource.meta({
-        description: 'Key that signs each request (HMAC-SHA256), at least 24 bytes.',
+        description:
+          'Key that signs each request (HMAC-SHA256): `whsec_` and 24 to 64 bytes in base64, up to four of them, one a line.',
         examples: [{ file: '/etc/keepward/secrets/webhook' }],
       }),
       ...tls,

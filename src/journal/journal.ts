@@ -37,6 +37,8 @@ export interface Journal {
   readonly epoch: Epoch
   /** The newest transition of each router when the file was opened; retention does not touch them. */
   readonly heads: ReadonlyMap<string, JournalRecord>
+  /** The newest durable transition of each router, now; retention does not touch them. */
+  readonly newest: ReadonlyMap<string, JournalRecord>
   readonly status: JournalStatus
   /** The newest durable record; sequence 0 in an empty file. */
   readonly tail: ChainPoint
@@ -96,14 +98,23 @@ const stopDeadlineMs = 1000
 
 class OpenJournal implements Journal {
   readonly heads: ReadonlyMap<string, JournalRecord>
+  readonly #newest: Map<string, JournalRecord>
   readonly #writer: Writer
   readonly #link: WorkerLink
   #closed: Promise<void> | undefined
 
   constructor(writer: Writer, link: WorkerLink, heads: ReadonlyMap<string, JournalRecord>) {
     this.heads = heads
+    this.#newest = new Map(heads)
     this.#writer = writer
     this.#link = link
+    writer.listen((record) => {
+      if (record?.kind === 'transition' && record.router !== undefined) this.#newest.set(record.router, record)
+    })
+  }
+
+  get newest(): ReadonlyMap<string, JournalRecord> {
+    return this.#newest
   }
 
   get epoch(): Epoch {

@@ -67,9 +67,16 @@ export class Outbox {
     this.#add({ router, record, fromSeq: record.seq, isRepeat: false }, nowMs)
   }
 
-  /** Retention took records before they were read: what they said is lost, and the newest of each router is what counts. */
-  skip(throughSeq: number): void {
+  /** Retention took records before they were read: of what they said, the newest change of each router is among the `heads`. */
+  skip(throughSeq: number, heads: Iterable<JournalRecord>, nowMs: number): void {
+    const fromSeq = this.#readSeq + 1
     this.#readSeq = Math.max(this.#readSeq, throughSeq)
+    for (const record of heads) {
+      const { router, seq } = record
+      if (router === undefined || seq < fromSeq || seq > throughSeq) continue
+      this.#newest.set(router, record)
+      this.#add({ router, record, fromSeq, isRepeat: false }, nowMs)
+    }
   }
 
   /** Reports that are not delivered. */

@@ -153,15 +153,18 @@ test('a sink that asks for pauses is not told everything anew after each of them
   await using store = testJournal()
   const journal = await store.open()
   let taken = 0
-  const odd: Odd = new Odd(() => {
-    taken += 1
-    if (taken % 10 > 0) return Promise.resolve()
-    odd.tell(away)
-    setTimeout(() => {
-      odd.tell(there)
-    }, 20)
-    return Promise.reject(new Error('too much'))
-  })
+  const odd: Odd = new Odd(
+    () => {
+      taken += 1
+      if (taken % 10 > 0) return Promise.resolve()
+      odd.tell(away)
+      setTimeout(() => {
+        odd.tell(there)
+      }, 20)
+      return Promise.reject(new Error('too much'))
+    },
+    { isConnectionless: true },
+  )
   await using reporter = await start(journal, odd)
   for (let n = 0; n < 30; n++) journal.append(transition(`r${n}`))
   await until('each is heard', () => new Set(odd.heard).size === 30)

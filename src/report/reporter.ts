@@ -1,12 +1,12 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import { describeError, KeepwardError } from '../base/error.ts'
 import type { Journal } from '../journal/journal.ts'
+import { takeIn } from './intake.ts'
 import { Outbox, type Due, type OutboxFigures } from './outbox.ts'
 import type { Delivery, Report } from './report.ts'
 import type { Heartbeat, Past, Sink, SinkState, Smoothing } from './sink.ts'
 
 export interface ReporterParts {
-  readonly journal: Pick<Journal, 'heads' | 'status' | 'subscribe' | 'cursor' | 'keepCursor'>
+  readonly journal: Pick<Journal, 'newest' | 'status' | 'subscribe' | 'cursor' | 'keepCursor'>
   readonly sink: Sink
   /** Of the sink, and of its cursor in the journal. */
   readonly name: string
@@ -39,6 +39,8 @@ const firstPauseMs = 500
 const maxPauseMs = 30_000
 /** Of a sink that wants every record: what is read ahead of it. */
 const maxWaiting = 10_000
+/** At the end, for a sink that does not. */
+const giveUpMs = 2000
 
 /**
  * Has one sink hear what the journal tells, from where it was the last time: at least once, of each router in order, for as long as it
@@ -65,13 +67,14 @@ export class Reporter implements AsyncDisposable {
   #lastError: string | undefined
   #delivered = 0
   #failures = 0
+  #connections = 0
   #awaySinceMs: number | undefined = performance.now()
   #kept: number
 
   private constructor(parts: ReporterParts, after: number) {
     this.#parts = parts
     this.#kept = after
-    this.#outbox = new Outbox(parts.delivery, after, parts.journal.heads.values(), performance.now())
+    this.#outbox = new Outbox(parts.delivery, after, parts.journal.newest.values(), performance.now())
     this.#timers = [
       setInterval(() => void this.#keep(), keepEveryMs),
       setInterval(() => {
@@ -88,9 +91,18 @@ export class Reporter implements AsyncDisposable {
       if (wasThere || !this.#isThere()) return
       this.#outbox.resume()
       this.#beat()
-      this.#repeat()
+      // An end that is asked anew for each report has lost nothing by being away for a moment.
+      if (this.#connections++ === 0 || parts.sink.isConnectionless !== true) this.#repeat()
+      this.#pump()
     })
-    this.#reading = this.#read()
+    this.#reading = takeIn({
+      ...{ journal: parts.journal, outbox: this.#outbox, signal: this.#ending.signal },
+      onRead: () => {
+        this.#pump()
+        return this.#outbox.waiting < maxWaiting ? undefined : this.#untilRoom()
+      },
+      onError: (error) => (this.#lastError = describeError(error)),
+    })
   }
 
   /** Throws `journal-failed` when the journal does not say how far the sink has come. */
@@ -117,48 +129,29 @@ export class Reporter implements AsyncDisposable {
     clearTimeout(this.#pumpTimer)
     this.#roomMade.resolve(undefined)
     this.#ignoreState()
-    await Promise.all([this.#reading, ...this.#underWay, ...this.#attempts])
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    const timer = setTimeout(resolve, giveUpMs, undefined)
+    await Promise.race([promise, Promise.all([this.#reading, ...this.#underWay, ...this.#attempts])])
+    clearTimeout(timer)
     await this.#keep()
     await this.#parts.sink.close()
   }
 
-  async #read(): Promise<void> {
-    const { journal } = this.#parts
-    const { signal } = this.#ending
-    while (!this.#isEnding()) {
-      try {
-        for await (const record of journal.subscribe({ after: this.#outbox.readSeq, signal })) {
-          this.#outbox.read(record, performance.now())
-          this.#pump()
-          while (this.#isFull && !this.#isEnding()) await this.#roomMade.promise
-        }
-        // The journal has closed.
-        return
-      } catch (error) {
-        this.#readOn(error)
-        if (!this.#isEnding()) await wait(firstPauseMs, undefined, { signal }).catch(() => undefined)
-      }
-    }
-  }
-
-  /** Behind what it has not read in time, or what retention took. */
-  #readOn(error: unknown): void {
-    const code = error instanceof KeepwardError ? error.code : undefined
-    if (code === 'subscriber-too-slow') return
-    this.#lastError = describeError(error)
-    if (code === 'records-removed') this.#outbox.skip(this.#parts.journal.status.retainedFromSeq - 1)
+  /** Of a sink that wants every record no more is read than there is room for. */
+  async #untilRoom(): Promise<void> {
+    while (this.#outbox.waiting >= maxWaiting && !this.#isEnding()) await this.#roomMade.promise
   }
 
   #isEnding(): boolean {
     return this.#ending.signal.aborted
   }
 
-  #isThere(): boolean {
-    return this.#state.trouble === undefined
+  #canSend(): boolean {
+    return this.#isThere() && !this.#isEnding() && this.#underWay.size < this.#parts.sink.width
   }
 
-  get #isFull(): boolean {
-    return this.#outbox.waiting >= maxWaiting
+  #isThere(): boolean {
+    return this.#state.trouble === undefined
   }
 
   #repeat(): void {
@@ -169,17 +162,17 @@ export class Reporter implements AsyncDisposable {
       for (const router of by.keys()) if (!known.has(router)) by.delete(router)
     this.#outbox.repeat(known, performance.now())
     this.#pump()
-    this.#attempt(sink.keepOnly?.(known, this.#deadline()))
+    this.#attempt(async () => sink.keepOnly?.(known, this.#deadline()))
   }
 
   #beat(): void {
-    if (this.#isThere()) this.#attempt(this.#parts.sink.beat?.(this.#parts.beat(), this.#deadline()))
+    const { sink, beat } = this.#parts
+    if (this.#isThere()) this.#attempt(async () => sink.beat?.(beat(), this.#deadline()))
   }
 
   /** What is done again on a timer may fail; it is waited for at the end. */
-  #attempt(work: Promise<void> | undefined): void {
-    if (work === undefined) return
-    const attempt = work
+  #attempt(work: () => Promise<void>): void {
+    const attempt = work()
       .catch((error: unknown) => {
         if (!this.#isEnding()) this.#lastError = describeError(error)
       })
@@ -195,14 +188,19 @@ export class Reporter implements AsyncDisposable {
 
   #pump(): void {
     clearTimeout(this.#pumpTimer)
-    while (this.#isThere() && !this.#ending.signal.aborted && this.#underWay.size < this.#parts.sink.width) {
+    while (this.#canSend()) {
       const nowMs = performance.now()
       const due = this.#outbox.next(nowMs)
       if (due === undefined) break
-      this.#weigh(due, nowMs)
+      try {
+        this.#weigh(due, nowMs)
+      } catch (error) {
+        this.#failed(due.report, error)
+      }
     }
     const { nextMs } = this.#outbox
-    if (nextMs === undefined || this.#isEnding()) return
+    // What ends, or is back, looks again by itself.
+    if (nextMs === undefined || !this.#canSend()) return
     this.#pumpTimer = setTimeout(
       () => {
         this.#pump()
@@ -216,18 +214,17 @@ export class Reporter implements AsyncDisposable {
     const flapsUntilMs = heldUntilMs(report.router)
     const confirmed = this.#confirmed.get(report.router)
     // A sink that may have lost everything is told again, whatever it has confirmed.
-    const verdict = (sink.smoothing ?? calm)(report, {
-      ...{ nowMs, firstMs, flapsUntilMs },
-      confirmed: report.isRepeat ? undefined : confirmed,
-    })
-    if (verdict === 'known') this.#outbox.ended(report)
-    else if (verdict === 'now' || verdict.untilMs <= nowMs) this.#send(report)
+    const past = { nowMs, firstMs, flapsUntilMs, confirmed: report.isRepeat ? undefined : confirmed }
+    const verdict = (sink.smoothing ?? calm)(report, past)
+    if (verdict === 'known') {
+      this.#outbox.ended(report)
+      this.#makeRoom()
+    } else if (verdict === 'now' || verdict.untilMs <= nowMs) this.#send(report)
     else this.#outbox.held(report, verdict.untilMs)
   }
 
   #send(report: Report): void {
-    const sent = this.#parts.sink
-      .send(report, this.#deadline())
+    const sent = asked(() => this.#parts.sink.send(report, this.#deadline()))
       .then(
         () => {
           this.#refused.delete(report.router)
@@ -241,8 +238,7 @@ export class Reporter implements AsyncDisposable {
       )
       .then(() => {
         this.#underWay.delete(sent)
-        this.#roomMade.resolve(undefined)
-        this.#roomMade = Promise.withResolvers()
+        this.#makeRoom()
         this.#pump()
       })
     this.#underWay.add(sent)
@@ -260,6 +256,11 @@ export class Reporter implements AsyncDisposable {
     this.#outbox.ended(report)
   }
 
+  #makeRoom(): void {
+    this.#roomMade.resolve(undefined)
+    this.#roomMade = Promise.withResolvers()
+  }
+
   async #keep(): Promise<void> {
     const seq = this.#outbox.deliveredSeq
     if (seq === this.#kept) return
@@ -272,6 +273,9 @@ export class Reporter implements AsyncDisposable {
     }
   }
 }
+
+/** What throws at once fails as what is rejected does. */
+const asked = async (work: () => Promise<void>): Promise<void> => work()
 
 const calm: Smoothing = (_report, { nowMs, flapsUntilMs }: Past) =>
   flapsUntilMs !== undefined && flapsUntilMs > nowMs ? { untilMs: flapsUntilMs } : 'now'

@@ -64,6 +64,8 @@ class WebhookSink implements Sink {
     this.#health = new Health(width, times.pauseMs)
   }
 
+  readonly isConnectionless = true
+
   get width(): number {
     return this.#health.width
   }
