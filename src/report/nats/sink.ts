@@ -130,7 +130,7 @@ class NatsSink implements Sink {
   /** Until the connection ends. Throws why there is none. */
   async #live(server: string, connected: () => void): Promise<void> {
     const { signal } = this.#ending
-    await using connection = await this.#connect(server)
+    const connection = await this.#connect(server)
     connected()
     const ended = new AbortController()
     void connection.closed().then(() => {
@@ -142,11 +142,12 @@ class NatsSink implements Sink {
     this.#state = { ...this.#state, insecure: weaknessOf(connection.info?.version ?? '', isEncrypted) }
     this.#link = new Link(connection)
     try {
-      if (signal.aborted) return
+      if (this.#ending.signal.aborted) return
       await this.#watch(this.#link, AbortSignal.any([signal, ended.signal]))
     } finally {
       this.#link = undefined
       signal.removeEventListener('abort', stop)
+      await connection.close()
     }
     this.#say({ kind: 'unreachable', text: `The connection to ${server} has ended` })
   }
