@@ -99,14 +99,15 @@ class NatsSink implements Sink {
     try {
       await orAborted(ask(link), signal)
     } catch (error) {
-      if (!signal.aborted && isDoubtful(error) && this.#link === link) this.#doubted(error)
-      throw failureOf(error)
+      const failure = failureOf(error)
+      if (!signal.aborted && isDoubtful(error, failure) && this.#link === link) this.#doubted(failure)
+      throw failure
     }
   }
 
   /** Nothing more is sent until it is known what a request without an answer meant. */
-  #doubted(error: unknown): void {
-    this.#say({ kind: 'unreachable', text: failureOf(error).message })
+  #doubted({ message }: KeepwardError): void {
+    this.#say({ kind: 'unreachable', text: message })
     this.#doubt.abort()
   }
 
