@@ -17,7 +17,8 @@ import { weaknessOf } from './weakness.ts'
 
 const width = 256
 const firstPauseMs = 250
-const maxPauseMs = 15_000
+/** What was away is to be current within two seconds of its return, and a try that fails costs little. */
+const maxPauseMs = 1000
 /** What nobody tells an agent is seen after so long. */
 const checkEveryMs = 30_000
 /** A stream that is not ready is looked at again. */
