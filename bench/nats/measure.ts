@@ -85,14 +85,16 @@ export async function fleet(place: Place, count: number): Promise<number> {
   const sinks = Array.from({ length: agents }, (_, n) => watchedSink(settings, toolsOf(place, `fleet${String(n)}`)))
   try {
     await until('all are there', 60_000, () => sinks.every(({ state }) => state.trouble === undefined))
-    const signal = AbortSignal.timeout(120_000)
     const each = Math.ceil(count / agents / agentWidth)
     const began = performance.now()
     await Promise.all(
       sinks.flatMap(({ sink }, n) =>
         Array.from({ length: agentWidth }, async (_, router) => {
           for (let seq = 1; seq <= each; seq++)
-            await sink.send(reportOf(`fleet${String(n)}`, `r${String(router)}`, seq * agentWidth + router), signal)
+            await sink.send(
+              reportOf(`fleet${String(n)}`, `r${String(router)}`, seq * agentWidth + router),
+              AbortSignal.timeout(30_000),
+            )
         }),
       ),
     )

@@ -14,9 +14,11 @@ import { until } from '../support/until.ts'
 
 let server: NatsServer
 let operator: NatsConnection
+let link: Link
 beforeAll(async () => {
   server = await NatsServer.start()
   operator = await connectAs(server.url)
+  link = new Link(operator, '_INBOX.test')
 })
 afterAll(async () => {
   await operator.close()
@@ -38,7 +40,7 @@ const report = (of: JournalRecord, isRepeat = false): Report => ({
   ...{ router: of.router ?? '', record: of, fromSeq: of.seq, isRepeat },
 })
 const put = (states: States, of: JournalRecord) =>
-  states.put(new Link(operator), of, Buffer.from(JSON.stringify(eventOf(report(of)))), false)
+  states.put(link, of, Buffer.from(JSON.stringify(eventOf(report(of)))), false)
 const seqThere = async () => (await valueIn(operator, stateBucket, 'host1.r1'))?.['seq']
 
 test('States.put() keeps the newer state when an older one is written late, whoever writes it', async () => {

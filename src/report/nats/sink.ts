@@ -142,7 +142,7 @@ class NatsSink implements Sink {
     signal.addEventListener('abort', stop)
     const isEncrypted = server.startsWith('tls:')
     this.#state = { ...this.#state, insecure: weaknessOf(connection.info?.version ?? '', isEncrypted) }
-    this.#link = new Link(connection)
+    this.#link = new Link(connection, inboxOf(this.#tools.agent))
     try {
       if (this.#ending.signal.aborted) return
       await this.#watch(this.#link, AbortSignal.any([signal, ended.signal]))
