@@ -39,11 +39,11 @@ export class Requests {
       },
     })
     this.#sweeping = setInterval(() => {
-      this.#sweep(performance.now())
+      this.#sweep(performance.now(), () => new errors.TimeoutError())
     }, sweepEveryMs)
     void connection.closed().then(() => {
       clearInterval(this.#sweeping)
-      this.#sweep(Infinity, new errors.ClosedConnectionError())
+      this.#sweep(Infinity, () => new errors.ClosedConnectionError())
     })
     void this.#hearRefusals()
   }
@@ -70,12 +70,12 @@ export class Requests {
     else asked.resolve(answer)
   }
 
-  #sweep(nowMs: number, error: Error = new errors.TimeoutError()): void {
+  #sweep(nowMs: number, why: () => Error): void {
     // In the order of their deadlines, as all have the same time.
     for (const [token, { untilMs, reject }] of this.#pending) {
       if (untilMs > nowMs) return
       this.#pending.delete(token)
-      reject(error)
+      reject(why())
     }
   }
 
