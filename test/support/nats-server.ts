@@ -63,6 +63,10 @@ export class NatsServer implements AsyncDisposable {
     return `nats://127.0.0.1:${String(this.port)}`
   }
 
+  get isRunning(): boolean {
+    return this.#child !== undefined
+  }
+
   get said(): string {
     return this.#said
   }
