@@ -23,6 +23,7 @@ test('openNatsSink() brings what the journal tells into the stream and the bucke
   await journal.append(transition('r.1', { from: 'backup', to: 'primary' })).durable
   await journal.append(transition('r.1', { from: 'primary', to: 'backup' })).durable
   await until('both are told', () => reporter.status.delivered === 2)
+  expect(reporter.status.state.insecure).toMatch(/^the way there is not encrypted/)
   const told = await storedEvents(operator)
   const { journal: id } = journal.epoch
   expect(told.map(({ subject, id, event }) => [subject, id, event.seq])).toEqual([
@@ -32,5 +33,6 @@ test('openNatsSink() brings what the journal tells into the stream and the bucke
   expect(await valueIn(operator, stateBucket, 'host1.r=2E1')).toMatchObject({
     ...{ version: 1, router: 'r.1', seq: 2, fromSeq: 2, body: { from: 'primary', to: 'backup' } },
   })
-  expect(await valueIn(operator, agentBucket, 'host1')).toBeUndefined()
+  const beat = await until('its heartbeat is there', () => valueIn(operator, agentBucket, 'host1'))
+  expect(beat).toMatchObject({ agent: 'host1', health: 'healthy' })
 })

@@ -12,6 +12,16 @@ import { until } from './until.ts'
 /** Newer ones are tried by `KEEPWARD_NATS_SERVER=PATH`. */
 export const natsProgram = process.env['KEEPWARD_NATS_SERVER'] ?? '/usr/sbin/nats-server'
 
+export interface NatsOptions {
+  readonly port?: number
+  /** Of somebody else, who removes it. */
+  readonly directory?: string
+  /** The config has address and store too. */
+  readonly whole?: boolean
+  /** Lines for the block of JetStream. */
+  readonly jetstream?: string
+}
+
 /** One nats-server in a process of its own; disposing ends it and removes what it wrote. */
 export class NatsServer implements AsyncDisposable {
   readonly directory: string
@@ -26,15 +36,15 @@ export class NatsServer implements AsyncDisposable {
     this.#removes = removes
   }
 
-  /** `config`: what stands in its file besides address and store; `store`: false where the config names them itself. */
-  static async start(config = '', options: { port?: number; directory?: string; whole?: boolean } = {}) {
+  /** `config`: what stands in its file besides address and store. */
+  static async start(config = '', options: NatsOptions = {}) {
     const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'kwt-nats-'))
     const port = options.port ?? (await freePort())
     const server = new NatsServer(directory, port, options.directory === undefined)
     const text =
       options.whole === true
         ? config
-        : `listen: "127.0.0.1:${String(port)}"\njetstream { store_dir: "${join(directory, 'store')}" }\n${config}\n`
+        : `listen: "127.0.0.1:${String(port)}"\njetstream { store_dir: "${join(directory, 'store')}"\n${options.jetstream ?? ''} }\n${config}\n`
     writeFileSync(server.configFile, text)
     try {
       await server.start()
@@ -51,6 +61,10 @@ export class NatsServer implements AsyncDisposable {
 
   get url(): string {
     return `nats://127.0.0.1:${String(this.port)}`
+  }
+
+  get isRunning(): boolean {
+    return this.#child !== undefined
   }
 
   get said(): string {

@@ -54,7 +54,7 @@ export const reporterOf = (
   Reporter.start({
     ...{ journal, sink: openNatsSink(settings, change.tools ?? natsTools()) },
     ...{ name: settings.name, delivery: settings.delivery, repeatMs: settings.repeatMs },
-    ...{ heldUntilMs: () => undefined, beat: () => heartbeat, routers: () => new Set(journal.heads.keys()) },
+    ...{ heldUntilMs: () => undefined, beat: () => heartbeat, routers: () => new Set(journal.newest.keys()) },
     ...change,
   })
 

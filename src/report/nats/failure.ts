@@ -36,6 +36,5 @@ export function failureOf(error: unknown): KeepwardError {
 }
 
 /** Nobody answered, or nobody who keeps the stream: whether it is there at all has to be asked. */
-export function isDoubtful(error: unknown): boolean {
-  return !(error instanceof KeepwardError || error instanceof JetStreamApiError)
-}
+export const isDoubtful = (error: unknown, failure: KeepwardError): boolean =>
+  error !== failure && failure.code !== 'report-refused' && !(error instanceof JetStreamApiError)

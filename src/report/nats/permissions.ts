@@ -55,6 +55,7 @@ export function consumerPermissions(inbox: string): Permissions {
     `$JS.API.CONSUMER.DELETE.${name}.*`,
     `$JS.API.CONSUMER.MSG.NEXT.${name}.*`,
     `$JS.API.DIRECT.GET.${name}.>`,
+    `$JS.API.STREAM.MSG.GET.${name}`,
     `$JS.ACK.${name}.>`,
     `$JS.FC.${name}.>`,
   ]

@@ -25,6 +25,9 @@ export interface Done {
  * server refuses, or when a stream of that name is none of ours.
  */
 export async function setUpNats(connection: NatsConnection, { replicas }: SetupOptions): Promise<readonly Done[]> {
+  // A server that stands alone takes the number, and keeps one.
+  if (replicas === 3 && connection.info?.cluster === undefined)
+    throw new KeepwardError('nats-failed', 'Three replicas need a cluster of three servers, and this one stands alone')
   const done: Done[] = []
   for (const layout of streams) done.push(await setUp(connection, layout, replicas))
   return done

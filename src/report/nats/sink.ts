@@ -17,7 +17,8 @@ import { weaknessOf } from './weakness.ts'
 
 const width = 256
 const firstPauseMs = 250
-const maxPauseMs = 15_000
+/** What was away is to be current within two seconds of its return, and a try that fails costs little. */
+const maxPauseMs = 1000
 /** What nobody tells an agent is seen after so long. */
 const checkEveryMs = 30_000
 /** A stream that is not ready is looked at again. */
@@ -99,14 +100,15 @@ class NatsSink implements Sink {
     try {
       await orAborted(ask(link), signal)
     } catch (error) {
-      if (!signal.aborted && isDoubtful(error) && this.#link === link) this.#doubted(error)
-      throw failureOf(error)
+      const failure = failureOf(error)
+      if (!signal.aborted && isDoubtful(error, failure) && this.#link === link) this.#doubted(failure)
+      throw failure
     }
   }
 
   /** Nothing more is sent until it is known what a request without an answer meant. */
-  #doubted(error: unknown): void {
-    this.#say({ kind: 'unreachable', text: failureOf(error).message })
+  #doubted({ message }: KeepwardError): void {
+    this.#say({ kind: 'unreachable', text: message })
     this.#doubt.abort()
   }
 
@@ -130,7 +132,7 @@ class NatsSink implements Sink {
   /** Until the connection ends. Throws why there is none. */
   async #live(server: string, connected: () => void): Promise<void> {
     const { signal } = this.#ending
-    await using connection = await this.#connect(server)
+    const connection = await this.#connect(server)
     connected()
     const ended = new AbortController()
     void connection.closed().then(() => {
@@ -140,13 +142,14 @@ class NatsSink implements Sink {
     signal.addEventListener('abort', stop)
     const isEncrypted = server.startsWith('tls:')
     this.#state = { ...this.#state, insecure: weaknessOf(connection.info?.version ?? '', isEncrypted) }
-    this.#link = new Link(connection)
+    this.#link = new Link(connection, inboxOf(this.#tools.agent))
     try {
-      if (signal.aborted) return
+      if (this.#ending.signal.aborted) return
       await this.#watch(this.#link, AbortSignal.any([signal, ended.signal]))
     } finally {
       this.#link = undefined
       signal.removeEventListener('abort', stop)
+      await connection.close()
     }
     this.#say({ kind: 'unreachable', text: `The connection to ${server} has ended` })
   }

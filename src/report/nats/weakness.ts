@@ -1,24 +1,40 @@
 import { compare, parseSemVer } from '@nats-io/nats-core/internal'
 
-/** https://advisories.nats.io; by the version that has the repair, for those that an agent's server may meet. */
-const repaired = '2.14.0'
-const advisories = 'CVE-2023-47090, GHSA-9983-vrx2-fg9c, NATS-2026-16, NATS-2026-18'
+/** https://advisories.nats.io: flaws of a server that agents talk to, by the versions from which and up to which it has them. */
+const advisories: Readonly<Record<string, readonly (readonly [from: string, repaired: string])[]>> = {
+  'CVE-2023-47090': [
+    ['0.0.0', '2.9.23'],
+    ['2.10.0', '2.10.2'],
+  ],
+  'GHSA-9983-vrx2-fg9c': [
+    ['0.0.0', '2.11.15'],
+    ['2.12.0', '2.12.6'],
+  ],
+  'NATS-2026-16, NATS-2026-18': [
+    ['0.0.0', '2.11.16'],
+    ['2.12.0', '2.12.7'],
+  ],
+}
+/** All of them are mended in it, whatever was mended in older ones. */
+const wanted = '2.14.0'
 
 /** What is weak about a server and the way to it; undefined: nothing that is known. */
 export function weaknessOf(version: string, isEncrypted: boolean): string | undefined {
   const weak = [
     ...(isEncrypted ? [] : ['the way there is not encrypted, and nobody proves who the server is']),
-    ...(isOld(version)
-      ? [`nats-server ${version} is older than ${repaired}; published advisories: ${advisories}`]
-      : []),
+    ...oldness(version),
   ]
   return weak.length === 0 ? undefined : weak.join('; ')
 }
 
-function isOld(version: string): boolean {
-  try {
-    return compare(parseSemVer(version), parseSemVer(repaired)) < 0
-  } catch {
-    return true
-  }
+function oldness(version: string): readonly string[] {
+  if (!/^\d+\.\d+\.\d+/.test(version)) return ['the server does not say its version']
+  const is = parseSemVer(version)
+  const isBelow = (other: string) => compare(is, parseSemVer(other)) < 0
+  if (!isBelow(wanted)) return []
+  const has = Object.entries(advisories).flatMap(([name, ranges]) =>
+    ranges.some(([from, repaired]) => !isBelow(from) && isBelow(repaired)) ? [name] : [],
+  )
+  const flaws = has.length === 0 ? '' : `, with published flaws: ${has.join(', ')}`
+  return [`nats-server ${Object.values(is).join('.')} is older than ${wanted}${flaws}`]
 }
