@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { KeepwardError } from '../src/base/error.ts'
+import { inNamespace } from '../src/linux/in-namespace.ts'
 import { until } from './until.ts'
 import type { World, WorldHost } from './world.ts'
 
@@ -25,11 +26,18 @@ export interface Follower extends Disposable {
 /** Subscribe to a host's journal from another process, from now on. */
 export async function follow(world: World, host: WorldHost): Promise<Follower> {
   const { journal } = await world.status(host)
-  const child = fork(new URL('./subscriber.ts', import.meta.url).pathname, [host.socket, String(journal.durableSeq)], {
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    execArgv: [],
-    serialization: 'advanced',
-  })
+  return followBy('./subscriber.ts', [host.socket, String(journal.durableSeq)])
+}
+
+/** What another program sees, which tells it when it is asked. `fd`: the network namespace that it runs in. */
+export async function followBy(program: string, words: readonly string[], fd?: number): Promise<Follower> {
+  const start = () =>
+    fork(new URL(program, import.meta.url).pathname, words, {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      execArgv: [],
+      serialization: 'advanced',
+    })
+  const child = fd === undefined ? start() : inNamespace(fd, start)
   const all: Seen[] = []
   const seen = async () => {
     if (!child.connected) throw new KeepwardError('lab-failed', 'The subscriber ended')

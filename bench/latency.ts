@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { follow, type Seen } from './follow.ts'
+import { follow, type Follower, type Seen } from './follow.ts'
 import { openMarkers } from './marker.ts'
 import { peers } from './peers.ts'
 import { rounded, type Bench, type Options } from './result.ts'
@@ -32,6 +32,13 @@ export const latency: Bench = async ({ runs, quick, say }) => {
   return { metrics, peer: peers.latency, limit: { p50Ms: 1.5, p99Ms: 5 }, ours: { p50Ms, p99Ms } }
 }
 
+export interface Size {
+  readonly routers: number
+  readonly say: Options['say']
+  /** Who has heard of a change; a subscriber of the agent unless told. */
+  readonly followWith?: (world: World, host: WorldHost) => Promise<Follower>
+}
+
 /** Times in milliseconds from each change on, and how many changes have no record. */
 export interface ChangeTimes {
   /** Until a subscriber had the durable record. */
@@ -45,10 +52,10 @@ export interface ChangeTimes {
 export async function measureChanges(
   world: World,
   host: WorldHost,
-  { routers, changes, say }: { readonly routers: number; readonly changes: number; readonly say: Options['say'] },
+  { routers, changes, say, followWith = follow }: Size & { readonly changes: number },
 ): Promise<ChangeTimes> {
   const markers = openMarkers(world, host, routers)
-  using follower = await follow(world, host)
+  using follower = await followWith(world, host)
   const random = seededRandom(7)
   const changed: Change[] = []
   const practice = Math.min(100, routers)

@@ -8,6 +8,7 @@ import { nats } from './nats.ts'
 import { measureNoise } from './noise.ts'
 import { printTable } from './print.ts'
 import { reactions } from './reactions.ts'
+import { reports } from './reports.ts'
 import { resultOf, type Bench, type Options } from './result.ts'
 import { split } from './split.ts'
 import { statechange } from './statechange.ts'
@@ -25,6 +26,7 @@ const benches: Readonly<Record<string, Bench>> = {
   split,
   reactions,
   nats,
+  reports,
 }
 
 process.exitCode = await main().catch((error: unknown) => {

@@ -12,6 +12,8 @@ export interface RouterPlan {
   readonly vrrpVersion: 2 | 3
   /** With all services that follow the role. */
   readonly services: boolean
+  /** However often its role changes, it is not held to flap: reports are not held back. */
+  readonly steady: boolean
 }
 
 export const routerId = (n: number): string => `r${n}`
@@ -27,6 +29,7 @@ export function configText(
     readonly run: string
     /** The user of an agent that is not root, and the directory of its root half. */
     readonly split?: { readonly uid: number; readonly host: string }
+    readonly sinks?: readonly string[] | undefined
   },
   routers: readonly RouterPlan[],
 ): string {
@@ -35,6 +38,7 @@ export function configText(
     'version: 1',
     `agent: { id: ${agent.agent}${split === undefined ? '' : `, user: ${split.uid}`} }`,
     `paths: { state: ${agent.state}, run: ${agent.run}${split === undefined ? '' : `, host: ${split.host}`} }`,
+    ...(agent.sinks ?? []),
     routers.length === 0 ? 'routers: []' : 'routers:',
     ...routers.flatMap(routerLines),
     '',
@@ -42,7 +46,7 @@ export function configText(
 }
 
 function routerLines(plan: RouterPlan): string[] {
-  const { n, namespace, host, hosts, vrrpVersion, advertisementInterval, services } = plan
+  const { n, namespace, host, hosts, vrrpVersion, advertisementInterval, services, steady } = plan
   const haAddress = (index: number) => `169.254.${192 + index}.${n}`
   // With one host the peer is one that is never there.
   const others = Array.from({ length: Math.max(2, hosts) }, (_, index) => index).filter((index) => index !== host)
@@ -53,6 +57,7 @@ function routerLines(plan: RouterPlan): string[] {
     `    vrrpVersion: ${vrrpVersion}`,
     `    advertisementInterval: ${advertisementInterval}`,
     `    priority: ${200 - 50 * host}`,
+    ...(steady ? ['    flaps: { changes: 500 }'] : []),
     `    ha: { interface: ${haInterface}, unicast: { source: ${haAddress(host)}, peers: [${others.map(haAddress).join(', ')}] } }`,
     '    interfaces:',
     `      - { name: ${haInterface}, attach: { bridge: br-ha }, addresses: [${haAddress(host)}/18] }`,

@@ -6,6 +6,7 @@ import { takeSnapshot } from '../src/linux/snapshot.ts'
 import { openWatchSocket, watchKernel, type KernelWatch } from '../src/linux/watch.ts'
 import { keepalivedUnder } from './cost.ts'
 import { follow, monotonicMs, type Seen } from './follow.ts'
+import type { Size } from './latency.ts'
 import { openMarkers } from './marker.ts'
 import { peers } from './peers.ts'
 import { rounded, type Bench } from './result.ts'
@@ -38,7 +39,7 @@ export const storm: Bench = async ({ runs, quick, say }) => {
   return { metrics, peer: peers.storm, limit: { lastDurableMs: 250 }, ours: { lastDurableMs, lost } }
 }
 
-interface Round {
+export interface Round {
   /** From the last kernel event until a subscriber has the last durable record. */
   readonly lastDurableMs: number
   /** From the first kernel event to the last. */
@@ -57,23 +58,32 @@ async function stormByHand(routers: number, rounds: number, say: (text: string) 
     world.start(host)
     await world.settle(host, routers, ['backup'])
     await wait(3000)
-    const markers = openMarkers(world, host, routers)
-    using follower = await follow(world, host)
-    const found: Round[] = []
-    for (let round = 1; round <= rounds; round++) {
-      const from = (await follower.seen()).length
-      const happened = markers.map((marker) => {
-        const { afterMs, to } = marker.flip()
-        return { router: marker.router, atMs: afterMs, to }
-      })
-      const judged = judge(happened, await follower.wait(routers, from, 10_000))
-      say(`round ${round} by hand: ${JSON.stringify(judged)}`)
-      found.push(judged)
-      await wait(3000)
-    }
-    for (const marker of markers) marker.close()
-    return found
+    return stormRounds(world, host, { routers, rounds, say })
   })
+}
+
+/** Change the markers of all settled routers as fast as the kernel takes it, so often. */
+export async function stormRounds(
+  world: World,
+  host: WorldHost,
+  { routers, rounds, say, followWith = follow }: Size & { readonly rounds: number },
+): Promise<Round[]> {
+  const markers = openMarkers(world, host, routers)
+  using follower = await followWith(world, host)
+  const found: Round[] = []
+  for (let round = 1; round <= rounds; round++) {
+    const from = (await follower.seen()).length
+    const happened = markers.map((marker) => {
+      const { afterMs, to } = marker.flip()
+      return { router: marker.router, atMs: afterMs, to }
+    })
+    const judged = judge(happened, await follower.wait(routers, from, 10_000))
+    say(`round ${round} by hand: ${JSON.stringify(judged)}`)
+    found.push(judged)
+    await wait(3000)
+  }
+  for (const marker of markers) marker.close()
+  return found
 }
 
 /** The host of all primaries dies; the routers of the other one become primary when their timers run out. */

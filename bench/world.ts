@@ -23,6 +23,8 @@ export interface WorldShape {
   readonly collecting?: boolean
   /** The user of agents that have keepward-host do what needs root; else one process does it all. */
   readonly agentUid?: number
+  /** The section `sinks` of the config, as lines. */
+  readonly sinks?: readonly string[]
   /** Routers have all services that follow the role. */
   readonly services?: boolean
 }
@@ -47,12 +49,12 @@ export class World {
   readonly hosts: readonly WorldHost[]
   readonly shape: WorldShape
   readonly #lab: LabShape
-  readonly #program: string
+  readonly program: string
 
   private constructor(name: string, shape: WorldShape, program: string) {
     this.name = name
     this.shape = shape
-    this.#program = program
+    this.program = program
     this.directory = directoryOf(name)
     this.#lab = { ...shape, name, routers: 1, directory: this.directory }
     this.hosts = hostsOf(this.#lab).map((lab, index) => {
@@ -78,7 +80,11 @@ export class World {
     const { lab, agent, runDirectory, run } = host
     const uid = this.shape.agentUid
     const split = uid === undefined ? {} : { split: { uid, host: join(runDirectory, 'host') } }
-    writeHost(lab, configText({ agent, state: join(lab.directory, 'state'), run, ...split }, plans), uid)
+    writeHost(
+      lab,
+      configText({ agent, state: join(lab.directory, 'state'), run, ...split, sinks: this.shape.sinks }, plans),
+      uid,
+    )
     if (uid === undefined) return
     for (const above of [runDirectoryOf(this.name), runDirectory]) {
       mkdirSync(above, { recursive: true })
@@ -98,12 +104,13 @@ export class World {
     const { hosts, advertisementInterval, vrrpVersion } = this.shape
     const namespace = routerNamespace(this.name, lab.name, `r${n}`)
     const services = this.shape.services === true
-    return { n, namespace, host: index, hosts, advertisementInterval, vrrpVersion, services }
+    const steady = this.shape.sinks !== undefined
+    return { n, namespace, host: index, hosts, advertisementInterval, vrrpVersion, services, steady }
   }
 
   /** Returns the pid. */
   start(host: WorldHost): number {
-    return startAgent(host.lab, this.#program, this.shape.agentUid)
+    return startAgent(host.lab, this.program, this.shape.agentUid)
   }
 
   agentPid(host: WorldHost): number {
@@ -165,7 +172,10 @@ export async function withWorld<T>(shape: WorldShape, use: (world: World) => Pro
 
 /** One host whose routers, once started, stay backups for minutes: none takes over before three adverts, 40 s apart, are missing. */
 export async function withQuietHost<T>(
-  { routers, ...shape }: Pick<WorldShape, 'collecting' | 'agentUid' | 'services'> & { readonly routers: number },
+  {
+    routers,
+    ...shape
+  }: Pick<WorldShape, 'collecting' | 'agentUid' | 'services' | 'sinks'> & { readonly routers: number },
   use: (world: World, host: WorldHost) => Promise<T>,
 ): Promise<T> {
   return withWorld({ ...shape, hosts: 1, advertisementInterval: '40s', vrrpVersion: 3 }, async (world) => {

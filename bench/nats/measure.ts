@@ -50,7 +50,7 @@ export async function openPlace(inJetstream = ''): Promise<Place> {
 
 const settingsOf = ({ url }: Place, delivery: Delivery) =>
   natsSettings([url], { delivery, plaintext: false, caFile: '/ca.pem' })
-const toolsOf = ({ ca }: Place, agent: string) => natsTools({ agent, readFile: () => Promise.resolve(ca) })
+const toolsOf = ({ ca }: Place, agent: string) => natsTools({ agent, readFile: () => ca })
 
 const perSecond = (count: number, began: number): number => count / ((performance.now() - began) / 1000)
 
@@ -144,7 +144,7 @@ async function journalWith(place: Place, count: number, delivery: Delivery): Pro
   const journal = await store.open({ agent: 'one', retain: { days: 30, sizeBytes: 1e9 } })
   let appended = 0
   return {
-    report: () => reporterOf(journal, store, settingsOf(place, delivery), { tools: toolsOf(place, 'one') }),
+    report: () => reporterOf(journal, settingsOf(place, delivery), { tools: toolsOf(place, 'one') }),
     fill: () => {
       for (; appended < count && appended - journal.status.durableSeq < 5000; appended++)
         journal.append(transition(`r${String(appended % routers)}`))

@@ -6,6 +6,7 @@ import { KeepwardError } from '../base/error.ts'
 import type { Instant } from '../base/instant.ts'
 import type { Host } from '../host/operation.ts'
 import type { Journal } from '../journal/journal.ts'
+import type { Reporting } from '../report/reporting.ts'
 import { compareConditions, type Raised } from '../router/condition.ts'
 import { parseRouterId } from '../router/spec.ts'
 import { Claims } from './claims.ts'
@@ -21,12 +22,14 @@ import { recordedRole } from './record.ts'
 import { Recorder } from './recorder.ts'
 import { RouterSet } from './router-set.ts'
 import { untilGone } from './teardown.ts'
-import { explainRouter, overallHealth, viewClaims, viewConditions, viewRouter } from './view.ts'
+import { explainRouter, overallHealth, viewClaims, viewConditions, viewJournal, viewRouter } from './view.ts'
+import { viewSinks } from './view-sinks.ts'
 
 /** So many wait for the one before them, as long as the disk does not give the file. */
 const maxApplies = 16
 
 type Outside = Exclude<keyof Troubles, 'config'>
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
 /** The daemon: every router's queue, the journal and the host, wired together. */
 export class Agent {
@@ -37,11 +40,12 @@ export class Agent {
   readonly #parts: AgentParts
   /** Those who serve sockets for the agent write there too. */
   readonly recorder: Recorder
-  readonly #routers: RouterSet
+  readonly routers: RouterSet
   readonly #started: Instant
   readonly #config: ConfigInForce
   #raised: Raised = new Map()
-  readonly #outside: { [Where in Outside]?: string | undefined } = {}
+  readonly #outside: Partial<Pick<Mutable<Troubles>, Outside>> = {}
+  #reporting: Pick<Reporting, 'status'> | undefined
   readonly #applying = pLimit(1)
   #stopped = false
   #stopReconciling: () => void = () => undefined
@@ -54,10 +58,10 @@ export class Agent {
     this.journal = parts.journal
     this.#started = parts.clock()
     this.host = parts.makeHost((event) => {
-      this.#routers.tell(event)
+      this.routers.tell(event)
     })
     const executors = makeExecutors({ host: this.host, clock: parts.clock, recorder: this.recorder })
-    this.#routers = new RouterSet(executors, {
+    this.routers = new RouterSet(executors, {
       clock: parts.clock,
       recorded: (id) => recordedRole(parts.journal.heads.get(id), parts.boot),
       news: (id) => this.recorder.newsOf(id),
@@ -77,8 +81,8 @@ export class Agent {
       executables: parts.executables,
       clock: parts.clock,
       boot: parts.boot,
-      queueOf: (id) => this.#routers.get(id),
-      queues: () => this.#routers.queues,
+      queueOf: (id) => this.routers.get(id),
+      queues: () => this.routers.queues,
       lookAtKernel: (queue) => {
         executors['recheck-kernel']({ type: 'recheck-kernel' }, queue)
       },
@@ -101,12 +105,12 @@ export class Agent {
     const owned = await this.host.perform({ verb: 'list-owned' })
     const wanted = new Map(routers.map((spec) => [spec.id, spec.namespace]))
     const orphans = owned.filter(({ router, namespace }) => wanted.get(router) !== namespace)
-    this.#routers.want(
+    this.routers.want(
       routers.filter((spec) => !orphans.some(({ router }) => router === spec.id)),
       orphans.map(({ router }) => router),
     )
     // A router that moved to another namespace while we were away: its old self goes first.
-    if (orphans.length > 0) this.#routers.want(routers)
+    if (orphans.length > 0) this.routers.want(routers)
     // In the background: a disk that does not answer must not keep an agent from starting.
     this.claims.restore(routers.map(({ id }) => id)).catch((error: unknown) => {
       if (!this.#stopped) this.#parts.chronicle.claimsNotRestored(error)
@@ -121,14 +125,13 @@ export class Agent {
   }
 
   get figures() {
-    return this.#routers.figures
+    return this.routers.figures
   }
 
   status(): AgentStatus {
     const { clock, boot, version, journal } = this.#parts
     const now = clock()
-    const { durableSeq, pending, lost, retainedFromSeq, sizeBytes } = journal.status
-    const routers = this.#routers.queues.map(({ router }) =>
+    const routers = this.routers.queues.map(({ router }) =>
       viewRouter(router, this.recorder.isRecorded(router.id), now),
     )
     const conditions = viewConditions(this.#compareConditions(now).raised)
@@ -146,19 +149,12 @@ export class Agent {
       asOfMs: now.wallMs,
       health: overallHealth(conditions, routers),
       conditions,
-      journal: {
-        state: journal.status.kind,
-        durableSeq,
-        pending,
-        lost,
-        retainedFromSeq,
-        sizeBytes,
-        ...(journal.status.kind === 'ok' ? {} : { reason: journal.status.reason }),
-      },
+      journal: viewJournal(journal.status),
       routers,
+      sinks: viewSinks(this.#reporting?.status ?? []),
       claims: viewClaims(
         this.claims.view(now),
-        this.#routers.queues.map(({ router }) => router),
+        this.routers.queues.map(({ router }) => router),
         this.config.stateChange.claimInterval,
         now,
       ),
@@ -168,9 +164,9 @@ export class Agent {
   /** The evidence behind a router's role. Throws `router-unknown`. */
   async explain(text: string): Promise<Explanation> {
     const id = parseRouterId(text)
-    const queue = id === undefined ? undefined : this.#routers.get(id)
+    const queue = id === undefined ? undefined : this.routers.get(id)
     if (queue === undefined) {
-      const known = this.#routers.queues.map((one) => one.id).join(', ')
+      const known = this.routers.queues.map((one) => one.id).join(', ')
       throw new KeepwardError(
         'router-unknown',
         `There is no router ${text}; this agent runs ${known === '' ? 'none' : known}`,
@@ -185,7 +181,7 @@ export class Agent {
   /** What applying the config file would do now, without doing any of it; what apply refuses, it refuses too. */
   async plan(): Promise<PlanAnswer> {
     const loaded = await (await this.#parts.readConfig()).load(this.#config.loaded)
-    const preview = await previewConfig(loaded, this.host, this.#routers.queues, this.#parts.clock())
+    const preview = await previewConfig(loaded, this.host, this.routers.queues, this.#parts.clock())
     return { ...preview, ...this.#compareSections(loaded) }
   }
 
@@ -197,6 +193,11 @@ export class Agent {
     // One after the other, so that none puts an older reading over a newer one.
     if (this.#applying.pendingCount < maxApplies) return this.#applying(() => this.#apply(applicant))
     return Promise.reject(new KeepwardError('request-invalid', 'Too many wait for the config file to be applied'))
+  }
+
+  /** What it says of its sinks is asked there. */
+  reportBy(reporting: Pick<Reporting, 'status'>): void {
+    this.#reporting = reporting
   }
 
   /** What the config file is now. Answers whether it is another one than at the last look, and not what runs. */
@@ -211,9 +212,9 @@ export class Agent {
     return this.#config.differs
   }
 
-  /** The state-change socket cannot be made, keepward-host or Vault not be asked, the journal not signed, the clock was set; undefined: no more. */
-  noteTrouble(where: Outside, text: string | undefined): void {
-    this.#outside[where] = text
+  /** Something that the agent needs, or works for, is in trouble; undefined: no more. */
+  noteTrouble<Where extends Outside>(where: Where, what: Troubles[Where]): void {
+    this.#outside[where] = what
     if (!this.#stopped) this.#reviewConditions()
   }
 
@@ -229,7 +230,7 @@ export class Agent {
       await this.host.configure(tableOf(loaded))
       this.#config.take(withIdentityOf(this.config, loaded))
       this.#reconcile()
-      const change = this.#routers.want(loaded.config.routers)
+      const change = this.routers.want(loaded.config.routers)
       this.recorder.configLoaded(loaded, applicant, { ...change, ...sections })
       this.#noteKept()
       this.#recheckAll()
@@ -253,7 +254,7 @@ export class Agent {
     this.#stopReconciling()
     await this.claims.settled()
     this.recorder.agentStopped()
-    this.#routers.close()
+    this.routers.close()
     await this.#parts.beforeHostCloses?.()
     // A journal that closes takes no record of its own troubles.
     this.#ignoreJournal()
@@ -264,8 +265,8 @@ export class Agent {
   async teardown(): Promise<void> {
     this.recorder.teardown(this.#parts.privileges)
     await this.host.configure('nothing')
-    this.#routers.want([])
-    await untilGone(this.#routers, this.#parts.clock)
+    this.routers.want([])
+    await untilGone(this.routers, this.#parts.clock)
   }
 
   #compareSections({ config }: TrustedConfig): SectionChange {
@@ -280,12 +281,12 @@ export class Agent {
   }
 
   #recheckAll(): void {
-    for (const queue of this.#routers.queues) void queue.attempt(() => this.host.recheck(queue.id))
+    for (const queue of this.routers.queues) void queue.attempt(() => this.host.recheck(queue.id))
   }
 
   #reconcile(): void {
     this.#stopReconciling()
-    this.#stopReconciling = startReconciling(this.host, this.#routers, this.config.reconcile.intervalMs)
+    this.#stopReconciling = startReconciling(this.host, this.routers, this.config.reconcile.intervalMs)
   }
 
   #reviewConditions(): void {

@@ -58,6 +58,19 @@ export const journalStatus = z.object({
   reason: z.string().optional().describe('Why it is unavailable'),
 })
 
+export const sinkStatus = z.object({
+  name: z.string(),
+  type: z.enum(['nats', 'neutron', 'webhook']),
+  state: z.enum(['ready', 'unreachable', 'not-ready']),
+  reason: z.string().optional().describe('Why it is not ready'),
+  waiting: z.number().describe('Reports that are not delivered'),
+  oldestMs: z.number().optional().describe('For how long the oldest has waited'),
+  delivered: z.number().describe('Since the agent started'),
+  failures: z.number().describe('Tries that were in vain, since the agent started'),
+  refused: z.array(z.string()).describe('Routers of which the last report was not taken'),
+  lastError: z.string().optional(),
+})
+
 export const agentStatus = z.object({
   agent: z.object({
     id: z.string(),
@@ -74,6 +87,7 @@ export const agentStatus = z.object({
   conditions: z.array(condition),
   journal: journalStatus,
   routers: z.array(routerStatus),
+  sinks: z.array(sinkStatus),
   claims: z
     .array(unseenClaim)
     .describe('What notifiers say of routers that this agent does not know or cannot see, the oldest first'),
@@ -165,6 +179,7 @@ export const problem = z.object({ code: z.string(), message: z.string(), hint: z
 
 export type AgentStatus = z.infer<typeof agentStatus>
 export type ClaimView = z.infer<typeof claim>
+export type SinkView = z.infer<typeof sinkStatus>
 export type RouterStatus = z.infer<typeof routerStatus>
 export type ConditionView = z.infer<typeof condition>
 export type Explanation = z.infer<typeof explanation>

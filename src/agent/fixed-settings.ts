@@ -18,7 +18,7 @@ export function compareSections(started: AgentConfig, inForce: AgentConfig, next
   return { sections: differing(inForce, next, ['config', 'reconcile']), restartFor: differing(started, next, atStart) }
 }
 
-const atStart = ['agent', 'paths', 'control', 'journal', 'audit', 'stateChange', 'vault', 'logging'] as const
+const atStart = ['agent', 'paths', 'control', 'journal', 'audit', 'stateChange', 'sinks', 'vault', 'logging'] as const
 
 function differing(before: AgentConfig, next: AgentConfig, sections: readonly (keyof AgentConfig)[]): string[] {
   return sections.filter((section) => JSON.stringify(before[section]) !== JSON.stringify(next[section]))

@@ -65,6 +65,11 @@ export function makeMetrics(): Metrics {
     'Claims of unknown routers kept; messages, and connections, waiting',
     ['what'],
   )
+  const sink = gauge(
+    'keepward_sink',
+    'What waits for a sink, the age in seconds of the oldest, delivered, tries in vain, routers refused; 1: it is ready',
+    ['sink', 'what'],
+  )
   const subscribers = gauge('keepward_event_subscribers', 'Subscribers of the event stream', [])
   return {
     transitions: new Counter({
@@ -135,6 +140,13 @@ export function makeMetrics(): Metrics {
       for (const [what, value] of Object.entries(source.host())) host.set({ what }, Number(value))
       for (const [what, value] of Object.entries(source.stateChange())) stateChange.set({ what }, value)
       for (const [what, value] of Object.entries(source.hooks())) hooks.set({ what }, value)
+      sink.reset()
+      for (const { name, state, waiting, oldestMs = 0, delivered, failures, refused } of status.sinks) {
+        const oldestSeconds = oldestMs / 1000
+        const figures = { waiting, oldestSeconds, delivered, failures, refused: refused.length }
+        for (const [what, value] of Object.entries({ ...figures, ready: state === 'ready' ? 1 : 0 }))
+          sink.set({ sink: name, what }, value)
+      }
       queued.set(source.queued())
       subscribers.set(source.subscribers())
       return registry.metrics()

@@ -15,6 +15,7 @@ export interface Troubles {
   /** Of the login of the root half, which reads secrets of routers. */
   readonly hostVault?: string | undefined
   readonly clock?: string | undefined
+  readonly sinks?: readonly (readonly [ConditionCode, string])[] | undefined
 }
 
 /** What is so of the agent now, by condition code; the counts in a text are those of this moment. */
@@ -29,6 +30,7 @@ export function ownConditions(journal: Journal['status'], troubles: Troubles): R
   const vault = [troubles.hostVault, troubles.vaultKeys ?? troubles.vault].filter((text) => text !== undefined)
   if (vault.length > 0) texts.set('vault-unavailable', vault.join('; '))
   if (troubles.clock !== undefined) texts.set('clock-stepped', troubles.clock)
+  for (const [code, text] of troubles.sinks ?? []) texts.set(code, text)
   return texts
 }
 

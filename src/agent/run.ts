@@ -18,7 +18,6 @@ import { directoryMode } from '../statechange/server.ts'
 import { demandNone, ownPrivileges } from '../linux/privileges.ts'
 import { feedWatchdog, notifyServiceManager } from '../linux/sd-notify.ts'
 import { openVault } from '../vault/open.ts'
-import type { Vault } from '../vault/vault.ts'
 import { Agent } from './agent.ts'
 import { Anchoring } from './anchoring.ts'
 import type { Applicant } from './applicant.ts'
@@ -29,11 +28,12 @@ import { makeChronicle } from './events.ts'
 import { Executables } from './executables.ts'
 import { makeLogger, type Logger } from './log.ts'
 import { makeMetrics } from './metrics.ts'
+import { handInKeys, openOwnVault } from './own-vault.ts'
 import { Pseudonyms, pseudonymKeyName } from './pseudonym.ts'
 import { listenForSignals } from './signals.ts'
+import { startSinks } from './sinks.ts'
 import { accessOf, startStateChanges, type StateChanges } from './state-change.ts'
 import { journalName, openStateDirectory } from './state-directory.ts'
-import { readVaultKeys, type VaultKeysParts } from './vault-keys.ts'
 
 /**
  * Run an agent in the foreground until SIGTERM or SIGINT; SIGHUP applies the config file again. Resolves with the exit
@@ -115,7 +115,7 @@ interface Opened {
 /** Open all that an agent needs, each put on the stack that closes it, last opened first. */
 async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves: boolean }): Promise<Opened> {
   const { file, loaded, start, read, names, log, serves } = opening
-  const { agent: identity, paths, control, journal: retention, audit, stateChange, vault } = loaded.config
+  const { agent: identity, paths, control, journal: retention, audit, stateChange, sinks, vault } = loaded.config
   const access = await accessOf(stateChange)
   const state = open.use(openStateDirectory(paths.state, directoryMode(access)))
   open.use(lockDirectory(state))
@@ -244,15 +244,10 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
     })
     open.defer(() => changes.close())
     secrets.push(...changes.secrets)
-    const ownVault = await openVault(vault, 'agent', clock)
-    ownVault?.onTrouble((text) => {
-      agent.noteTrouble('vault', text)
-    })
-    ownVault?.onLogin((source) => {
-      agent.recorder.secretRead(source, 'vault')
-    })
+    const ownVault = await openOwnVault(vault, agent, clock)
     open.defer(() => ownVault?.close())
-    if (ownVault !== undefined) open.defer(readVaultKeys(keysFrom(ownVault, changes, agent)))
+    if (ownVault !== undefined) open.defer(handInKeys(ownVault, changes, agent))
+    if (sinks.length > 0) open.defer(startSinks({ settings: sinks, agent, vault: ownVault, clock }))
     const rotateKeys = async (graceMs: number, applicant: Applicant | undefined) => {
       const rotated = await changes.master.rotate(clock().wallMs, graceMs)
       agent.recorder.keysRotated(applicant, rotated.untilMs)
@@ -266,18 +261,6 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
   }
   return { agent, secrets }
 }
-
-const keysFrom = (vault: Vault, changes: StateChanges, agent: Agent): VaultKeysParts => ({
-  read: vault.read.bind(vault),
-  keys: changes.later,
-  onKey: (id, key, source) => {
-    changes.addKey(id, key)
-    agent.recorder.secretRead(source, id)
-  },
-  onTrouble: (text) => {
-    agent.noteTrouble('vaultKeys', text)
-  },
-})
 
 type SecretRead = StateChanges['secrets'][number]
 

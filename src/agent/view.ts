@@ -1,5 +1,6 @@
 import type { Instant } from '../base/instant.ts'
 import { formatPrefix } from '../base/address.ts'
+import type { Journal } from '../journal/journal.ts'
 import { conditions, type Raised, type RaisedCondition } from '../router/condition.ts'
 import { evidenceMaxAgeMs } from '../router/diagnose.ts'
 import { isStale } from '../router/notifier.ts'
@@ -65,6 +66,12 @@ export function viewClaims(
 
 const isSeen = ({ kernel }: Router, now: Instant): boolean =>
   kernel.kind === 'present' && now.monoMs - kernel.asOf.monoMs <= evidenceMaxAgeMs
+
+export function viewJournal(status: Journal['status']): AgentStatus['journal'] {
+  const { kind, durableSeq, pending, lost, retainedFromSeq, sizeBytes } = status
+  const reason = status.kind === 'ok' ? {} : { reason: status.reason }
+  return { state: kind, durableSeq, pending, lost, retainedFromSeq, sizeBytes, ...reason }
+}
 
 /** One word for the whole: the worst of what is raised; a role nobody can see is `unknown`. */
 export function overallHealth(

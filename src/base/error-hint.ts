@@ -56,6 +56,8 @@ export const errorHints = {
   'role-change-not-accepted': 'run it in a maintenance window, with --accept-role-change',
   'router-unknown': '`keepward status` lists the routers',
   'secret-unavailable': 'look at the source that the message names: is it there, for the process that reads it?',
+  'sink-unavailable':
+    'the message says what is wrong: at the other end, on the way there, or in the settings of the sink',
   'state-in-use': 'stop the other process, or give this one a directory of its own',
   'subscriber-too-slow': 'resume at the record that the message names, and read faster',
   'vault-unavailable':

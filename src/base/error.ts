@@ -80,6 +80,8 @@ export const errorMeanings = {
   'router-unknown': 'Neither the config nor the kernel knows a router of that id.',
   'secret-unavailable':
     'A source of a secret has none: no such credential or variable, a command that failed or said too much, or a Vault that has none or denies it.',
+  'sink-unavailable':
+    'A sink cannot be reached, takes no reports now, or is not as the settings say; it is tried again by itself.',
   'state-in-use': 'Another process uses the state directory, the journal or the socket.',
   'subscriber-too-slow': 'A subscriber read too slowly and was ended; the message names where to resume.',
   'vault-unavailable':

@@ -50,6 +50,7 @@ const status: AgentStatus = {
   conditions: [],
   journal: { state: 'ok', durableSeq: 1, pending: 0, lost: 0, retainedFromSeq: 1, sizeBytes: 1 },
   routers: [router],
+  sinks: [],
   claims: [],
 }
 const explanation: Explanation = {

@@ -56,6 +56,7 @@ function agentStatus(change: Partial<AgentStatus> = {}): AgentStatus {
     conditions: [],
     journal: { state: 'ok', durableSeq: 12, pending: 0, lost: 0, retainedFromSeq: 1, sizeBytes: 4096 },
     routers: [],
+    sinks: [],
     claims: [],
     ...change,
   }
@@ -135,6 +136,23 @@ describe('renderStatus()', () => {
       'NOT SEEN HERE  CLAIMED           SAID       BY              WHY',
       'r9             ? primary         4.0s ago   uid 0, pid 812  not in the config',
       'router-10      ? backup (stale)  6m40s ago  uid 0, pid 812  its kernel state cannot be seen',
+    ])
+  })
+
+  test('lists how far each sink is', () => {
+    const sinks: AgentStatus['sinks'] = [
+      { name: 'fleet', type: 'nats', state: 'ready', waiting: 0, delivered: 41, failures: 0, refused: [] },
+      {
+        ...{ name: 'cloud', type: 'neutron', state: 'unreachable', reason: 'no answer' },
+        ...{ waiting: 1, oldestMs: 61_000, delivered: 2, failures: 3, refused: ['r1', 'r2', 'r3', 'r4'] },
+      },
+    ]
+    expect(renderStatus(agentStatus({ sinks })).split('\n').slice(1)).toEqual([
+      'no routers',
+      '',
+      'SINK   TYPE     STATE        WAITING          DELIVERED',
+      'fleet  nats     ready        nothing          41',
+      'cloud  neutron  unreachable  1 report, 1m01s  2          refused: r1, r2, r3, …',
     ])
   })
 

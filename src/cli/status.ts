@@ -22,7 +22,16 @@ export async function status(globals: Globals): Promise<number> {
 }
 
 /** The status as text, each state with since when and as of when. */
-export function renderStatus({ agent, asOfMs, health, journal, routers, claims, conditions }: AgentStatus): string {
+export function renderStatus({
+  agent,
+  asOfMs,
+  health,
+  journal,
+  routers,
+  sinks,
+  claims,
+  conditions,
+}: AgentStatus): string {
   const head = `agent ${agent.id}  ${healthText(health)}  as of ${timeText(asOfMs)}  journal ${journal.state}, ${countText(journal.durableSeq, 'record')}${journal.lost === 0 ? '' : `, ${String(journal.lost)} lost`}`
   const rows = routers.map((router) => [
     router.id,
@@ -43,7 +52,13 @@ export function renderStatus({ agent, asOfMs, health, journal, routers, claims, 
   const details = troubles.map(({ one, where }) => conditionLines(one, where))
   const notes = renderNotes(raised.filter(({ one }) => !isTrouble(one)))
   const below = [...details, ...notes]
-  return [head, listing, ...renderClaims(claims), ...(below.length === 0 ? [] : ['', ...below])].join('\n')
+  return [
+    head,
+    listing,
+    ...renderSinks(sinks),
+    ...renderClaims(claims),
+    ...(below.length === 0 ? [] : ['', ...below]),
+  ].join('\n')
 }
 
 type Condition = AgentStatus['conditions'][number]
@@ -58,6 +73,20 @@ function renderNotes(notes: readonly { readonly one: Condition; readonly where: 
     const more = others.length === 0 ? '' : ` and ${String(others.length)} more`
     return [`${conditionText(first.one)} ${first.where}${more}: ${first.one.title}`]
   })
+}
+
+/** How far each sink is. */
+function renderSinks(sinks: AgentStatus['sinks']): string[] {
+  if (sinks.length === 0) return []
+  const rows = sinks.map(({ name, type, state, waiting, oldestMs, delivered, refused }) => [
+    name,
+    type,
+    state,
+    waiting === 0 ? 'nothing' : `${countText(waiting, 'report')}, ${ageText(oldestMs ?? 0)}`,
+    String(delivered),
+    refused.length === 0 ? '' : `refused: ${refused.slice(0, 3).join(', ')}${refused.length > 3 ? ', …' : ''}`,
+  ])
+  return ['', table(['SINK', 'TYPE', 'STATE', 'WAITING', 'DELIVERED', ''], rows)]
 }
 
 /** Routers that this agent does not know or cannot see, by the word of others alone. */

@@ -7,6 +7,7 @@ import type { MetadataEntry } from './metadata-schema.ts'
 import type { NatEntry } from './nat-schema.ts'
 import type { RouteEntry, RouterEntry } from './router-schema.ts'
 import type { ConfigEntry } from './schema.ts'
+import type { SinkEntry } from './sink-schema.ts'
 import { familyOf } from './subnet.ts'
 import type { VaultEntry } from './vault-schema.ts'
 
@@ -20,6 +21,7 @@ export interface AgentConfig {
   readonly config: Readonly<ConfigEntry['config']>
   readonly reconcile: Readonly<ConfigEntry['reconcile']>
   readonly stateChange: Readonly<ConfigEntry['stateChange']>
+  readonly sinks: readonly SinkEntry[]
   readonly vault: Readonly<VaultEntry> | undefined
   readonly logging: Readonly<ConfigEntry['logging']>
   readonly routers: readonly RouterSpec[]
@@ -36,6 +38,7 @@ export function completeConfig(entry: ConfigEntry, hostname: string): AgentConfi
     config: entry.config,
     reconcile: entry.reconcile,
     stateChange: entry.stateChange,
+    sinks: entry.sinks,
     vault: entry.vault,
     logging: entry.logging,
     routers: entry.routers.map(completeRouter),

@@ -69,7 +69,7 @@ const brokenConfigs: readonly BrokenConfig[] = [
     when: 'an unknown key is __proto__',
     text: edited(oneRouter, ['agent: { id: host-a }', '__proto__: { id: host-a }']),
     says: [
-      'agent.yaml:2:1 unknown key `__proto__`; must be one of version, agent, paths, control, journal, audit, config, reconcile, stateChange, vault, logging, routers',
+      'agent.yaml:2:1 unknown key `__proto__`; must be one of version, agent, paths, control, journal, audit, config, reconcile, stateChange, sinks, vault, logging, routers',
     ],
   },
   {

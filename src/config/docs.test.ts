@@ -30,6 +30,7 @@ test('loadConfig() loads docs/agent.example.yaml when each key that is commented
     '# syslogServer: 192.0.2.10',
     '# socketGroup: neutron',
     '# openToAll: true',
+    '# sinks: [ { name: fleet, nats: { servers: [ tls://nats.example.net:4222 ] } } ]',
     '# vault: { address: https://vault.example.net:8200, caFile: /etc/keepward/vault-ca.pem, host: { appRole: { roleId: keepward-host, secretId: { file: /etc/keepward/secrets/vault } } } }',
     '# namespace: keepward-r1',
     '# minTtl: 254',

@@ -14,9 +14,10 @@ export function exampleConfig(): string {
   return `${[comment(schema.description ?? '', '').join('\n'), ...sections].join('\n\n')}\n`
 }
 
-/** A section without which all goes well; its example shows it whole. */
-const isLeftOut = ({ properties, examples, default: given }: JsonSchema): boolean =>
-  properties !== undefined && examples !== undefined && given === undefined
+/** A section, or a list, without which all goes well; its example shows it whole. */
+const isLeftOut = ({ properties, items, examples, default: given }: JsonSchema): boolean =>
+  examples !== undefined &&
+  ((properties !== undefined && given === undefined) || (items !== undefined && Array.isArray(given)))
 
 const width = 100
 

@@ -69,6 +69,34 @@ export const httpsAddress = text(
   'must be https:// with a host and a port, and nothing behind them, such as https://vault.example.net:8200',
 )
 
+const hostForm = String.raw`([A-Za-z0-9]([A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:]{2,39}\])`
+
+export const natsAddress = text(
+  new RegExp(`^(tls|nats)://${hostForm}:[1-9][0-9]{0,4}$`),
+  'must be tls:// with a host and a port, such as tls://nats.example.net:4222',
+)
+
+export const brokerAddress = text(
+  new RegExp(`^amqps?://${hostForm}:[1-9][0-9]{0,4}$`),
+  'must be amqps:// with a host and a port, such as amqps://rabbit.example.net:5671',
+)
+
+/** No user, no fragment: neither is sent. */
+export const webAddress = text(
+  new RegExp(`^https://${hostForm}(:[1-9][0-9]{0,4})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,1000})?$`),
+  'must be https:// with a host and a path, such as https://hooks.example.net/keepward',
+)
+
+export const virtualHost = text(/^[A-Za-z0-9._/-]{1,255}$/, 'must be 1 to 255 letters, digits, ".", "_", "-" and "/"')
+
+/** A name in AMQP (at most 255 bytes) or of a user there. */
+export const wireWord = word(/^[A-Za-z0-9._-]{1,200}$/, 'must be 1 to 200 letters, digits, ".", "_" and "-"')
+
+export const hostName = word(
+  /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/,
+  'must be 1 to 255 letters, digits, ".", "_" and "-", the first a letter or a digit',
+)
+
 /** Absolute and normalized, so that two spellings never name one directory. */
 export function absolutePath(maxLength: number) {
   const wanted = `must be an absolute path of at most ${maxLength} letters, digits, ".", "_", "-" and "/", without ".", ".." or a "/" at the end`

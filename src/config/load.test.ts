@@ -26,6 +26,7 @@ test('loadConfig() gives every default when the file has as little as it can', (
     audit: { syslogPort: 514 },
     config: { requireSignature: false, applyChanges: false },
     reconcile: { intervalMs: 3000 },
+    sinks: [],
     stateChange: {
       unknownRouters: 'compatible',
       claimInterval: 60_000,
@@ -133,6 +134,16 @@ routers:
     virtualRoutes:
       - { to: default, via: 'fe80::2', interface: int0, metric: 5 }
       - { to: 198.51.100.0/24, interface: ext0 }
+sinks:
+  - name: fleet
+    delivery: history
+    repeatInterval: 60s
+    nats:
+      servers: ['nats://[2001:db8::1]:4222']
+      nkey: { file: /etc/nk }
+      caFile: /etc/ca.pem
+      clientCertificate: { file: /etc/c.pem, key: { credential: c } }
+      plaintext: true
 `
   expect(loadConfig(text, 'agent.yaml', 'host-a')).toEqual({
     agent: { id: 'host-b', user: 1007 },
@@ -142,6 +153,19 @@ routers:
     audit: { syslogSocket: '/dev/log', syslogServer: '2001:db8::5', syslogPort: 1514 },
     config: { requireSignature: true, applyChanges: true },
     reconcile: { intervalMs: 1000 },
+    sinks: [
+      {
+        type: 'nats',
+        name: 'fleet',
+        delivery: 'history',
+        repeatMs: 60_000,
+        servers: ['nats://[2001:db8::1]:4222'],
+        nkey: { kind: 'file', path: '/etc/nk' },
+        caFile: '/etc/ca.pem',
+        clientCertificate: { file: '/etc/c.pem', key: { kind: 'credential', name: 'c' } },
+        plaintext: true,
+      },
+    ],
     stateChange: {
       unknownRouters: 'strict',
       claimInterval: 5000,

@@ -11,6 +11,7 @@ import { draftRouters } from './router-draft.ts'
 import { checkRouter } from './router-rules.ts'
 import { schemaFindings, valueAt } from './schema-findings.ts'
 import { configSchema } from './schema.ts'
+import { checkSinks } from './sink-rules.ts'
 import { checkStateChange } from './state-change-rules.ts'
 import { checkVault } from './vault-rules.ts'
 import { readSource, type Source } from './source.ts'
@@ -89,6 +90,7 @@ function judgeWhole(source: Source): Finding[] {
   }
   checkHost(routers, review)
   checkStateChange(source.value, routers, review)
+  checkSinks(source.value, review)
   checkVault(source.value, routers, review)
   checkHooks(source.value, routers, review)
   return findings

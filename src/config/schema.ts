@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { exampleRouters } from './example-routers.ts'
 import { routerSchema } from './router-schema.ts'
+import { sinksSchema } from './sink-schema.ts'
 import { stateChangeSchema } from './state-change-schema.ts'
 import { vaultSchema } from './vault-schema.ts'
 import { absolutePath, groupName, hostAddress, identifier, wholeNumber } from './form.ts'
@@ -121,6 +122,11 @@ const sections = {
   stateChange: stateChangeSchema.meta({
     description:
       'The socket on which notifiers, such as Neutron’s, tell of state changes: <paths.state>/keepalived-state-change.',
+  }),
+  sinks: sinksSchema.meta({
+    description:
+      'Where changes of role are reported to. None unless given; each goes on from where it was, and holds up no other.',
+    examples: [[{ name: 'fleet', nats: { servers: ['tls://nats.example.net:4222'] } }]],
   }),
   vault: vaultSchema.meta({
     description: 'A HashiCorp Vault or OpenBao that secrets come from, over HTTPS. Not used unless a secret names it.',

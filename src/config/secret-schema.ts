@@ -72,6 +72,16 @@ export function sourceIn(entry: Entry): SecretSource | Wrong {
   return says ?? entry.vault ?? localIn(entry)
 }
 
+/** A secret that any of the sources may have. */
+export const secretSource = z
+  .strictObject(secretFields, 'must be a map with one of the keys file, credential, command, environment and vault')
+  .transform((entry, context): SecretSource => {
+    const source = sourceIn(entry)
+    if (source.kind !== 'wrong') return source
+    context.addIssue({ code: 'custom', message: source.says, input: entry, params: { said: true } })
+    return z.NEVER
+  })
+
 export const localSource = z
   .strictObject(localFields, 'must be a map with one of the keys file, credential, command and environment')
   .transform((entry, context): LocalSource => {

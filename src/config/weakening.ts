@@ -2,6 +2,7 @@ import type { LocalSource } from '../base/secret-source.ts'
 import type { VaultLogin } from '../base/vault-login.ts'
 import type { RouterSpec } from '../router/spec.ts'
 import type { AgentConfig } from './agent-config.ts'
+import { sinkWeakenings } from './sink-weakening.ts'
 import { stateChangeSchema, type SenderEntry } from './state-change-schema.ts'
 
 /** A setting that opens what stays shut without it. */
@@ -119,6 +120,7 @@ export const weakeningRules: readonly WeakeningRule[] = [
     found: ({ stateChange }) =>
       stateChange.senders.filter(({ key }) => key?.source.kind === 'environment').map(senderText),
   },
+  ...sinkWeakenings,
   inVault('vault.host.token.environment', (vault) => tokenOf(vault.host)),
   inVault('vault.host.appRole.secretId.environment', (vault) => secretIdOf(vault.host)),
   inVault('vault.agent.token.environment', (vault) => tokenOf(vault.agent)),

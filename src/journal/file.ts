@@ -39,6 +39,9 @@ const schema = `
   ) STRICT, WITHOUT ROWID;
   ${indexes}`
 
+/** How far each that reads on has come; of no part in the chain. */
+const cursors = 'CREATE TABLE IF NOT EXISTS cursors (name TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID'
+
 /**
  * Open a journal for writing. A missing or empty file becomes a new journal (mode 0600 whatever the umask), unless
  * `mustExist`; anything else must be a journal of this version already. Throws `file-unsafe`, `journal-too-new`, `journal-failed`.
@@ -64,7 +67,8 @@ export function openForWriting(place: Place, mustExist: boolean): DatabaseSync {
         PRAGMA cache_size = -1024;
         PRAGMA temp_store = MEMORY;
         PRAGMA trusted_schema = OFF;
-        PRAGMA cell_size_check = ON`)
+        PRAGMA cell_size_check = ON;
+        ${cursors}`)
       return db
     } catch (error) {
       db.close()

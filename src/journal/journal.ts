@@ -37,6 +37,8 @@ export interface Journal {
   readonly epoch: Epoch
   /** The newest transition of each router when the file was opened; retention does not touch them. */
   readonly heads: ReadonlyMap<string, JournalRecord>
+  /** The newest durable transition of each router, now; retention does not touch them. */
+  readonly newest: ReadonlyMap<string, JournalRecord>
   readonly status: JournalStatus
   /** The newest durable record; sequence 0 in an empty file. */
   readonly tail: ChainPoint
@@ -46,6 +48,10 @@ export interface Journal {
   read(query: ReadQuery): Promise<JournalRecord[]>
   /** See {@link subscribe}. */
   subscribe(query: SubscribeQuery): AsyncGenerator<JournalRecord, void, undefined>
+  /** How far a reader of that name has come: what was kept last, 0 at first. Throws `journal-failed`. */
+  cursor(name: string): Promise<number>
+  /** Durable once it resolves. Throws `journal-failed`. */
+  keepCursor(name: string, seq: number): Promise<void>
   /** Walks the whole chain in small steps between commits. */
   verify(): Promise<Verdict>
   /** Called whenever the journal becomes unavailable or ok again; returns how to stop. */
@@ -92,14 +98,23 @@ const stopDeadlineMs = 1000
 
 class OpenJournal implements Journal {
   readonly heads: ReadonlyMap<string, JournalRecord>
+  readonly #newest: Map<string, JournalRecord>
   readonly #writer: Writer
   readonly #link: WorkerLink
   #closed: Promise<void> | undefined
 
   constructor(writer: Writer, link: WorkerLink, heads: ReadonlyMap<string, JournalRecord>) {
     this.heads = heads
+    this.#newest = new Map(heads)
     this.#writer = writer
     this.#link = link
+    writer.listen((record) => {
+      if (record?.kind === 'transition' && record.router !== undefined) this.#newest.set(record.router, record)
+    })
+  }
+
+  get newest(): ReadonlyMap<string, JournalRecord> {
+    return this.#newest
   }
 
   get epoch(): Epoch {
@@ -140,6 +155,14 @@ class OpenJournal implements Journal {
       listen: (listener) => writer.listen(listener),
     }
     return subscribe(feed, query)
+  }
+
+  cursor(name: string): Promise<number> {
+    return this.#link.call('cursor', { name, seq: undefined }, readDeadlineMs)
+  }
+
+  async keepCursor(name: string, seq: number): Promise<void> {
+    await this.#link.call('cursor', { name, seq }, readDeadlineMs)
   }
 
   async verify(): Promise<Verdict> {

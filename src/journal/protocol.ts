@@ -9,6 +9,7 @@ export interface Calls {
   readonly commit: { readonly ask: CommitAsk; readonly answer: CommitAnswer }
   readonly read: { readonly ask: ReadAsk; readonly answer: readonly StoredRecord[] }
   readonly verify: { readonly ask: Walk; readonly answer: WalkStep }
+  readonly cursor: { readonly ask: CursorAsk; readonly answer: number }
   readonly close: { readonly ask: null; readonly answer: null }
 }
 
@@ -73,6 +74,13 @@ export interface ReadAsk {
   readonly kind: RecordKind | undefined
   readonly limit: number
   readonly newestFirst: boolean
+}
+
+export interface CursorAsk {
+  /** Whose it is. */
+  readonly name: string
+  /** Where it is put; undefined: it is only read. */
+  readonly seq: number | undefined
 }
 
 export interface StoredRecord {

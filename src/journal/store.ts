@@ -4,7 +4,16 @@ import { systemClock } from '../base/instant.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import type { ChainPoint, Walk, WalkStep } from './chain.ts'
 import { diskFull, figure, ioError, journalError, openForWriting, resultCode } from './file.ts'
-import type { CommitAnswer, CommitAsk, FileFigures, OpenAnswer, OpenAsk, ReadAsk, StoredRecord } from './protocol.ts'
+import type {
+  CommitAnswer,
+  CommitAsk,
+  CursorAsk,
+  FileFigures,
+  OpenAnswer,
+  OpenAsk,
+  ReadAsk,
+  StoredRecord,
+} from './protocol.ts'
 import { canonicalJson, recordHash, recordText } from './record.ts'
 import { copyJournal, logOf, type Place } from './renew.ts'
 import { contentBytes, removeOldest } from './retention.ts'
@@ -97,6 +106,17 @@ export class Store {
       })
     } catch (error) {
       throw journalError(this.#file, 'read', error)
+    }
+  }
+
+  /** How far somebody has read, 0 at first; put there, it is durable. */
+  cursor({ name, seq }: CursorAsk): number {
+    try {
+      if (seq === undefined) return Number(this.#statements.getCursor.get(name)?.['seq'] ?? 0)
+      this.#statements.putCursor.run(name, seq)
+      return seq
+    } catch (error) {
+      throw journalError(this.#file, seq === undefined ? 'read' : 'write', error)
     }
   }
 
@@ -245,6 +265,8 @@ function prepare(db: DatabaseSync) {
       SET router_seq = excluded.router_seq, head_hash = excluded.head_hash, head_record = excluded.head_record`),
     putRouterSeq: db.prepare(`INSERT INTO routers VALUES (?, ?, NULL, NULL) ON CONFLICT (router) DO UPDATE
       SET router_seq = excluded.router_seq`),
+    getCursor: db.prepare('SELECT seq FROM cursors WHERE name = ?'),
+    putCursor: db.prepare(`INSERT INTO cursors VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq`),
     read: makeReader(db),
   }
 }

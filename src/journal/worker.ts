@@ -33,6 +33,8 @@ function run(request: Request): Calls[keyof Calls]['answer'] {
       return store.read(request.ask)
     case 'verify':
       return store.walkOn(request.ask)
+    case 'cursor':
+      return store.cursor(request.ask)
     case 'close':
       store.close()
       store = undefined

@@ -40,12 +40,21 @@ export class Outbox {
   #readSeq: number
   #waiting = 0
 
-  /** `newest`: of each router the last change of role that was read before, up to `readSeq`. */
-  constructor(delivery: Delivery, readSeq: number, newest: Iterable<JournalRecord> = []) {
+  /**
+   * `after`: everything up to this record is delivered. `heads`: of each router the newest change of role in the journal, of which what was there
+   * before may be unknown. Where only the newest counts they wait at once, and nothing before them is read.
+   */
+  constructor(delivery: Delivery, after: number, heads: Iterable<JournalRecord> = [], nowMs = 0) {
     this.#delivery = delivery
-    this.#readSeq = readSeq
-    for (const record of newest)
-      if (record.router !== undefined && record.seq <= readSeq) this.#newest.set(record.router, record)
+    this.#readSeq = after
+    for (const record of heads) {
+      const { router, seq } = record
+      if (router === undefined) continue
+      if (seq <= after || delivery === 'latest') this.#newest.set(router, record)
+      if (seq <= after || delivery === 'history') continue
+      this.#readSeq = Math.max(this.#readSeq, seq)
+      this.#add({ router, record, fromSeq: after + 1, isRepeat: false }, nowMs)
+    }
   }
 
   /** The next record of the journal. */
@@ -58,9 +67,16 @@ export class Outbox {
     this.#add({ router, record, fromSeq: record.seq, isRepeat: false }, nowMs)
   }
 
-  /** Retention took records before they were read: what they said is lost, and the newest of each router is what counts. */
-  skip(throughSeq: number): void {
+  /** Retention took records before they were read: of what they said, the newest change of each router is among the `heads`. */
+  skip(throughSeq: number, heads: Iterable<JournalRecord>, nowMs: number): void {
+    const fromSeq = this.#readSeq + 1
     this.#readSeq = Math.max(this.#readSeq, throughSeq)
+    for (const record of heads) {
+      const { router, seq } = record
+      if (router === undefined || seq < fromSeq || seq > throughSeq) continue
+      this.#newest.set(router, record)
+      this.#add({ router, record, fromSeq, isRepeat: false }, nowMs)
+    }
   }
 
   /** Reports that are not delivered. */
@@ -72,8 +88,9 @@ export class Outbox {
     return this.#readSeq
   }
 
-  /** Have a sink that may have lost everything hear the newest of each router of which nothing waits. */
-  repeat(nowMs: number): void {
+  /** Have a sink that may have lost everything hear the newest of each of these routers of which nothing waits; others are forgotten. */
+  repeat(routers: ReadonlySet<string>, nowMs: number): void {
+    for (const router of this.#newest.keys()) if (!routers.has(router)) this.#newest.delete(router)
     for (const [router, record] of this.#newest)
       if (!this.#lanes.has(router)) this.#add({ router, record, fromSeq: record.seq, isRepeat: true }, nowMs)
   }

@@ -1,18 +1,21 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import { describeError, KeepwardError } from '../base/error.ts'
 import type { Journal } from '../journal/journal.ts'
-import { Cursor } from './cursor.ts'
+import { takeIn } from './intake.ts'
 import { Outbox, type Due, type OutboxFigures } from './outbox.ts'
 import type { Delivery, Report } from './report.ts'
-import type { Past, Sink, SinkState, Smoothing } from './sink.ts'
+import type { Heartbeat, Past, Sink, SinkState, Smoothing } from './sink.ts'
 
 export interface ReporterParts {
-  readonly journal: Pick<Journal, 'heads' | 'status' | 'tail' | 'subscribe'>
+  readonly journal: Pick<Journal, 'newest' | 'status' | 'subscribe' | 'cursor' | 'keepCursor'>
   readonly sink: Sink
-  readonly cursor: Cursor
+  /** Of the sink, and of its cursor in the journal. */
+  readonly name: string
   readonly delivery: Delivery
   /** How often the newest of each router is told once more, milliseconds. */
   readonly repeatMs: number
+  /** Those that the agent runs. */
+  readonly routers: () => ReadonlySet<string>
+  readonly beat: () => Heartbeat
   /** Until when nothing is to be said of a flapping router, of the monotonic clock; undefined: it may be. */
   readonly heldUntilMs: (router: string) => number | undefined
 }
@@ -22,15 +25,22 @@ export interface ReporterStatus extends OutboxFigures {
   /** What it does not take, by router. */
   readonly refused: ReadonlyMap<string, string>
   readonly delivered: number
+  /** Tries that were in vain. */
+  readonly failures: number
   readonly lastError: string | undefined
+  /** For how long it cannot be sent to, milliseconds; 0: it can. */
+  readonly awayMs: number
 }
 
 const sendDeadlineMs = 10_000
 const keepEveryMs = 1000
+export const beatEveryMs = 5000
 const firstPauseMs = 500
 const maxPauseMs = 30_000
 /** Of a sink that wants every record: what is read ahead of it. */
 const maxWaiting = 10_000
+/** At the end, for a sink that does not. */
+const giveUpMs = 2000
 
 /**
  * Has one sink hear what the journal tells, from where it was the last time: at least once, of each router in order, for as long as it
@@ -42,6 +52,7 @@ export class Reporter implements AsyncDisposable {
   readonly #ending = new AbortController()
   readonly #refused = new Map<string, string>()
   readonly #underWay = new Set<Promise<void>>()
+  readonly #attempts = new Set<Promise<void>>()
   readonly #timers: NodeJS.Timeout[]
   readonly #ignoreState: () => void
   readonly #reading: Promise<void>
@@ -55,30 +66,48 @@ export class Reporter implements AsyncDisposable {
   readonly #confirmed = new Map<string, Report>()
   #lastError: string | undefined
   #delivered = 0
+  #failures = 0
+  #connections = 0
+  #awaySinceMs: number | undefined = performance.now()
+  #kept: number
 
   private constructor(parts: ReporterParts, after: number) {
     this.#parts = parts
-    this.#outbox = new Outbox(parts.delivery, after, parts.journal.heads.values())
+    this.#kept = after
+    this.#outbox = new Outbox(parts.delivery, after, parts.journal.newest.values(), performance.now())
     this.#timers = [
       setInterval(() => void this.#keep(), keepEveryMs),
       setInterval(() => {
         this.#repeat()
       }, parts.repeatMs),
+      setInterval(() => {
+        this.#beat()
+      }, beatEveryMs),
     ]
     this.#ignoreState = parts.sink.onState((state) => {
-      const wasThere = this.#isThere
+      const wasThere = this.#isThere()
       this.#state = state
-      if (wasThere || !this.#isThere) return
+      if (wasThere !== this.#isThere()) this.#awaySinceMs = this.#isThere() ? undefined : performance.now()
+      if (wasThere || !this.#isThere()) return
       this.#outbox.resume()
-      this.#repeat()
+      this.#beat()
+      // An end that is asked anew for each report has lost nothing by being away for a moment.
+      if (this.#connections++ === 0 || parts.sink.isConnectionless !== true) this.#repeat()
+      this.#pump()
     })
-    this.#reading = this.#read()
+    this.#reading = takeIn({
+      ...{ journal: parts.journal, outbox: this.#outbox, signal: this.#ending.signal },
+      onRead: () => {
+        this.#pump()
+        return this.#outbox.waiting < maxWaiting ? undefined : this.#untilRoom()
+      },
+      onError: (error) => (this.#lastError = describeError(error)),
+    })
   }
 
-  /** Throws what reading the cursor throws. */
+  /** Throws `journal-failed` when the journal does not say how far the sink has come. */
   static async start(parts: ReporterParts): Promise<Reporter> {
-    // A journal that was put back from a copy may be shorter than what was sent.
-    return new Reporter(parts, Math.min(await parts.cursor.read(), parts.journal.tail.seq))
+    return new Reporter(parts, await parts.journal.cursor(parts.name))
   }
 
   get status(): ReporterStatus {
@@ -87,7 +116,9 @@ export class Reporter implements AsyncDisposable {
       state: this.#state,
       refused: this.#refused,
       delivered: this.#delivered,
+      failures: this.#failures,
       lastError: this.#lastError,
+      awayMs: this.#awaySinceMs === undefined ? 0 : performance.now() - this.#awaySinceMs,
     }
   }
 
@@ -98,61 +129,78 @@ export class Reporter implements AsyncDisposable {
     clearTimeout(this.#pumpTimer)
     this.#roomMade.resolve(undefined)
     this.#ignoreState()
-    await Promise.all([this.#reading, ...this.#underWay])
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    const timer = setTimeout(resolve, giveUpMs, undefined)
+    await Promise.race([promise, Promise.all([this.#reading, ...this.#underWay, ...this.#attempts])])
+    clearTimeout(timer)
     await this.#keep()
     await this.#parts.sink.close()
   }
 
-  async #read(): Promise<void> {
-    const { journal } = this.#parts
-    const { signal } = this.#ending
-    while (!signal.aborted) {
-      try {
-        for await (const record of journal.subscribe({ after: this.#outbox.readSeq, signal })) {
-          this.#outbox.read(record, performance.now())
-          this.#pump()
-          while (this.#isFull && !signal.aborted) await this.#roomMade.promise
-        }
-        // The journal has closed.
-        return
-      } catch (error) {
-        this.#readOn(error)
-        if (!signal.aborted) await wait(firstPauseMs, undefined, { signal }).catch(() => undefined)
-      }
-    }
+  /** Of a sink that wants every record no more is read than there is room for. */
+  async #untilRoom(): Promise<void> {
+    while (this.#outbox.waiting >= maxWaiting && !this.#isEnding()) await this.#roomMade.promise
   }
 
-  /** Behind what it has not read in time, or what retention took. */
-  #readOn(error: unknown): void {
-    const code = error instanceof KeepwardError ? error.code : undefined
-    if (code === 'subscriber-too-slow') return
-    this.#lastError = describeError(error)
-    if (code === 'records-removed') this.#outbox.skip(this.#parts.journal.status.retainedFromSeq - 1)
+  #isEnding(): boolean {
+    return this.#ending.signal.aborted
   }
 
-  get #isThere(): boolean {
+  #canSend(): boolean {
+    return this.#isThere() && !this.#isEnding() && this.#underWay.size < this.#parts.sink.width
+  }
+
+  #isThere(): boolean {
     return this.#state.trouble === undefined
   }
 
-  get #isFull(): boolean {
-    return this.#outbox.waiting >= maxWaiting
+  #repeat(): void {
+    if (!this.#isThere()) return
+    const { routers, sink } = this.#parts
+    const known = routers()
+    for (const by of [this.#confirmed, this.#refused])
+      for (const router of by.keys()) if (!known.has(router)) by.delete(router)
+    this.#outbox.repeat(known, performance.now())
+    this.#pump()
+    this.#attempt(async () => sink.keepOnly?.(known, this.#deadline()))
   }
 
-  #repeat(): void {
-    this.#outbox.repeat(performance.now())
-    this.#pump()
+  #beat(): void {
+    const { sink, beat } = this.#parts
+    if (this.#isThere()) this.#attempt(async () => sink.beat?.(beat(), this.#deadline()))
+  }
+
+  /** What is done again on a timer may fail; it is waited for at the end. */
+  #attempt(work: () => Promise<void>): void {
+    const attempt = work()
+      .catch((error: unknown) => {
+        if (!this.#isEnding()) this.#lastError = describeError(error)
+      })
+      .then(() => {
+        this.#attempts.delete(attempt)
+      })
+    this.#attempts.add(attempt)
+  }
+
+  #deadline(): AbortSignal {
+    return AbortSignal.any([this.#ending.signal, AbortSignal.timeout(sendDeadlineMs)])
   }
 
   #pump(): void {
     clearTimeout(this.#pumpTimer)
-    while (this.#isThere && !this.#ending.signal.aborted && this.#underWay.size < this.#parts.sink.width) {
+    while (this.#canSend()) {
       const nowMs = performance.now()
       const due = this.#outbox.next(nowMs)
       if (due === undefined) break
-      this.#weigh(due, nowMs)
+      try {
+        this.#weigh(due, nowMs)
+      } catch (error) {
+        this.#failed(due.report, error)
+      }
     }
     const { nextMs } = this.#outbox
-    if (nextMs === undefined || this.#ending.signal.aborted) return
+    // What ends, or is back, looks again by itself.
+    if (nextMs === undefined || !this.#canSend()) return
     this.#pumpTimer = setTimeout(
       () => {
         this.#pump()
@@ -166,19 +214,17 @@ export class Reporter implements AsyncDisposable {
     const flapsUntilMs = heldUntilMs(report.router)
     const confirmed = this.#confirmed.get(report.router)
     // A sink that may have lost everything is told again, whatever it has confirmed.
-    const verdict = (sink.smoothing ?? calm)(report, {
-      ...{ nowMs, firstMs, flapsUntilMs },
-      confirmed: report.isRepeat ? undefined : confirmed,
-    })
-    if (verdict === 'now') this.#send(report)
-    else if (verdict === 'known') this.#outbox.ended(report)
+    const past = { nowMs, firstMs, flapsUntilMs, confirmed: report.isRepeat ? undefined : confirmed }
+    const verdict = (sink.smoothing ?? calm)(report, past)
+    if (verdict === 'known') {
+      this.#outbox.ended(report)
+      this.#makeRoom()
+    } else if (verdict === 'now' || verdict.untilMs <= nowMs) this.#send(report)
     else this.#outbox.held(report, verdict.untilMs)
   }
 
   #send(report: Report): void {
-    const signal = AbortSignal.any([this.#ending.signal, AbortSignal.timeout(sendDeadlineMs)])
-    const sent = this.#parts.sink
-      .send(report, signal)
+    const sent = asked(() => this.#parts.sink.send(report, this.#deadline()))
       .then(
         () => {
           this.#refused.delete(report.router)
@@ -192,16 +238,16 @@ export class Reporter implements AsyncDisposable {
       )
       .then(() => {
         this.#underWay.delete(sent)
-        this.#roomMade.resolve(undefined)
-        this.#roomMade = Promise.withResolvers()
+        this.#makeRoom()
         this.#pump()
       })
     this.#underWay.add(sent)
   }
 
   #failed(report: Report, error: unknown): void {
-    if (this.#ending.signal.aborted) return
+    if (this.#isEnding()) return
     this.#lastError = describeError(error)
+    this.#failures += 1
     if (!(error instanceof KeepwardError && error.code === 'report-refused')) {
       this.#outbox.failed(report, performance.now(), pauseMs)
       return
@@ -210,15 +256,26 @@ export class Reporter implements AsyncDisposable {
     this.#outbox.ended(report)
   }
 
+  #makeRoom(): void {
+    this.#roomMade.resolve(undefined)
+    this.#roomMade = Promise.withResolvers()
+  }
+
   async #keep(): Promise<void> {
+    const seq = this.#outbox.deliveredSeq
+    if (seq === this.#kept) return
     try {
-      await this.#parts.cursor.keep(this.#outbox.deliveredSeq)
+      await this.#parts.journal.keepCursor(this.#parts.name, seq)
+      this.#kept = seq
     } catch (error) {
       // What is sent again because of it is dropped by who has it.
       this.#lastError = describeError(error)
     }
   }
 }
+
+/** What throws at once fails as what is rejected does. */
+const asked = async (work: () => Promise<void>): Promise<void> => work()
 
 const calm: Smoothing = (_report, { nowMs, flapsUntilMs }: Past) =>
   flapsUntilMs !== undefined && flapsUntilMs > nowMs ? { untilMs: flapsUntilMs } : 'now'

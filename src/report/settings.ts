@@ -71,5 +71,5 @@ export interface SinkTools {
   /** To be asked anew for each connection, so that a rotated secret is taken up. */
   readonly readSecret: (source: SecretSource) => Promise<Secret>
   /** A file that root alone can have written, as text. */
-  readonly readFile: (path: string) => Promise<string>
+  readonly readFile: (path: string) => string
 }

@@ -17,6 +17,8 @@ export interface Sink {
   keepOnly?(routers: ReadonlySet<string>, signal: AbortSignal): Promise<void>
   /** Tell that the agent lives. */
   beat?(beat: Heartbeat, signal: AbortSignal): Promise<void>
+  /** Nothing connects it to the other end between two reports: that it is there again is no new beginning. */
+  readonly isConnectionless?: true
   close(): Promise<void>
 }
 

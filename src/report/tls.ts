@@ -12,10 +12,10 @@ export async function readTlsFiles(
   { caFile, clientCertificate }: Pick<NatsSettings, 'caFile' | 'clientCertificate'>,
   { readFile, readSecret }: Pick<SinkTools, 'readFile' | 'readSecret'>,
 ): Promise<TlsFiles> {
-  const [ca, cert, key] = await Promise.all([
-    caFile === undefined ? undefined : readFile(caFile),
-    clientCertificate && readFile(clientCertificate.file),
-    clientCertificate && readSecret(clientCertificate.key),
-  ])
-  return { ca, cert, key: key?.revealText() }
+  const key = clientCertificate && (await readSecret(clientCertificate.key))
+  return {
+    ca: caFile === undefined ? undefined : readFile(caFile),
+    cert: clientCertificate && readFile(clientCertificate.file),
+    key: key?.revealText(),
+  }
 }

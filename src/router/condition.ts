@@ -203,6 +203,26 @@ export const conditions = {
     title: 'The state-change socket was removed and cannot be made anew',
     hint: 'Remove what the text names; until then notifiers are not heard, and the roles follow the kernel as before',
   },
+  'sink-behind': {
+    severity: 'warning',
+    title: 'What happened is not told to a sink: it cannot be reached, or does not keep up',
+    hint: 'The text names the sink and why. Nothing is lost: it is told, from where it was, once it is back',
+  },
+  'sink-not-ready': {
+    severity: 'warning',
+    title: 'A sink is reached, and lacks what somebody must make there',
+    hint: 'The text says what; for NATS run `keepward nats setup` with the rights of an operator. It is looked at again by itself',
+  },
+  'sink-refused': {
+    severity: 'warning',
+    title: 'A sink does not take what happened to a router, and will not, however often it is told',
+    hint: 'The text names sink, router and reason; other reports go on, and the next of that router is tried',
+  },
+  'sink-insecure': {
+    severity: 'warning',
+    title: 'A sink is reached without protection, or runs a version with known holes',
+    hint: 'The text says which; use TLS, and update the server',
+  },
   'clock-stepped': {
     severity: 'warning',
     title:

@@ -1,9 +1,9 @@
-import { lookup as resolveName, type LookupAddress, type LookupOptions } from 'node:dns'
 import type { IncomingMessage } from 'node:http'
 import { request } from 'node:https'
 import type { LookupFunction } from 'node:net'
 import { codeOf, errnoOf, KeepwardError } from '../base/error.ts'
 import type { Secret } from '../base/secret.ts'
+import { resolveAll } from '../linux/resolve.ts'
 
 /** A Vault, and whom it is believed by. */
 export interface Server {
@@ -146,31 +146,15 @@ function failure(error: unknown, isLate: boolean): NoAnswer {
   return isDistrust ? new NoAnswer(`is not believed: ${code}`, hint) : new NoAnswer(`cannot be reached: ${code}`)
 }
 
-/** getaddrinfo(3) has no deadline and holds a thread that files need too: of one name never more than one at a time. */
 const lookup: LookupFunction = (hostname, options, done) => {
-  const known = resolving.get(hostname)
-  const found = known ?? resolveAll(hostname, options)
-  resolving.set(hostname, found)
-  found.then(
+  resolveAll(hostname, options).then(
     (all) => {
       const [first] = all
-      if (options.all === true || first === undefined) done(null, all)
+      if (options.all === true || first === undefined) done(null, [...all])
       else done(null, first.address, first.family)
     },
     (error: unknown) => {
       done(error instanceof Error ? error : new Error('no address'), [])
     },
   )
-}
-
-const resolving = new Map<string, Promise<LookupAddress[]>>()
-
-function resolveAll(hostname: string, options: LookupOptions): Promise<LookupAddress[]> {
-  return new Promise((resolve, reject) => {
-    resolveName(hostname, { ...options, all: true }, (error, found) => {
-      resolving.delete(hostname)
-      if (error === null) resolve(found)
-      else reject(error)
-    })
-  })
 }

@@ -34,7 +34,7 @@ const secured = ({ urls, ca, seeds }: Deployed, person: 'host1' | 'host2' = 'hos
     }),
     natsTools({
       agent: person,
-      readFile: () => Promise.resolve(ca),
+      readFile: () => ca,
       readSecret: () => Promise.resolve(seeds[person]),
     }),
   ] as const
@@ -58,7 +58,7 @@ describe('deploy/nats/single.conf', () => {
     await using store = testJournal()
     const journal = await store.open()
     const [settings, tools] = secured(deployed)
-    await using reporter = await reporterOf(journal, store, settings, { tools })
+    await using reporter = await reporterOf(journal, settings, { tools })
     await journal.append(transition('r1')).durable
     await until('it says so', () => reporter.status.state.trouble?.kind === 'not-ready')
     expect(reporter.status.state.trouble?.text).toBe(
@@ -191,7 +191,7 @@ test('deploy/nats/cluster.conf: three servers keep all of it three times, and on
   await using store = testJournal()
   const journal = await store.open()
   const [settings, tools] = secured(deployed)
-  await using reporter = await reporterOf(journal, store, settings, { tools })
+  await using reporter = await reporterOf(journal, settings, { tools })
   await journal.append(transition('r1')).durable
   await until('the first is told', () => reporter.status.delivered === 1)
   const operator = () =>

@@ -39,7 +39,7 @@ test('each record is stored once and in order when the server is killed and star
   await using server = await startReady()
   await using store = testJournal()
   const journal = await store.open({ maxPending: 100_000 })
-  await using reporter = await reporterOf(journal, store, natsSettings([server.url]))
+  await using reporter = await reporterOf(journal, natsSettings([server.url]))
   append(journal, 4000)
   for (const signal of ['SIGKILL', 'SIGTERM', 'SIGKILL'] as const) {
     const before = reporter.status.delivered
@@ -64,7 +64,7 @@ test('a bucket without room holds reports up until there is some, and loses none
   await manager.streams.update('KV_keepward-state', { max_bytes: 2000 })
   await using store = testJournal()
   const journal = await store.open()
-  await using reporter = await reporterOf(journal, store, natsSettings([server.url]))
+  await using reporter = await reporterOf(journal, natsSettings([server.url]))
   append(journal, routers)
   await until('it says so', () => reporter.status.lastError?.includes('maximum bytes exceeded') === true)
   expect(reporter.status.refused.size).toBe(0)
@@ -77,7 +77,7 @@ test('a server that stands still is noticed, and gets everything once when it go
   await using server = await startReady()
   await using store = testJournal()
   const journal = await store.open()
-  await using reporter = await reporterOf(journal, store, natsSettings([server.url]))
+  await using reporter = await reporterOf(journal, natsSettings([server.url]))
   append(journal, routers)
   await until('the first are told', () => reporter.status.delivered === routers)
   server.signal('SIGSTOP')
@@ -132,7 +132,7 @@ test('nothing is lost or doubled when each connection is cut off in the middle o
   await using store = testJournal()
   const journal = await store.open({ maxPending: 100_000 })
   proxy.cutAfter = 20_011
-  await using reporter = await reporterOf(journal, store, natsSettings([`nats://127.0.0.1:${String(proxy.port)}`]))
+  await using reporter = await reporterOf(journal, natsSettings([`nats://127.0.0.1:${String(proxy.port)}`]))
   append(journal, 600)
   await until('it was cut off often', () => proxy.accepted >= 5)
   proxy.cutAfter = undefined
@@ -145,7 +145,7 @@ test('streams that are removed while it runs are named, and used again once they
   await using server = await startReady()
   await using store = testJournal()
   const journal = await store.open()
-  await using reporter = await reporterOf(journal, store, natsSettings([server.url]))
+  await using reporter = await reporterOf(journal, natsSettings([server.url]))
   append(journal, 1)
   await until('the first is told', () => reporter.status.delivered === 1)
   await using operator = await connectAs(server.url)

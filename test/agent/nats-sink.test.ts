@@ -19,7 +19,7 @@ test('openNatsSink() brings what the journal tells into the stream and the bucke
   await setUpNats(operator, { replicas: undefined })
   await using store = testJournal()
   const journal = await store.open()
-  await using reporter = await reporterOf(journal, store, natsSettings([server.url]))
+  await using reporter = await reporterOf(journal, natsSettings([server.url]))
   await journal.append(transition('r.1', { from: 'backup', to: 'primary' })).durable
   await journal.append(transition('r.1', { from: 'primary', to: 'backup' })).durable
   await until('both are told', () => reporter.status.delivered === 2)
@@ -33,5 +33,5 @@ test('openNatsSink() brings what the journal tells into the stream and the bucke
   expect(await valueIn(operator, stateBucket, 'host1.r=2E1')).toMatchObject({
     ...{ version: 1, router: 'r.1', seq: 2, fromSeq: 2, body: { from: 'primary', to: 'backup' } },
   })
-  expect(await valueIn(operator, agentBucket, 'host1')).toBeUndefined()
+  expect(await valueIn(operator, agentBucket, 'host1')).toMatchObject({ agent: 'host1', health: 'healthy' })
 })

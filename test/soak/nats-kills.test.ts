@@ -20,7 +20,7 @@ test('10,000 transitions are each stored once and in order while server and agen
   await using store = testJournal()
   const journal = await store.open({ maxPending: transitions })
   const settings = natsSettings([server.url])
-  let reporter = await reporterOf(journal, store, settings)
+  let reporter = await reporterOf(journal, settings)
   for (let at = 0; at < transitions; at++) {
     journal.append(transition(`r${String(at % routers)}`, { at }))
     if (Math.random() < 0.002) {
@@ -30,7 +30,7 @@ test('10,000 transitions are each stored once and in order while server and agen
     }
     if (Math.random() < 0.002) {
       await reporter[Symbol.asyncDispose]()
-      reporter = await reporterOf(journal, store, settings)
+      reporter = await reporterOf(journal, settings)
     }
     if (at % 10 === 0) await wait(1)
   }
@@ -66,12 +66,12 @@ test('a cluster whose leader is killed, five times, takes reports again within t
   await using store = testJournal()
   const journal = await store.open()
   const tools = natsTools({
-    readFile: () => Promise.resolve(deployed.ca),
+    readFile: () => deployed.ca,
     readSecret: () => Promise.resolve(deployed.seeds.host1),
   })
   const nkey = { kind: 'file', path: '/seed' } as const
   const settings = natsSettings(deployed.urls, { plaintext: false, caFile: '/ca.pem', nkey })
-  await using reporter = await reporterOf(journal, store, settings, { tools })
+  await using reporter = await reporterOf(journal, settings, { tools })
   const gaps: number[] = []
   let count = 0
   for (let round = 0; round < 5; round++) {

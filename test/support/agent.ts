@@ -277,6 +277,7 @@ function configOf(paths: AgentConfig['paths'], { routers = [], intervalMs = 200 
     config: { requireSignature: false, applyChanges: false },
     reconcile: { intervalMs },
     stateChange: stateChangeSchema.parse(undefined),
+    sinks: [],
     vault: undefined,
     logging: { level: 'error', routerIds: 'plain' },
     routers,

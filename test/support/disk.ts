@@ -12,10 +12,10 @@ export class Disk {
   #frozen: string | undefined
 
   /** Mount it at a directory that is made for it. Without a journal of its own, so that a freeze is short. */
-  mount(at: string): void {
+  mount(at: string, size = '16M'): void {
     mkdirSync(at, { recursive: true, mode: 0o700 })
     const image = join(this.#home, 'image')
-    run('truncate', '-s', '16M', image)
+    run('truncate', '-s', size, image)
     run('mkfs.ext4', '-q', '-O', '^has_journal', image)
     run('mount', '-o', 'loop', image, at)
     chmodSync(at, 0o700)

@@ -3,13 +3,12 @@ import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/nats-core/internal'
 import { Secret } from '../../src/base/secret.ts'
 import type { Journal } from '../../src/journal/journal.ts'
-import { Cursor } from '../../src/report/cursor.ts'
 import { agentBucket, eventStream, stateBucket } from '../../src/report/nats/layout.ts'
 import { openNatsSink } from '../../src/report/nats/sink.ts'
 import { Reporter, type ReporterParts } from '../../src/report/reporter.ts'
 import type { NatsSettings, SinkTools } from '../../src/report/settings.ts'
 import type { Sink, SinkState } from '../../src/report/sink.ts'
-import type { TestJournal } from './journal.ts'
+import { heartbeat } from './far-end.ts'
 
 export const natsSettings = (servers: readonly string[], change: Partial<NatsSettings> = {}): NatsSettings => ({
   ...{ type: 'nats', name: 'fleet', delivery: 'history', repeatMs: 3_600_000, servers, plaintext: true },
@@ -20,7 +19,9 @@ export const natsSettings = (servers: readonly string[], change: Partial<NatsSet
 export const natsTools = (change: Partial<SinkTools> = {}): SinkTools => ({
   ...{ agent: 'host1', version: '0.1.0' },
   readSecret: () => Promise.resolve(new Secret('')),
-  readFile: () => Promise.reject(new Error('no file')),
+  readFile: () => {
+    throw new Error('no file')
+  },
   ...change,
 })
 
@@ -47,14 +48,13 @@ export function watchedSink(settings: NatsSettings, tools: SinkTools = natsTools
 /** What an agent has: a reporter over a real journal. */
 export const reporterOf = (
   journal: Journal,
-  store: TestJournal,
   settings: NatsSettings,
   change: Partial<ReporterParts> & { tools?: SinkTools } = {},
 ): Promise<Reporter> =>
   Reporter.start({
     ...{ journal, sink: openNatsSink(settings, change.tools ?? natsTools()) },
-    ...{ cursor: new Cursor(store.place.dir, 'fleet', journal.epoch.journal), heldUntilMs: () => undefined },
-    ...{ delivery: settings.delivery, repeatMs: settings.repeatMs },
+    ...{ name: settings.name, delivery: settings.delivery, repeatMs: settings.repeatMs },
+    ...{ heldUntilMs: () => undefined, beat: () => heartbeat, routers: () => new Set(journal.heads.keys()) },
     ...change,
   })
 
@@ -87,4 +87,17 @@ export async function valueIn(
 ): Promise<Record<string, unknown> | undefined> {
   const found = await (await new Kvm(connection).open(bucket)).get(key)
   return found === null || found.operation !== 'PUT' ? undefined : found.json<Record<string, unknown>>()
+}
+
+/** By router, the hash of the record that is its last state. */
+export async function stateOfRouters(connection: NatsConnection): Promise<Map<string, string>> {
+  const bucket = await new Kvm(connection).open(stateBucket)
+  const states = new Map<string, string>()
+  for await (const key of await bucket.keys()) {
+    const entry = await bucket.get(key)
+    if (entry?.operation !== 'PUT') continue
+    const { router, hash } = entry.json<{ router: string; hash: string }>()
+    states.set(router, hash)
+  }
+  return states
 }

@@ -1,0 +1,20 @@
+import { lookup, type LookupAddress, type LookupOptions } from 'node:dns'
+
+/** All addresses of a name. getaddrinfo(3) has no deadline and holds a thread that files need too: of one name never more than one at a time. */
+export function resolveAll(name: string, options: LookupOptions = {}): Promise<readonly LookupAddress[]> {
+  const found = resolving.get(name) ?? ask(name, options)
+  resolving.set(name, found)
+  return found
+}
+
+const resolving = new Map<string, Promise<LookupAddress[]>>()
+
+function ask(name: string, options: LookupOptions): Promise<LookupAddress[]> {
+  return new Promise((resolve, reject) => {
+    lookup(name, { ...options, all: true }, (error, found) => {
+      resolving.delete(name)
+      if (error === null) resolve(found)
+      else reject(error)
+    })
+  })
+}

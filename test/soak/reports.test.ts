@@ -1,0 +1,240 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { expect, onTestFailed, test } from 'vitest'
+import type { JournalRecord } from '../../src/journal/record.ts'
+import type { NatsSettings } from '../../src/report/settings.ts'
+import { setUpNats } from '../../src/report/nats/setup.ts'
+import { Disk } from '../support/disk.ts'
+import { testJournal } from '../support/journal.ts'
+import { connectAs, NatsServer } from '../support/nats-server.ts'
+import { natsSettings, stateOfRouters, storedEvents, type StoredEvent } from '../support/nats-sink.ts'
+import { seededRandom } from '../../bench/statistics.ts'
+import { Relay } from '../support/relay.ts'
+import type { WriterTask } from '../support/report-writer.ts'
+import { until } from '../support/until.ts'
+
+const routers = 40
+const transitions = 10_000
+const faultsMs = 120_000
+const seed = Number(process.env['KEEPWARD_SEED'] ?? Math.floor(Math.random() * 100_000))
+
+test(
+  'agent killed, broker killed, network cut, disk full over 10,000 transitions: each consumer ends right, and one added late',
+  { timeout: 300_000 },
+  async () => {
+    onTestFailed(() => {
+      console.error(`KEEPWARD_SEED=${String(seed)}`)
+    })
+    const draw = seededRandom(seed)
+    const below = (limit: number) => Math.floor(draw() * limit)
+    const home = mkdtempSync(join(tmpdir(), 'kwt-reports-'))
+    const directory = join(home, 'state')
+    const disk = new Disk()
+    disk.mount(directory, '64M')
+    await using store = new AsyncDisposableStack()
+    store.defer(() => {
+      disk.remove()
+      rmSync(home, { recursive: true, force: true })
+    })
+    const [history, latest, late] = [await broker(store), await broker(store), await broker(store)]
+    const settings = [history.settings('history'), latest.settings('latest')]
+    const task = { directory, sinks: settings, routers, transitions, everyMs: 6 }
+    const writer = new Writer(task)
+    store.defer(() => writer.kill())
+    await writer.start()
+
+    const faults: (() => Promise<void>)[] = [
+      async () => {
+        await writer.kill()
+        await writer.start()
+      },
+      ...[history, latest].flatMap(({ server, relay }) => [
+        async () => {
+          await server.stop('SIGKILL')
+          await wait(below(1500))
+          await server.start()
+        },
+        () =>
+          during(
+            () => {
+              relay.cut()
+            },
+            () => {
+              relay.open()
+            },
+            below(2000),
+          ),
+        () =>
+          during(
+            () => {
+              relay.silence()
+            },
+            () => {
+              relay.open()
+            },
+            below(4000),
+          ),
+        () =>
+          during(
+            () => {
+              server.signal('SIGSTOP')
+            },
+            () => {
+              server.signal('SIGCONT')
+            },
+            below(2000),
+          ),
+      ]),
+      () =>
+        during(
+          () => {
+            disk.fill()
+          },
+          () => {
+            disk.free()
+          },
+          below(1000),
+        ),
+    ]
+    const endMs = performance.now() + faultsMs
+    let count = 0
+    while (performance.now() < endMs && !writer.isCurrent) {
+      await faults[below(faults.length)]?.()
+      count += 1
+      await wait(below(600))
+    }
+    expect(count).toBeGreaterThan(30)
+    await until('every sink has all', () => writer.isCurrent, 60_000)
+    await writer.stop()
+
+    // One that was not there from the beginning gets the whole history too.
+    writer.task = { ...task, sinks: [...settings, late.settings('history', 'late')] }
+    await writer.start()
+    await until('every sink has all', () => writer.isCurrent, 60_000)
+    await writer.stop()
+
+    await using opened = testJournal(directory)
+    const journal = await opened.open()
+    const records: JournalRecord[] = []
+    for (let after = 0; ;) {
+      const page = await journal.read({ after, limit: 1000, kind: 'transition' })
+      records.push(...page)
+      const last = page.at(-1)
+      if (last === undefined) break
+      after = last.seq
+    }
+    expect(records.length).toBeGreaterThanOrEqual(transitions)
+    for (const one of [history, late]) judgeHistory(await one.events(), records)
+    judgeLatest(await latest.events(), records)
+    for (const one of [history, latest, late]) judgeStates(await one.states(), records)
+  },
+)
+
+/** Starts and ends `what`, with so much time between. */
+async function during(start: () => void, end: () => void, ms: number): Promise<void> {
+  start()
+  await wait(ms)
+  end()
+}
+
+class Writer {
+  task: WriterTask
+  isCurrent = false
+  #child: ChildProcess | undefined
+
+  constructor(task: WriterTask) {
+    this.task = task
+  }
+
+  async start(): Promise<void> {
+    this.isCurrent = false
+    const program = join(import.meta.dirname, '..', 'support', 'report-writer.ts')
+    const child = spawn(process.execPath, [program, JSON.stringify(this.task)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    this.#child = child
+    child.stdout.on('data', () => (this.isCurrent = child === this.#child))
+    await once(child, 'spawn')
+    await wait(200)
+  }
+
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const child = this.#child
+    this.#child = undefined
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    child.kill(signal)
+    await once(child, 'exit')
+  }
+
+  stop(): Promise<void> {
+    return this.kill('SIGTERM')
+  }
+}
+
+async function broker(store: AsyncDisposableStack) {
+  const server = store.use(await NatsServer.start())
+  const relay = store.use(await Relay.to(server.port))
+  const as = async <T>(ask: (connection: Awaited<ReturnType<typeof connectAs>>) => Promise<T>): Promise<T> => {
+    const connection = await connectAs(server.url)
+    try {
+      return await ask(connection)
+    } finally {
+      await connection.close()
+    }
+  }
+  await as((connection) => setUpNats(connection, { replicas: 1 }))
+  return {
+    server,
+    relay,
+    settings: (delivery: NatsSettings['delivery'], name: string = delivery): NatsSettings =>
+      natsSettings([`nats://127.0.0.1:${String(relay.port)}`], { name, delivery, repeatMs: 5000 }),
+    events: () => as(storedEvents),
+    states: () => as(stateOfRouters),
+  }
+}
+
+/** What a consumer has that drops what is not newer. */
+function newsByRouter(events: readonly StoredEvent[]): Map<string, StoredEvent['event'][]> {
+  const news = new Map<string, StoredEvent['event'][]>()
+  for (const { event } of events) {
+    const known = news.get(String(event['router'])) ?? []
+    if (event.seq > (known.at(-1)?.seq ?? 0)) news.set(String(event['router']), [...known, event])
+  }
+  return news
+}
+
+const hashes = (records: readonly object[]) => records.map((one) => ('hash' in one ? String(one.hash) : ''))
+
+function judgeHistory(events: readonly StoredEvent[], records: readonly JournalRecord[]): void {
+  const news = newsByRouter(events)
+  for (const [router, all] of Map.groupBy(records, (record) => record.router ?? '')) {
+    // Nothing is missing, nothing is of another order, nothing that the journal has not.
+    expect(hashes(news.get(router) ?? [])).toEqual(hashes(all))
+    expect(news.get(router)?.map((event) => event['routerSeq'])).toEqual(all.map((_unused, at) => at + 1))
+  }
+  // What came twice bears the id that it had.
+  const ids = Map.groupBy(events, ({ id }) => id)
+  for (const [id, same] of ids) expect([id, new Set(hashes(same.map(({ event }) => event))).size]).toEqual([id, 1])
+}
+
+function judgeLatest(events: readonly StoredEvent[], records: readonly JournalRecord[]): void {
+  const news = newsByRouter(events)
+  for (const [router, all] of Map.groupBy(records, (record) => record.router ?? '')) {
+    const heard = news.get(router) ?? []
+    expect(heard.at(-1)?.['hash']).toBe(all.at(-1)?.hash)
+    const known = new Map(all.map((record) => [record.seq, record.hash]))
+    for (const { seq, hash } of heard as { seq: number; hash?: unknown }[]) expect(hash).toBe(known.get(seq))
+    // Each change is in a range that was told.
+    const missed = all.filter(({ seq }) => !heard.some((event) => event.fromSeq <= seq && seq <= event.seq))
+    expect(missed).toEqual([])
+  }
+}
+
+function judgeStates(states: ReadonlyMap<string, string>, records: readonly JournalRecord[]): void {
+  const newest = new Map(records.map((record) => [record.router ?? '', record.hash]))
+  expect(states).toEqual(newest)
+}
