@@ -1,11 +1,11 @@
 import { DeliverPolicy, jetstream } from '@nats-io/jetstream'
-import { connect } from '@nats-io/transport-node'
+import { connectAs } from '../test/support/nats-server.ts'
 import type { Seen } from './follow.ts'
 
 /** A consumer of the stream of events, as a fleet's would be: it gets what the server has stored, from now on. */
 const [server = '', stream = ''] = process.argv.slice(2)
 let seen: Seen[] = []
-const connection = await connect({ servers: server })
+const connection = await connectAs(server)
 const consumer = await jetstream(connection).consumers.get(stream, { deliver_policy: DeliverPolicy.New })
 process.on('message', () => {
   process.send?.(seen)

@@ -1,7 +1,8 @@
-import { lookup as resolveName, type LookupAddress } from 'node:dns'
+import type { LookupAddress } from 'node:dns'
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { checkServerIdentity, connect as connectTls } from 'node:tls'
 import { errnoOf, KeepwardError } from '../../base/error.ts'
+import { resolveAll } from '../../linux/resolve.ts'
 import type { TlsFiles } from '../tls.ts'
 
 /** A connection on which the server has said who it is and nobody has spoken since; encrypted unless that was not wanted. */
@@ -148,30 +149,18 @@ function encrypted(socket: Socket, host: string, { ca, cert, key }: TlsFiles): P
   })
 }
 
-/** getaddrinfo(3) has no deadline and holds a thread that files need too: of one name never more than one at a time. */
+/** A name whose resolution hangs is not waited for. */
 function resolve(host: string, signal: AbortSignal): Promise<readonly LookupAddress[]> {
-  const found = resolving.get(host) ?? resolveAll(host)
-  resolving.set(host, found)
   return new Promise((known, reject) => {
     const giveUp = () => {
       reject(new Error('aborted'))
     }
     signal.addEventListener('abort', giveUp, { once: true })
-    found.then(known, reject).finally(() => {
-      signal.removeEventListener('abort', giveUp)
-    })
+    void resolveAll(host)
+      .then(known, reject)
+      .finally(() => {
+        signal.removeEventListener('abort', giveUp)
+      })
     if (signal.aborted) giveUp()
-  })
-}
-
-const resolving = new Map<string, Promise<readonly LookupAddress[]>>()
-
-function resolveAll(host: string): Promise<readonly LookupAddress[]> {
-  return new Promise((known, reject) => {
-    resolveName(host, { all: true }, (error, found) => {
-      resolving.delete(host)
-      if (error === null) known(found)
-      else reject(error)
-    })
   })
 }
