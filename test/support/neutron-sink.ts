@@ -57,7 +57,15 @@ export function neutronSink({ readPassword, ...choices }: Choices): SinkUnderTes
         deadlineMs,
       ),
     trouble: (text, deadlineMs) =>
-      until(`the sink says ${String(text)}`, () => text.test(states.at(-1)?.trouble?.text ?? ''), deadlineMs),
+      until(
+        `the sink says ${String(text)}`,
+        () => {
+          const said = states.at(-1)?.trouble?.text ?? ''
+          if (!text.test(said)) throw new Error(said)
+          return true
+        },
+        deadlineMs,
+      ),
     [Symbol.asyncDispose]: () => sink.close(),
   }
 }

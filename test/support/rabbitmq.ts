@@ -107,6 +107,13 @@ export class Rabbitmq implements AsyncDisposable {
     return stdout
   }
 
+  /** A virtual host in which nobody was before. */
+  async addVirtualHost(name: string): Promise<string> {
+    await this.control('add_vhost', name)
+    await this.control('set_permissions', '-p', name, brokerUser.user, '.*', '.*', '.*')
+    return name
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await ended(this.#broker)
     await ended(this.#portMapper)

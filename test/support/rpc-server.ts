@@ -25,6 +25,7 @@ export interface Behaviour {
 export interface RpcServerOptions {
   /** Of the broker, on 127.0.0.1. */
   readonly port: number
+  readonly virtualHost?: string
   readonly version?: string
   /** Options of `[oslo_messaging_rabbit]`. */
   readonly rabbit?: Readonly<Record<string, string | number | boolean>>
@@ -37,9 +38,9 @@ export class RpcServer implements AsyncDisposable {
   #behaves = 0
   #isReady = false
 
-  private constructor({ port, ...options }: RpcServerOptions) {
+  private constructor({ port, virtualHost = '/', ...options }: RpcServerOptions) {
     const { user, password } = brokerUser
-    const url = `rabbit://${user}:${password}@127.0.0.1:${String(port)}/`
+    const url = `rabbit://${user}:${password}@127.0.0.1:${String(port)}/${encodeURIComponent(virtualHost)}`
     this.#child = spawn('/usr/bin/python3', [program, JSON.stringify({ ...options, url })], {
       stdio: ['pipe', 'pipe', 'ignore'],
     })

@@ -29,10 +29,10 @@ const maxGiven = 1000
 export class Calls {
   readonly #waiting = new Map<string, Waiting>()
   readonly #given = new Map<string, Given>()
-  readonly #overtaken: (given: Given) => void
+  readonly #overtaken: (given: Given, id: string) => void
 
   /** `overtaken`: a server has carried out a call that was given up, and may have done so after a later one. */
-  constructor(overtaken: (given: Given) => void) {
+  constructor(overtaken: (given: Given, id: string) => void) {
     this.#overtaken = overtaken
   }
 
@@ -67,7 +67,7 @@ export class Calls {
     const given = this.#given.get(id)
     if (given === undefined) return
     this.#given.delete(id)
-    this.#overtaken(given)
+    this.#overtaken(given, id)
   }
 
   #give(id: string, about: Given): void {

@@ -59,18 +59,16 @@ export class Connection {
   static async open(parts: ConnectionParts, signal: AbortSignal): Promise<Connection> {
     const socket = new AbortController()
     const giveUp = () => {
-      socket.abort()
+      socket.abort(new Trouble('unreachable', `says nothing for ${String(openDeadlineMs / 1000)} s`))
     }
     const deadline = setTimeout(giveUp, openDeadlineMs)
     signal.addEventListener('abort', giveUp)
     try {
       return await unlessAborted(Connection.#open(parts, socket), socket.signal)
     } catch (error) {
-      const isLate = socket.signal.aborted
+      const why: unknown = socket.signal.aborted ? socket.signal.reason : error
       socket.abort()
-      throw isLate
-        ? new Trouble('unreachable', `says nothing for ${String(openDeadlineMs / 1000)} s`)
-        : troubleOf(error, parts)
+      throw troubleOf(why, parts)
     } finally {
       clearTimeout(deadline)
       signal.removeEventListener('abort', giveUp)
@@ -171,8 +169,9 @@ export class Connection {
   #lose(why: unknown): void {
     if (this.#isLost) return
     this.#isLost = true
-    this.#socket.abort()
-    this.#parts.lost(troubleOf(why, this.#parts))
+    const trouble = troubleOf(why, this.#parts)
+    this.#socket.abort(trouble)
+    this.#parts.lost(trouble)
   }
 }
 
@@ -215,7 +214,7 @@ function boundMessages(channel: ConfirmChannel, socket: AbortController): void {
 async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>()
   const aborted = () => {
-    reject(new Error('given up'))
+    reject(signal.reason as Error)
   }
   signal.addEventListener('abort', aborted)
   if (signal.aborted) aborted()

@@ -29,8 +29,8 @@ class NeutronSink implements Sink {
   readonly #replyQueue = `reply_${newId()}`
   readonly #insecure: string | undefined
   readonly #keeper: Keeper
-  readonly #calls = new Calls((given) => {
-    this.#overtaken(given)
+  readonly #calls = new Calls((given, id) => {
+    this.#overtaken(given, id)
   })
   readonly #listeners = new Set<(state: SinkState) => void>()
   /** By router: what a broker may have or not. It is sent again under the same id, so that a server drops the second one. */
@@ -141,7 +141,9 @@ class NeutronSink implements Sink {
   }
 
   /** A server keeps no order: what it took long over may have undone what came later, which is told again. */
-  #overtaken({ router, state }: Given): void {
+  #overtaken({ router, state }: Given, id: string): void {
+    // The server would drop it without an answer.
+    if (this.#unsure.get(router)?.message.call?.id === id) this.#unsure.delete(router)
     const told = this.#told.get(router)
     if (this.#underWay.has(router)) this.#underWay.set(router, true)
     else if (told !== undefined && told !== state) {
