@@ -3,7 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect } from 'amqplib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Reporter, type ReporterParts } from '../../src/report/reporter.ts'
 import { makeCertificates } from '../support/certificates.ts'
+import { heartbeat } from '../support/far-end.ts'
+import { testJournal, transition } from '../support/journal.ts'
 import { brokerUser, installRabbitmq, Rabbitmq } from '../support/rabbitmq.ts'
 import { RpcServer } from '../support/rpc-server.ts'
 import { neutronSink, reportOf, routerOf } from '../support/neutron-sink.ts'
@@ -69,12 +72,13 @@ test('send() rejects with class and message when the handler raises, and the sam
 })
 
 test('a server that does not know version 1.5 is a thing not ready', async () => {
-  await using _server = await RpcServer.start({ port: broker.port, version: '1.4' })
+  await using server = await RpcServer.start({ port: broker.port, version: '1.4' })
   await using it = neutronSink(plain)
   await it.there()
   await expect(it.sink.send(reportOf(routerOf(1), 'backup'), signal())).rejects.toThrow('UnsupportedVersion')
   expect(it.state?.trouble).toMatchObject({ kind: 'not-ready', text: expect.stringContaining('1.5') as string })
   await it.there()
+  expect(server.handled).toEqual([])
 })
 
 test('what is on the wire is what neutron.md 8 has', async () => {
@@ -185,7 +189,7 @@ test('TLS: a broker is believed by its CA and its name', async () => {
 })
 
 test('a wrong password is said, is nowhere shown, and a right one is taken up', async () => {
-  await using _server = await RpcServer.start({ port: broker.port })
+  await using server = await RpcServer.start({ port: broker.port })
   let password = 'hunter-two'
   await using it = neutronSink({ ...plain, readPassword: () => Promise.resolve(password) })
   await it.trouble(/refuses the user neutron or its password$/)
@@ -193,6 +197,82 @@ test('a wrong password is said, is nowhere shown, and a right one is taken up', 
   expect(JSON.stringify(it.states)).not.toContain('hunter')
   password = brokerUser.password
   await it.there()
+  await it.sink.send(reportOf(routerOf(1), 'primary'), signal())
+  await until('it is handled', () => server.handled.length === 1)
+})
+
+/** A reporter with a journal of its own, and what the journal says of each router. */
+async function reporting(parts: Pick<ReporterParts, 'sink'>) {
+  const store = testJournal()
+  const journal = await store.open()
+  const newest = new Map<string, string>()
+  const reporter = await Reporter.start({
+    ...{ journal, name: 'neutron', delivery: 'latest', repeatMs: 600_000, ...parts },
+    routers: () => new Set(newest.keys()),
+    beat: () => heartbeat,
+    heldUntilMs: () => undefined,
+  })
+  return {
+    reporter,
+    newest,
+    append(router: string, to: string) {
+      newest.set(router, to === 'primary' ? 'active' : 'standby')
+      return journal.append(transition(router, { from: 'unknown', to })).durable
+    },
+    isQuiet: () => reporter.status.waiting === 0,
+    async [Symbol.asyncDispose]() {
+      await reporter[Symbol.asyncDispose]()
+      await store[Symbol.asyncDispose]()
+    },
+  }
+}
+
+const lastOf = (states: Record<string, string[]>): Record<string, string | undefined> =>
+  Object.fromEntries(Object.entries(states).map(([router, said]) => [router, said.at(-1)]))
+
+test('of each router one message is under way: a handler that sleeps at random ends with the newest of each (item 40)', async () => {
+  await using server = await RpcServer.start({ port: broker.port })
+  await using it = neutronSink({ ...plain, primaryDelayMs: 0 })
+  await it.there()
+  await server.behave({ sleepMs: [0, 50] })
+  await using far = await reporting(it)
+  for (let round = 0; round < 60; round++)
+    for (let at = 0; at < 8; at++) await far.append(routerOf(at), (round + at) % 2 === 0 ? 'primary' : 'backup')
+  await until('all is told', far.isQuiet, 30_000)
+  expect(lastOf(server.states)).toEqual(Object.fromEntries(far.newest))
+  expect(far.reporter.status).toMatchObject({ failures: 0, lastError: undefined })
+  // Never twice the same: nothing was overtaken and told again.
+  for (const said of Object.values(server.states)) expect(said.every((one, at) => one !== said[at - 1])).toBe(true)
+})
+
+test('a broker that is killed in mid-stream and comes back has lost everything, and the server ends with the newest of each', async () => {
+  await using own = await Rabbitmq.start()
+  await using server = await RpcServer.start({ port: own.port })
+  await using it = neutronSink({
+    brokers: [`amqp://127.0.0.1:${String(own.port)}`],
+    plaintext: true,
+    primaryDelayMs: 0,
+  })
+  await it.there()
+  await using far = await reporting(it)
+  const stream = async (rounds: number) => {
+    for (let round = 0; round < rounds; round++)
+      await Promise.all(
+        [...Array(20).keys()].map((at) => far.append(routerOf(at), Math.random() < 0.5 ? 'primary' : 'backup')),
+      )
+  }
+  const first = stream(100)
+  await until('some is told', () => server.handled.length > 20)
+  await own.kill()
+  await it.trouble(/^Broker amqp:\/\/127\.0\.0\.1:\d+ (cannot be reached: ECONN|breaks off)/)
+  await first
+  await stream(5)
+  await own.startBroker()
+  await until('all is told', () => far.isQuiet() && it.state?.trouble === undefined, 60_000)
+  await until('the server has it', () => {
+    expect(lastOf(server.states)).toEqual(Object.fromEntries(far.newest))
+    return true
+  })
 })
 
 test('a broker that is short of disk is said, and what waited goes through when it has room', async () => {
@@ -210,13 +290,14 @@ test('a broker that is short of disk is said, and what waited goes through when 
 })
 
 test('of two brokers the one that lives is used', async () => {
-  await using _server = await RpcServer.start({ port: broker.port })
+  await using server = await RpcServer.start({ port: broker.port })
   await using it = neutronSink({ ...plain, brokers: ['amqp://127.0.0.1:1', ...plain.brokers] })
   await it.there()
   expect(it.states.map(({ trouble }) => trouble?.text)).toContain(
     'Broker amqp://127.0.0.1:1 cannot be reached: ECONNREFUSED',
   )
   await it.sink.send(reportOf(routerOf(1), 'primary'), signal())
+  await until('it is handled', () => server.handled.length === 1)
 })
 
 test('a message that broker and server may have or not is sent again as the same one', async () => {

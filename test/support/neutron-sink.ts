@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { Secret } from '../../src/base/secret.ts'
 import type { JournalRecord } from '../../src/journal/record.ts'
 import { openNeutronSink } from '../../src/report/neutron/sink.ts'
@@ -37,7 +37,7 @@ export function neutronSink({ readPassword, ...choices }: Choices): SinkUnderTes
     version: '0.1.0',
     // As a source of secrets gives it.
     readSecret: async () => Secret.line(await (readPassword?.() ?? Promise.resolve(brokerUser.password))),
-    readFile: (path) => readFile(path, 'utf8'),
+    readFile: (path) => readFileSync(path, 'utf8'),
   })
   const states: SinkState[] = []
   sink.onState((state) => states.push(state))
