@@ -83,7 +83,11 @@ export class Connection {
     // What is wrong is told by who waits, or by the end of the connection; unheard it would end the process.
     let trouble: unknown
     model.on('error', (error) => (trouble ??= error))
-    const channel = await model.createConfirmChannel()
+    // What ends a connection says more than that a question was not answered.
+    const explain = (error: unknown): never => {
+      throw trouble ?? error
+    }
+    const channel = await model.createConfirmChannel().catch(explain)
     channel.on('error', (error) => (trouble ??= error))
     boundMessages(channel, socket)
     const connection = new Connection(parts, model, channel, socket)
@@ -100,7 +104,7 @@ export class Connection {
       const known = connection.#published.get(content.toString('utf8'))
       if (known !== undefined) known.isReturned = true
     })
-    await connection.#prepare()
+    await connection.#prepare().catch(explain)
     return connection
   }
 
@@ -169,7 +173,7 @@ export class Connection {
   #lose(why: unknown): void {
     if (this.#isLost) return
     this.#isLost = true
-    const trouble = troubleOf(why, this.#parts)
+    const trouble = troubleOf(this.#socket.signal.aborted ? this.#socket.signal.reason : why, this.#parts)
     this.#socket.abort(trouble)
     this.#parts.lost(trouble)
   }
@@ -207,7 +211,7 @@ function boundMessages(channel: ConfirmChannel, socket: AbortController): void {
   const accept = inside.accept.bind(channel)
   inside.accept = (frame) => {
     if ((frame.size ?? 0) <= maxMessageBytes) accept(frame)
-    else socket.abort()
+    else socket.abort(new Trouble('unreachable', `says more than ${String(maxMessageBytes)} bytes in one message`))
   }
 }
 
