@@ -4,6 +4,7 @@ import { bringup } from './bringup.ts'
 import { failover } from './failover.ts'
 import { latency } from './latency.ts'
 import { memory } from './memory.ts'
+import { neutron } from './neutron.ts'
 import { measureNoise } from './noise.ts'
 import { printTable } from './print.ts'
 import { reactions } from './reactions.ts'
@@ -25,6 +26,7 @@ const benches: Readonly<Record<string, Bench>> = {
   split,
   reactions,
   reports,
+  neutron,
 }
 
 process.exitCode = await main().catch((error: unknown) => {
