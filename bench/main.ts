@@ -5,6 +5,7 @@ import { failover } from './failover.ts'
 import { latency } from './latency.ts'
 import { memory } from './memory.ts'
 import { nats } from './nats.ts'
+import { neutron } from './neutron.ts'
 import { measureNoise } from './noise.ts'
 import { printTable } from './print.ts'
 import { reactions } from './reactions.ts'
@@ -27,6 +28,7 @@ const benches: Readonly<Record<string, Bench>> = {
   reactions,
   reports,
   nats,
+  neutron,
 }
 
 process.exitCode = await main().catch((error: unknown) => {

@@ -178,8 +178,10 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
     .option('--cert <file>', 'a client certificate')
     .option('--key <file>', 'its key')
     .addOption(
-      new Option('--replicas <n>', 'on how many servers each stream is kept (default: 3 in a cluster, 1 elsewhere)')
-        .choices(['1', '3']),
+      new Option(
+        '--replicas <n>',
+        'on how many servers each stream is kept (default: 3 in a cluster, 1 elsewhere)',
+      ).choices(['1', '3']),
     )
     .option('--plaintext', 'take nats:// too, which is not encrypted', false)
   command(

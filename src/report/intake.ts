@@ -7,8 +7,8 @@ export interface IntakeParts {
   readonly journal: Pick<Journal, 'newest' | 'status' | 'subscribe'>
   readonly outbox: Outbox
   readonly signal: AbortSignal
-  /** Something was read. Resolves once there is room for more. */
-  readonly onRead: () => Promise<void> | undefined
+  /** Something was read, of this router where it was one record. Resolves once there is room for more. */
+  readonly onRead: (router?: string) => Promise<void> | undefined
   readonly onError: (error: unknown) => void
 }
 
@@ -26,7 +26,7 @@ export async function takeIn({ journal, outbox, signal, onRead, onError }: Intak
     try {
       for await (const record of journal.subscribe({ after: outbox.readSeq, signal })) {
         outbox.read(record, performance.now())
-        await onRead()
+        await onRead(record.router)
       }
       // The journal has closed.
       return

@@ -1,4 +1,3 @@
-import { KeepwardError } from '../base/error.ts'
 import type { SinkSettings, SinkTools } from './settings.ts'
 import type { Sink } from './sink.ts'
 
@@ -6,5 +5,5 @@ import type { Sink } from './sink.ts'
 export async function openSink(settings: SinkSettings, tools: SinkTools): Promise<Sink> {
   if (settings.type === 'nats') return (await import('./nats/sink.ts')).openNatsSink(settings, tools)
   if (settings.type === 'webhook') return (await import('./webhook/sink.ts')).openWebhookSink(settings, tools)
-  return Promise.reject(new KeepwardError('internal', `There is no ${settings.type} yet`))
+  return (await import('./neutron/sink.ts')).openNeutronSink(settings, tools)
 }

@@ -35,6 +35,8 @@ export class Outbox {
   readonly #ready = new Set<string>()
   /** Until when a router that failed is left alone. */
   readonly #pausing = new Map<string, number>()
+  /** Those of them that did not fail, and are to wait. */
+  readonly #held = new Set<string>()
   /** Of each router the newest change of role that was read. */
   readonly #newest = new Map<string, JournalRecord>()
   #readSeq: number
@@ -99,6 +101,7 @@ export class Outbox {
   next(nowMs: number): Due | undefined {
     for (const [router, untilMs] of this.#pausing) {
       if (untilMs > nowMs) continue
+      this.#held.delete(router)
       this.#pausing.delete(router)
       this.#ready.add(router)
     }
@@ -142,11 +145,25 @@ export class Outbox {
     if (lane?.isUnderWay !== true) return
     lane.isUnderWay = false
     this.#coalesce(lane)
+    this.#held.add(router)
     this.#pausing.set(router, untilMs)
+  }
+
+  /** What is held back of a router. */
+  heldBack(router: string): Due | undefined {
+    return this.#held.has(router) ? this.#lanes.get(router)?.waiting[0] : undefined
+  }
+
+  /** It is not held back any longer. */
+  release({ router }: Report): void {
+    if (!this.#held.delete(router)) return
+    this.#pausing.delete(router)
+    this.#ready.add(router)
   }
 
   /** The sink is there again: nobody waits any longer. */
   resume(): void {
+    this.#held.clear()
     for (const router of this.#pausing.keys()) this.#ready.add(router)
     this.#pausing.clear()
   }

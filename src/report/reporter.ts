@@ -97,7 +97,8 @@ export class Reporter implements AsyncDisposable {
     })
     this.#reading = takeIn({
       ...{ journal: parts.journal, outbox: this.#outbox, signal: this.#ending.signal },
-      onRead: () => {
+      onRead: (router) => {
+        this.#hasten(router)
         this.#pump()
         return this.#outbox.waiting < maxWaiting ? undefined : this.#untilRoom()
       },
@@ -209,13 +210,21 @@ export class Reporter implements AsyncDisposable {
     )
   }
 
-  #weigh({ report, firstMs }: Due, nowMs: number): void {
-    const { sink, heldUntilMs } = this.#parts
-    const flapsUntilMs = heldUntilMs(report.router)
-    const confirmed = this.#confirmed.get(report.router)
-    // A sink that may have lost everything is told again, whatever it has confirmed.
-    const past = { nowMs, firstMs, flapsUntilMs, confirmed: report.isRepeat ? undefined : confirmed }
-    const verdict = (sink.smoothing ?? calm)(report, past)
+  /** What is held back may be otherwise now, and need no holding back. */
+  #hasten(router: string | undefined): void {
+    const due = router === undefined ? undefined : this.#outbox.heldBack(router)
+    if (due === undefined) return
+    try {
+      if (this.#verdict(due, performance.now()) !== 'now') return
+    } catch {
+      // It is weighed once more, and fails there.
+    }
+    this.#outbox.release(due.report)
+  }
+
+  #weigh(due: Due, nowMs: number): void {
+    const { report } = due
+    const verdict = this.#verdict(due, nowMs)
     if (verdict === 'known') {
       this.#outbox.ended(report)
       this.#makeRoom()
@@ -223,7 +232,17 @@ export class Reporter implements AsyncDisposable {
     else this.#outbox.held(report, verdict.untilMs)
   }
 
+  #verdict({ report, firstMs }: Due, nowMs: number): ReturnType<Smoothing> {
+    const { sink, heldUntilMs } = this.#parts
+    const flapsUntilMs = heldUntilMs(report.router)
+    // A sink that may have lost everything is told again, whatever it has confirmed.
+    const confirmed = report.isRepeat ? undefined : this.#confirmed.get(report.router)
+    return (sink.smoothing ?? calm)(report, { nowMs, firstMs, flapsUntilMs, confirmed })
+  }
+
   #send(report: Report): void {
+    // Unless it is confirmed, nobody knows which of the two the other end has.
+    this.#confirmed.delete(report.router)
     const sent = asked(() => this.#parts.sink.send(report, this.#deadline()))
       .then(
         () => {

@@ -164,6 +164,7 @@ const rules: Record<string, Rule> = {
       'src/vault/token.ts': 'takes the newline off a token, and looks at its form',
       'src/report/nats/connect.ts': 'signs the challenge of a NATS server',
       'src/report/webhook/signature.ts': 'signs what a webhook is told',
+      'src/report/neutron/connection.ts': 'logs in at a broker',
       'src/report/tls.ts': 'hands the key of a client certificate to node:tls',
       'src/statechange/signature.ts': 'signs, and compares signatures in constant time',
     },
