@@ -1,6 +1,7 @@
 import { describeError, KeepwardError } from '../base/error.ts'
 import { connectNats, type Access } from '../report/nats/connect.ts'
 import { agentPermissions, operatorInbox, userText } from '../report/nats/permissions.ts'
+import { systemCertificates } from '../report/tls.ts'
 import { setUpNats, type Done, type SetupOptions } from '../report/nats/setup.ts'
 import { table } from '../text/table.ts'
 import { ExitStatus } from './exit-status.ts'
@@ -27,7 +28,7 @@ function accessOf({ ca, nkey, creds, cert, key, plaintext }: Record<string, unkn
   if ((cert === undefined) !== (key === undefined)) throw invalid('--cert and --key are wanted together')
   return {
     ...{ plaintext: plaintext === true, name: 'keepward nats setup', inbox: operatorInbox },
-    tls: { ca: textIn(ca), cert: textIn(cert), key: textIn(key) },
+    tls: { ca: textIn(ca) ?? systemCertificates(), cert: textIn(cert), key: textIn(key) },
     identity: identityOf(nkey, creds),
   }
 }

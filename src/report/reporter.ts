@@ -2,6 +2,7 @@ import { describeError, KeepwardError } from '../base/error.ts'
 import type { Journal } from '../journal/journal.ts'
 import { takeIn } from './intake.ts'
 import { Outbox, type Due, type OutboxFigures } from './outbox.ts'
+import { pauseAfter } from './pace.ts'
 import type { Delivery, Report } from './report.ts'
 import type { Heartbeat, Past, Sink, SinkState, Smoothing } from './sink.ts'
 
@@ -268,7 +269,7 @@ export class Reporter implements AsyncDisposable {
     this.#lastError = describeError(error)
     this.#failures += 1
     if (!(error instanceof KeepwardError && error.code === 'report-refused')) {
-      this.#outbox.failed(report, performance.now(), pauseMs)
+      this.#outbox.failed(report, performance.now(), (failures) => pauseAfter(failures, firstPauseMs, maxPauseMs))
       return
     }
     this.#refused.set(report.router, this.#lastError)
@@ -298,7 +299,3 @@ const asked = async (work: () => Promise<void>): Promise<void> => work()
 
 const calm: Smoothing = (_report, { nowMs, flapsUntilMs }: Past) =>
   flapsUntilMs !== undefined && flapsUntilMs > nowMs ? { untilMs: flapsUntilMs } : 'now'
-
-/** Between half of it and all of it, so that many agents do not come back at one moment. */
-const pauseMs = (failures: number): number =>
-  Math.min(maxPauseMs, firstPauseMs * 2 ** Math.min(failures - 1, 10)) * (0.5 + Math.random() / 2)

@@ -1,8 +1,9 @@
+import { getCACertificates, type SecureContextOptions } from 'node:tls'
 import type { NatsSettings, SinkTools } from './settings.ts'
 
-/** What node:tls wants to know; what is undefined it takes from the system, or does without. */
+/** What node:tls wants to know. */
 export interface TlsFiles {
-  readonly ca: string | undefined
+  readonly ca: string | string[] | undefined
   readonly cert: string | undefined
   readonly key: string | undefined
 }
@@ -14,8 +15,18 @@ export async function readTlsFiles(
 ): Promise<TlsFiles> {
   const key = clientCertificate && (await readSecret(clientCertificate.key))
   return {
-    ca: caFile === undefined ? undefined : readFile(caFile),
+    ca: caFile === undefined ? systemCertificates() : readFile(caFile),
     cert: clientCertificate && readFile(clientCertificate.file),
     key: key?.revealText(),
   }
 }
+
+/** Those that come with Node.js are not those that the operator of the host trusts. */
+export const systemCertificates = (): string[] => getCACertificates('system')
+
+/** What is undefined is left to node:tls. */
+export const definedOf = ({ ca, cert, key }: TlsFiles): Pick<SecureContextOptions, keyof TlsFiles> => ({
+  ...(ca === undefined ? {} : { ca }),
+  ...(cert === undefined ? {} : { cert }),
+  ...(key === undefined ? {} : { key }),
+})

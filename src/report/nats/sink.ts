@@ -6,6 +6,7 @@ import { eventId, eventOf } from '../event.ts'
 import type { Report } from '../report.ts'
 import type { NatsSettings, SinkTools } from '../settings.ts'
 import type { Heartbeat, Sink, SinkState, SinkTrouble } from '../sink.ts'
+import { pauseAfter } from '../pace.ts'
 import { readTlsFiles } from '../tls.ts'
 import { connectNats, excerpt } from './connect.ts'
 import { failureOf, isDoubtful } from './failure.ts'
@@ -125,7 +126,12 @@ class NatsSink implements Sink {
       }
       // Each server is tried before anybody waits; agents that lost the same one do not all come at one moment.
       failures += 1
-      await pause(failures % servers.length === 0 ? pauseMs(failures / servers.length) : Math.random() * 50, signal)
+      await pause(
+        failures % servers.length === 0
+          ? pauseAfter(failures / servers.length, firstPauseMs, maxPauseMs)
+          : Math.random() * 50,
+        signal,
+      )
     }
   }
 
@@ -195,10 +201,6 @@ async function lookAt(connection: Parameters<typeof checkNats>[0]): Promise<Sink
     return { kind: 'unreachable', text: `The streams cannot be looked at: ${excerpt(error)}` }
   }
 }
-
-/** Between half of it and all of it. */
-const pauseMs = (failures: number): number =>
-  Math.min(maxPauseMs, firstPauseMs * 2 ** Math.min(failures, 10)) * (0.5 + Math.random() / 2)
 
 const pause = (ms: number, signal: AbortSignal): Promise<void> => wait(ms, undefined, { signal }).catch(() => undefined)
 

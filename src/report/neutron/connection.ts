@@ -3,7 +3,7 @@ import { connect, type ChannelModel, type ConfirmChannel, type Options } from 'a
 import type { Secret } from '../../base/secret.ts'
 import { resolveAll } from '../../linux/resolve.ts'
 import type { NeutronSettings } from '../settings.ts'
-import type { TlsFiles } from '../tls.ts'
+import { definedOf, type TlsFiles } from '../tls.ts'
 import type { Broker } from './broker.ts'
 import type { Encoded } from './message.ts'
 import { Trouble, troubleOf } from './trouble.ts'
@@ -201,9 +201,6 @@ function addressOf({ broker, settings, password }: ConnectionParts): Options.Con
     maxFrameSize: maxFrameBytes,
   }
 }
-
-const definedOf = (files: TlsFiles): Partial<Record<keyof TlsFiles, string>> =>
-  Object.fromEntries(Object.entries(files).filter(([, text]) => text !== undefined))
 
 /** amqplib bounds frames, and gathers as many as a message claims to have: its way in, which its types do not show, is narrowed. */
 function boundMessages(channel: ConfirmChannel, socket: AbortController): void {

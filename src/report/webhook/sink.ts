@@ -6,7 +6,7 @@ import { eventId } from '../event.ts'
 import type { Report } from '../report.ts'
 import type { SinkTools, WebhookSettings } from '../settings.ts'
 import type { Sink, SinkState } from '../sink.ts'
-import { readTlsFiles, type TlsFiles } from '../tls.ts'
+import { definedOf, readTlsFiles, type TlsFiles } from '../tls.ts'
 import { tooLate, type Failure, type Verdict } from './answer.ts'
 import { cloudEvent, cloudEventType } from './cloud-event.ts'
 import { wants } from './filter.ts'
@@ -165,12 +165,6 @@ class WebhookSink implements Sink {
 const unreadable = (error: unknown): Failure => ({
   ...{ kind: 'not-ready', suspect: 'settings' },
   says: `cannot be told: ${describeError(error)}`,
-})
-
-const definedOf = ({ ca, cert, key }: TlsFiles): Partial<Record<keyof TlsFiles, string>> => ({
-  ...(ca === undefined ? {} : { ca }),
-  ...(cert === undefined ? {} : { cert }),
-  ...(key === undefined ? {} : { key }),
 })
 
 const isTimeout = (reason: unknown): boolean => reason instanceof Error && reason.name === 'TimeoutError'
