@@ -171,6 +171,16 @@ function judgeNetwork(value: string, wanted: string): Judged<Prefix> {
   return kind === undefined ? { value: prefix } : { wanted: `${wanted}; this is ${kind}` }
 }
 
+const anyNetworkWanted =
+  'must be a network with its prefix length, not the whole of a family, such as 10.0.0.0/24 or fd00:db8::/32'
+
+/** Where a program may be that is spoken to: on this host too. */
+export const reachableNetwork = judged(text(prefixForm, anyNetworkWanted), (value): Judged<Prefix> => {
+  const prefix = parsePrefix(value)
+  if (prefix === undefined || prefix.prefixLength === 0 || !hostBitsAre(0, prefix)) return { wanted: anyNetworkWanted }
+  return { value: prefix }
+})
+
 const ipv6NetworkWanted = 'must be an IPv6 network with its prefix length, such as 2001:db8:1::/64'
 
 export const ipv6Network = judged(text(prefixForm, ipv6NetworkWanted), (value): Judged<Prefix> => {

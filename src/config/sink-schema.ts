@@ -5,7 +5,7 @@ import {
   duration,
   identifier,
   natsAddress,
-  network,
+  reachableNetwork,
   routerId,
   webAddress,
 } from './form.ts'
@@ -168,7 +168,7 @@ const webhook = z
       ...tls,
       filter,
       allowNetworks: z
-        .array(network, 'must be a list of networks')
+        .array(reachableNetwork, 'must be a list of networks')
         .max(16, 'must be a list of at most 16 networks')
         .prefault([])
         .meta({

@@ -8,6 +8,7 @@ import { configHash } from '../../src/keepalived/config-file.ts'
 import { endChild } from '../support/child.ts'
 import { program } from '../support/lab.ts'
 import { lookAtFiles, lookAtMemory, watchProcesses } from '../support/hunting-ground.ts'
+import { newNkey } from '../support/nats-server.ts'
 import { Hunt, plantKey, plantPassword, type Planted } from '../support/planted.ts'
 import { until } from '../support/until.ts'
 
@@ -35,6 +36,12 @@ const wrong = {
   hmac: plantKey('key of hmac'),
   inPlace: plantKey('key in the place of its source'),
   misplaced: plantPassword('password in the place of its source'),
+}
+/** Of sinks, to which nobody answers. */
+const sinks = {
+  nkey: { name: 'seed of an NKey', text: newNkey().seed.revealText() },
+  rabbit: plantKey('password of a broker'),
+  webhook: { name: 'key of a webhook', text: `whsec_${Buffer.from(plantKey('').text, 'hex').toString('base64')}` },
 }
 /** Of an agent beside a keepward-host, which gets it too. */
 const pseudonyms = plantKey('key of pseudonyms')
@@ -91,12 +98,21 @@ const router = (number: number, authentication: string): string => `
     interfaces: [{ name: ha0, attach: { bridge: ${bridge} }, addresses: [169.254.192.${String(number)}/18] }]
     virtualAddresses: [{ address: 203.0.113.${String(number)}/24, interface: ha0 }]`
 
-function writeConfig(routers: readonly string[], senders: readonly string[] = []): void {
+function sinkLines(owner: number): string {
+  const secret = (name: string, { text }: Planted) => `{ file: ${file(name, `${text}\n`, 0o600, owner)} }`
+  return `
+  - { name: fleet, nats: { servers: ['tls://127.0.0.1:1'], nkey: ${secret('s1', sinks.nkey)} } }
+  - { name: cloud, neutron: { brokers: ['amqps://127.0.0.1:1'], user: kw, password: ${secret('s2', sinks.rabbit)} } }
+  - { name: pager, webhook: { url: 'https://127.0.0.1:1/', secret: ${secret('s3', sinks.webhook)}, allowNetworks: [127.0.0.0/8] } }`
+}
+
+function writeConfig(routers: readonly string[], senders: readonly string[] = [], sinksOf = ' []'): void {
   const text = `version: 1
 agent: { id: kwt-${String(process.pid)}, user: ${String(uid ?? 0)} }
 paths: { state: ${home}/state, run: ${home}/run, host: ${home}/host }
 logging: { level: debug, routerIds: ${uid === undefined ? 'plain' : 'pseudonym'} }
 stateChange: { senders: [${senders.join(', ')}] }
+sinks:${sinksOf}
 routers:${routers.length === 0 ? ' []' : routers.join('')}
 `
   writeFileSync(join(home, 'agent.yaml'), text, { mode: 0o644 })
@@ -140,6 +156,7 @@ async function startAgent(): Promise<void> {
   writeConfig(
     sources.map((source, index) => router(index + 1, source())),
     senders,
+    sinkLines(owner),
   )
   const ofRouters = { KWT_P4: passwords.environment.text }
   const ofAgent = { KWT_K4: keys.environment.text }
@@ -176,7 +193,7 @@ const misplacedIn = (): readonly string[] => [
   router(1, `{ hmac: { keys: [{ id: 1, file: 'hex:${wrong.inPlace.text}' }], activeKey: 1 } }`),
 ]
 
-const allPlanted = [passwords, keys, wrong, { pseudonyms }].flatMap((group): Planted[] => Object.values(group))
+const allPlanted = [passwords, keys, wrong, sinks, { pseudonyms }].flatMap((group): Planted[] => Object.values(group))
 
 test('the hunt finds each planted secret in each form', () => {
   for (const one of allPlanted) {
@@ -212,6 +229,10 @@ async function goHunting(): Promise<void> {
     },
     40_000,
   )
+  await until('each sink has read its secret, and failed', async () => {
+    const { sinks: all } = await status()
+    return all.length === 3 && all.every(({ reason, lastError }) => reason !== undefined || lastError !== undefined)
+  })
   const say = async (place: string, ...words: readonly string[]) => {
     const said = await keepward(...words)
     hunt.look(place, said)
@@ -265,14 +286,14 @@ test('the same holds of two processes, and neither has what is the other’s', {
   await goHunting()
   const [host = 0, agent = 0] = pids()
   const ofRouters = new Hunt(Object.values(passwords))
-  const ofAgent = new Hunt(Object.values(keys))
+  const ofAgent = new Hunt([...Object.values(keys), ...Object.values(sinks)])
   expect(lookAtMemory(ofRouters, agent)).toBeGreaterThan(1_000_000)
   expect(lookAtMemory(ofAgent, host)).toBeGreaterThan(1_000_000)
   expect([...ofRouters.found, ...ofAgent.found]).toEqual([])
   // Each is found where it belongs: a memory in which nothing can be found has proven nothing.
   lookAtMemory(ofRouters, host)
   lookAtMemory(ofAgent, agent)
-  expect([ofRouters.found.size, ofAgent.found.size]).toEqual([4, 4])
+  expect([ofRouters.found.size, ofAgent.found.size]).toEqual([4, 7])
   const digest = configHash(readFileSync(join(home, 'host', 'routers', 'r1', 'keepalived.conf'), 'utf8'))
   const knows = (pid: number) => {
     const guess = new Hunt([{ name: 'what a password could be guessed from', text: digest }])
@@ -290,6 +311,7 @@ test('the same holds of two processes, and neither has what is the other’s', {
       'agent  the credential k2',
       `agent  what ${home}/secrets/say-key says`,
       'agent  the environment variable KWT_K4',
+      ...['s1', 's2', 's3'].map((name) => `agent  ${home}/secrets/${name}`),
       `host r1 ${home}/secrets/p1`,
       'host r2 the credential p2',
       `host r3 what ${home}/secrets/say3 says`,
