@@ -7,6 +7,7 @@ import { inNamespace } from '../src/linux/in-namespace.ts'
 import { openNamespace } from '../src/linux/netns.ts'
 import { cleanEnvironment } from '../src/linux/run.ts'
 import { eventStream } from '../src/report/nats/layout.ts'
+import { memoryOf } from './cost.ts'
 import { followBy } from './follow.ts'
 import { measureChanges } from './latency.ts'
 import { rounded, type Bench } from './result.ts'
@@ -31,7 +32,8 @@ export const reports: Bench = async ({ runs, quick, say }) => {
     await wait(5000)
     const { followWith } = broker
     const storms = await stormRounds(world, host, { routers, rounds, say, followWith })
-    return { storms, times: await measureChanges(world, host, { routers, changes, say, followWith }) }
+    const times = await measureChanges(world, host, { routers, changes, say, followWith })
+    return { storms, times, agentMb: memoryOf(world.agentPid(host)).pssKb / 1024 }
   })
   const { toSubscriber, lost } = found.times
   const lastMs = found.storms.map((round) => round.lastDurableMs)
@@ -45,6 +47,7 @@ export const reports: Bench = async ({ runs, quick, say }) => {
     ...ours,
     maxMs: rounded(Math.max(...toSubscriber)),
     stormMedianMs: rounded(median(lastMs)),
+    agentMb: rounded(found.agentMb),
     ...{ changes: toSubscriber.length, lost, rounds: lastMs.length, stormLost, routers },
   }
   return { metrics, peer: {}, limit: { p50Ms: 3, p99Ms: 15, stormLastMs: 400 }, ours }
