@@ -37,6 +37,10 @@ export function startSinks({ settings, agent, vault, clock }: SinksParts): () =>
     told.add(from)
     return secret
   }
+  const routerOf = (router: string) => {
+    const known = parseRouterId(router)
+    return known === undefined ? undefined : agent.routers.get(known)?.router
+  }
   const reporting = new Reporting({
     settings,
     open: openSink,
@@ -44,9 +48,9 @@ export function startSinks({ settings, agent, vault, clock }: SinksParts): () =>
     journal: agent.journal,
     routers: () => new Set<string>(agent.routers.queues.map((queue) => queue.id)),
     beat: () => beatOf(agent),
+    advertisementIntervalMs: (router) => routerOf(router)?.wanted?.advertisementIntervalMs,
     heldUntilMs: (router) => {
-      const known = parseRouterId(router)
-      const flaps = known === undefined ? undefined : agent.routers.get(known)?.router.flaps
+      const flaps = routerOf(router)?.flaps
       const untilMs = flaps === undefined ? undefined : heldUntilMonoMs(flaps)
       return untilMs === undefined ? undefined : performance.now() + untilMs - clock().monoMs
     },

@@ -17,7 +17,13 @@ test('loadConfig() completes each kind of sink', () => {
     {
       ...{ type: 'neutron', name: 'cloud', ...common, brokers: ['amqps://b1:5671'], virtualHost: '/' },
       ...{ user: 'keepward', password: { kind: 'file', path: '/etc/pw' }, plaintext: false, host: undefined },
-      ...{ method: 'call', exchange: 'neutron', topic: 'q-l3-plugin', replyQueue: 'transient', primaryDelayMs: 2000 },
+      ...{
+        method: 'call',
+        exchange: 'neutron',
+        topic: 'q-l3-plugin',
+        replyQueue: 'transient',
+        primaryDelayMs: undefined,
+      },
     },
     {
       ...{ type: 'webhook', name: 'pager', ...common, delivery: 'history', url: 'https://h.example.net/k?a=1' },

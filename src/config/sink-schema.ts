@@ -102,10 +102,13 @@ const neutron = z
       replyQueue: z.enum(['transient', 'quorum'], 'must be transient or quorum').prefault('transient').meta({
         description: 'Kind of the queue for answers: quorum where Neutron has rabbit_transient_quorum_queue.',
       }),
-      primaryDelay: duration(0, 60_000).prefault('2s').meta({
-        description:
-          'A router that became primary is told so long after, with the role it has then: one advertisement interval keeps brief ones to oneself. That it is no longer primary is told at once.',
-      }),
+      primaryDelay: duration(0, 60_000)
+        .optional()
+        .meta({
+          description:
+            'A router that became primary is told so long after, with the role it has then, so that a brief one never is. Without it, one advertisement interval of the router. That it is no longer primary is told at once.',
+          examples: ['2s'],
+        }),
     },
     'must be a map with the keys brokers, user and password',
   )

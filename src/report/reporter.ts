@@ -19,6 +19,7 @@ export interface ReporterParts {
   readonly beat: () => Heartbeat
   /** Until when nothing is to be said of a flapping router, of the monotonic clock; undefined: it may be. */
   readonly heldUntilMs: (router: string) => number | undefined
+  readonly advertisementIntervalMs?: (router: string) => number | undefined
 }
 
 export interface ReporterStatus extends OutboxFigures {
@@ -234,11 +235,18 @@ export class Reporter implements AsyncDisposable {
   }
 
   #verdict({ report, firstMs }: Due, nowMs: number): ReturnType<Smoothing> {
-    const { sink, heldUntilMs } = this.#parts
-    const flapsUntilMs = heldUntilMs(report.router)
+    const { sink, heldUntilMs, advertisementIntervalMs } = this.#parts
+    const { router, isRepeat } = report
+    const [flapsUntilMs, intervalMs] = [heldUntilMs(router), advertisementIntervalMs?.(router)]
     // A sink that may have lost everything is told again, whatever it has confirmed.
-    const confirmed = report.isRepeat ? undefined : this.#confirmed.get(report.router)
-    return (sink.smoothing ?? calm)(report, { nowMs, firstMs, flapsUntilMs, confirmed })
+    const confirmed = isRepeat ? undefined : this.#confirmed.get(router)
+    return (sink.smoothing ?? calm)(report, {
+      nowMs,
+      firstMs,
+      flapsUntilMs,
+      confirmed,
+      advertisementIntervalMs: intervalMs,
+    })
   }
 
   #send(report: Report): void {

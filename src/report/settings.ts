@@ -41,8 +41,8 @@ export interface NeutronSettings extends Common {
   readonly topic: string
   /** Of the queue for answers: `quorum` with rabbit_transient_quorum_queue. */
   readonly replyQueue: 'transient' | 'quorum'
-  /** For how long a new primary is not told, so that a brief one never is. */
-  readonly primaryDelayMs: number
+  /** For how long a new primary is not told, so that a brief one never is; undefined: one advertisement interval of its router. */
+  readonly primaryDelayMs: number | undefined
 }
 
 export interface WebhookSettings extends Common {

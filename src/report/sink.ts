@@ -45,6 +45,8 @@ export interface Past {
   readonly firstMs: number
   /** Until when the router is held back as it flaps; undefined: it does not. */
   readonly flapsUntilMs: number | undefined
+  /** Of the router; undefined: nobody knows it. */
+  readonly advertisementIntervalMs?: number | undefined
   /** The newest report of this router that the other end has confirmed in this life of the agent. */
   readonly confirmed: Report | undefined
 }

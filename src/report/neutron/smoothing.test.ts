@@ -155,3 +155,13 @@ test('a full report is told at once, whatever was confirmed', () => {
   const report = { router, record: recordOf(router, 1, 'primary'), fromSeq: 1, isRepeat: true }
   expect(smoothing(windowMs)(report, { nowMs: 5, firstMs: 5, flapsUntilMs: 99_999, confirmed: report })).toBe('now')
 })
+
+test.each([
+  ['the interval of its router where no window is set', undefined, 700, 705],
+  ['the window that is set', 300, 700, 305],
+  ['Neutron’s own interval where nobody knows better', undefined, undefined, 2005],
+])('a new primary is told after %s', (_, window, advertisementIntervalMs, untilMs) => {
+  const report = { router, record: recordOf(router, 1, 'primary'), fromSeq: 1, isRepeat: false }
+  const past = { nowMs: 6, firstMs: 5, flapsUntilMs: undefined, confirmed: undefined, advertisementIntervalMs }
+  expect(smoothing(window)(report, past)).toEqual({ untilMs })
+})
