@@ -15,6 +15,10 @@ const schemaVersion = 1
 /** "KWRD": tells a journal from any other SQLite file. */
 const applicationId = 0x4b57_5244
 
+/** How far each that reads on has come; of no part in the chain. */
+export const cursors =
+  'CREATE TABLE IF NOT EXISTS cursors (name TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID'
+
 const schema = `
   CREATE TABLE meta (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -37,10 +41,8 @@ const schema = `
     head_hash TEXT,
     head_record TEXT
   ) STRICT, WITHOUT ROWID;
+  ${cursors};
   ${indexes}`
-
-/** How far each that reads on has come; of no part in the chain. */
-const cursors = 'CREATE TABLE IF NOT EXISTS cursors (name TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID'
 
 /**
  * Open a journal for writing. A missing or empty file becomes a new journal (mode 0600 whatever the umask), unless
@@ -67,8 +69,7 @@ export function openForWriting(place: Place, mustExist: boolean): DatabaseSync {
         PRAGMA cache_size = -1024;
         PRAGMA temp_store = MEMORY;
         PRAGMA trusted_schema = OFF;
-        PRAGMA cell_size_check = ON;
-        ${cursors}`)
+        PRAGMA cell_size_check = ON`)
       return db
     } catch (error) {
       db.close()

@@ -3,7 +3,7 @@ import { KeepwardError } from '../base/error.ts'
 import { systemClock } from '../base/instant.ts'
 import { SafeDir } from '../linux/safe-dir.ts'
 import type { ChainPoint, Walk, WalkStep } from './chain.ts'
-import { diskFull, figure, ioError, journalError, openForWriting, resultCode } from './file.ts'
+import { cursors, diskFull, figure, ioError, journalError, openForWriting, resultCode } from './file.ts'
 import type {
   CommitAnswer,
   CommitAsk,
@@ -112,8 +112,13 @@ export class Store {
   /** How far somebody has read, 0 at first; put there, it is durable. */
   cursor({ name, seq }: CursorAsk): number {
     try {
-      if (seq === undefined) return Number(this.#statements.getCursor.get(name)?.['seq'] ?? 0)
-      this.#statements.putCursor.run(name, seq)
+      // A file of an earlier version has none; one that is there costs nothing.
+      this.#db.exec(cursors)
+      if (seq === undefined)
+        return Number(this.#db.prepare('SELECT seq FROM cursors WHERE name = ?').get(name)?.['seq'] ?? 0)
+      this.#db
+        .prepare('INSERT INTO cursors VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq')
+        .run(name, seq)
       return seq
     } catch (error) {
       throw journalError(this.#file, seq === undefined ? 'read' : 'write', error)
@@ -265,8 +270,6 @@ function prepare(db: DatabaseSync) {
       SET router_seq = excluded.router_seq, head_hash = excluded.head_hash, head_record = excluded.head_record`),
     putRouterSeq: db.prepare(`INSERT INTO routers VALUES (?, ?, NULL, NULL) ON CONFLICT (router) DO UPDATE
       SET router_seq = excluded.router_seq`),
-    getCursor: db.prepare('SELECT seq FROM cursors WHERE name = ?'),
-    putCursor: db.prepare(`INSERT INTO cursors VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq`),
     read: makeReader(db),
   }
 }

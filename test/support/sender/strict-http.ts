@@ -64,8 +64,15 @@ function readOne(text: string, secrets: ReadonlyMap<string, Buffer>): Part | 'pa
   const body = bodyEnd(text.slice(end + 4), values)
   if (typeof body === 'string') return body
   const request = judge(values, version, secrets)
+  // A quote in an extension of a chunk (RFC 9112, 7.1.1) may begin what never ends.
+  const isQuoted = text.slice(end + 4, end + 4 + body).includes('"')
   const usual =
-    target.startsWith('/') && line.includes('HTTP') && end <= 4096 && !head.includes('\t') && !values.has('expect')
+    target.startsWith('/') &&
+    line.includes('HTTP') &&
+    end <= 4096 &&
+    !head.includes('\t') &&
+    !isQuoted &&
+    !values.has('expect')
   return { request: request === 'unfit' ? request : { ...request, usual }, end: end + 4 + body }
 }
 
