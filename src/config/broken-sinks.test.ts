@@ -60,6 +60,11 @@ test.each([
     'agent.yaml:4:37 sinks[0].neutron.brokers[0]: is amqp://b1:5671, must be amqps:// unless plaintext is true',
   ],
   [
+    'a transport_url of oslo.messaging, whose password is not repeated',
+    `  - { name: a, ${neutron.replace('b1:5671', 'neutron:hunter/two@b1:5671/v')} }`,
+    'agent.yaml:4:37 sinks[0].neutron.brokers[0]: is "amqps://...@b1:5671/v", must be amqps:// with a host and a port, such as amqps://rabbit.example.net:5671',
+  ],
+  [
     'a history for Neutron',
     `  - { name: a, delivery: history, ${neutron} }`,
     'agent.yaml:4:26 sinks[0].delivery: is history, must be latest: Neutron keeps what it is told last',
