@@ -60,6 +60,26 @@ test.each([
     'agent.yaml:4:37 sinks[0].neutron.brokers[0]: is amqp://b1:5671, must be amqps:// unless plaintext is true',
   ],
   [
+    'a transport_url of oslo.messaging, whose password is not repeated',
+    `  - { name: a, ${neutron.replace('b1:5671', 'neutron:hunter/two@b1:5671/v')} }`,
+    'agent.yaml:4:37 sinks[0].neutron.brokers[0]: is "amqps://...@b1:5671/v", must be amqps:// with a host and a port, such as amqps://rabbit.example.net:5671',
+  ],
+  [
+    'a password where its source belongs',
+    `  - { name: a, ${neutron.replace('{ file: /etc/pw }', 'hunter-two')} }`,
+    'agent.yaml:4:83 sinks[0].neutron.password: is a text of 10 characters (not shown), must be a map with one of the keys file, credential, command, environment and vault',
+  ],
+  [
+    'a seed where its source belongs',
+    "  - { name: a, nats: { servers: ['tls://n1:4222'], nkey: SUABC } }",
+    'agent.yaml:4:58 sinks[0].nats.nkey: is a text of 5 characters (not shown), must be a map with one of the keys file, credential, command, environment and vault',
+  ],
+  [
+    'a secret where its source belongs',
+    "  - { name: a, webhook: { url: 'https://h.example.net/k', secret: whsec_abc } }",
+    'agent.yaml:4:67 sinks[0].webhook.secret: is a text of 9 characters (not shown), must be a map with one of the keys file, credential, command, environment and vault',
+  ],
+  [
     'a history for Neutron',
     `  - { name: a, delivery: history, ${neutron} }`,
     'agent.yaml:4:26 sinks[0].delivery: is history, must be latest: Neutron keeps what it is told last',

@@ -45,11 +45,14 @@ export function formatPath(path: Path): string {
 export function showValue(value: unknown): string {
   if (value === undefined) return 'missing'
   if (value === null) return 'empty'
-  if (typeof value === 'string') return `"${printable(value)}"`
+  if (typeof value === 'string') return `"${printable(withoutUser(value))}"`
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   if (!Array.isArray(value)) return 'a map'
   return value.length === 0 ? 'an empty list' : 'a list'
 }
+
+/** An address that was copied from elsewhere may have a password in it. */
+const withoutUser = (text: string): string => text.replace(/:\/\/.*@/s, '://...@')
 
 const shownLength = 60
 

@@ -55,10 +55,11 @@ const isAboutTheInside = (issues: readonly Issue[]): boolean =>
 
 const saysItself = (issue: Issue): boolean => issue.code === 'custom' && issue.params?.['said'] === true
 
-/** What stands under `authentication`, `key` or `vault` may be a secret that was written where its source belongs. */
+const secretPlaces = ['authentication', 'vault', 'password', 'nkey', 'secret']
+
+/** What stands there, or under `key`, may be a secret that was written where its source belongs. */
 function show(value: unknown, path: Path): string {
-  const secret =
-    ['authentication', 'vault'].some((word) => path.includes(word)) || (path.includes('key') && path.at(-1) !== 'id')
+  const secret = secretPlaces.some((word) => path.includes(word)) || (path.includes('key') && path.at(-1) !== 'id')
   return secret && typeof value === 'string' ? `a text of ${value.length} characters (not shown)` : showValue(value)
 }
 

@@ -1,15 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { smoothing } from '../../src/report/neutron/smoothing.ts'
-import { translate } from '../../src/report/neutron/translate.ts'
-import type { Report } from '../../src/report/report.ts'
 import { Reporter } from '../../src/report/reporter.ts'
-import type { Sink, SinkState } from '../../src/report/sink.ts'
-import { TestAgent } from '../support/agent.ts'
-import { heartbeat, stateOf } from '../support/far-end.ts'
+import { heartbeat } from '../support/far-end.ts'
 import { testJournal, transition } from '../support/journal.ts'
 import { routerOf } from '../support/neutron-sink.ts'
-import { id, routerSpec } from '../support/router.ts'
+import { mark, Neutron, windowMs } from '../support/neutron-table.ts'
 import { staysSo, until } from '../support/until.ts'
 
 /*
@@ -17,57 +12,6 @@ import { staysSo, until } from '../support/until.ts'
  * real, the window and the words are the sink's, and the server is a table that keeps what it was told last, as Neutron's does. The same over a
  * real broker: test/interop/neutron-server.test.ts.
  */
-
-const windowMs = 400
-const mark = routerOf(99)
-
-/** Neutron's `ha_router_agent_port_bindings` of one agent; it outlives each sink. */
-class Neutron {
-  readonly table = new Map<string, string>()
-  /** What it was told, in order, and when. */
-  readonly told: { readonly router: string; readonly state: string; readonly atMs: number }[] = []
-  /** How often the router was told that shows how far a reporter has read. */
-  marks = 0
-  /** What a handler waits for before it writes. */
-  before: (report: Report) => Promise<unknown> = () => Promise.resolve()
-  #say: (state: SinkState) => void = () => undefined
-
-  sink(): Sink {
-    return {
-      width: 64,
-      smoothing: smoothing(windowMs),
-      send: async (report) => {
-        const state = translate(report)
-        if (state === undefined) return
-        if (report.router === mark) {
-          this.marks += 1
-          return
-        }
-        this.told.push({ router: report.router, state, atMs: performance.now() })
-        await this.before(report)
-        this.table.set(report.router, state)
-      },
-      onState: (listener) => {
-        this.#say = listener
-        listener(stateOf(undefined))
-        return () => (this.#say = () => undefined)
-      },
-      close: () => Promise.resolve(),
-    }
-  }
-
-  away(): void {
-    this.#say(stateOf('the broker is gone'))
-  }
-
-  back(): void {
-    this.#say(stateOf(undefined))
-  }
-
-  toldOf(router: string): string[] {
-    return this.told.filter((one) => one.router === router).map(({ state }) => state)
-  }
-}
 
 async function agentOf(neutron: Neutron, repeatMs = 60_000) {
   const store = testJournal()
@@ -112,82 +56,6 @@ async function standing(neutron: Neutron) {
   neutron.told.length = 0
   return agent
 }
-
-/** A whole agent of one router, whose kernel is a small world; what its journal has is told to Neutron. */
-const watched = routerSpec({ id: id(one) })
-
-const telling = (test: TestAgent, neutron: Neutron): Promise<Reporter> =>
-  Reporter.start({
-    ...{ journal: test.journal, sink: neutron.sink(), name: 'neutron', delivery: 'latest', repeatMs: 60_000 },
-    routers: () => new Set([one]),
-    beat: () => heartbeat,
-    heldUntilMs: () => undefined,
-  })
-
-test('item 3 (LP#1818614): what the kernel has before anybody listens is told', async () => {
-  const neutron = new Neutron()
-  const first = await TestAgent.start({ routers: [watched] })
-  await first.role('backup', one)
-  await using agent = await first.restart({ routers: [watched] }, () => {
-    first.world.host.elect(watched.id, 'primary')
-  })
-  await using reporter = await telling(agent, neutron)
-  await until('Neutron knows', () => neutron.table.get(one) === 'active')
-  expect(reporter.status.refused.size).toBe(0)
-})
-
-test('item 4 (LP#1916022): a start tells what was seen, and guesses nothing', async () => {
-  const neutron = new Neutron()
-  const first = await TestAgent.start({ routers: [watched] })
-  await first.role('backup', one)
-  first.world.host.elect(watched.id, 'primary')
-  first.world.lets = () => false
-  await using agent = await first.restart({ routers: [watched] })
-  await using reporter = await telling(agent, neutron)
-  await until('Neutron has what was seen last', () => neutron.table.get(one) !== undefined)
-  const before = neutron.table.get(one)
-  await staysSo('nothing new is told', () => neutron.table.get(one) === before, 300)
-  expect(agent.router(one).role).toBe('unknown')
-  agent.world.lets = () => true
-  await until('Neutron knows', () => neutron.table.get(one) === 'active')
-  expect(reporter.status.refused.size).toBe(0)
-})
-
-test('item 6 (LP#1923633): of quick changes none is lost to the journal, and the last one is what Neutron has', async () => {
-  const neutron = new Neutron()
-  await using agent = await TestAgent.start({ routers: [watched] })
-  await using reporter = await telling(agent, neutron)
-  await agent.role('backup', one)
-  for (const role of ['primary', 'backup', 'primary'] as const) {
-    agent.world.host.elect(watched.id, role)
-    await agent.role(role, one)
-  }
-  expect(await agent.transitions(one)).toEqual([
-    'unknown -> backup',
-    'backup -> primary',
-    'primary -> backup',
-    'backup -> primary',
-  ])
-  await until('Neutron knows', () => neutron.table.get(one) === 'active')
-  expect(reporter.status.refused.size).toBe(0)
-})
-
-test('item 36: a message that fails makes nobody deaf: the change is told later, and so is the next', async () => {
-  const neutron = new Neutron()
-  await using agent = await TestAgent.start({ routers: [watched] })
-  let failures = 0
-  neutron.before = () => {
-    failures += 1
-    return failures <= 2 ? Promise.reject(new Error('Connection refused')) : Promise.resolve()
-  }
-  await using reporter = await telling(agent, neutron)
-  await agent.role('backup', one)
-  await until('Neutron knows', () => neutron.table.get(one) === 'standby')
-  expect(failures).toBe(3)
-  agent.world.host.elect(watched.id, 'primary')
-  await until('Neutron knows the next', () => neutron.table.get(one) === 'active')
-  expect(reporter.status.refused.size).toBe(0)
-})
 
 test('item 7 (LP#1837635, LP#2083609): a brief P to B of all backups at a failover makes none of them active', async () => {
   const neutron = new Neutron()

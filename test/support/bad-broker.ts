@@ -76,8 +76,16 @@ export const amqpStart = method(
 )
 
 /** connection.tune: 2047 channels, frames of 128 KiB, a heartbeat of 1 s where `isQuick`. */
-export const amqpTune = (isQuick = false): Buffer =>
-  method(0, 10, 30, Buffer.from([0x07, 0xff, 0, 2, 0, 0, 0, isQuick ? 1 : 60]))
+export const amqpTune = (isQuick = false): Buffer => amqpTuneTo(2047, 131_072, isQuick ? 1 : 60)
+
+/** connection.tune to so many channels, bytes a frame, and seconds between heartbeats. */
+export function amqpTuneTo(channels: number, frameBytes: number, heartbeatS: number): Buffer {
+  const fields = Buffer.alloc(8)
+  fields.writeUInt16BE(channels)
+  fields.writeUInt32BE(frameBytes, 2)
+  fields.writeUInt16BE(heartbeatS, 6)
+  return method(0, 10, 30, fields)
+}
 
 /** connection.open-ok */
 export const amqpOpenOk = method(0, 10, 41, Buffer.from([0]))
@@ -96,6 +104,47 @@ export function amqpDelivery(claimedBytes: bigint): Buffer {
   header.writeBigUInt64BE(claimedBytes, 4)
   return Buffer.concat([method(1, 60, 60, fields), frame(2, 1, header), frame(3, 1, Buffer.alloc(1000))])
 }
+
+/** basic.deliver of a whole message, in one frame. */
+export function amqpMessage(content: Buffer): Buffer {
+  const fields = Buffer.concat([Buffer.from([1, 0x63]), Buffer.alloc(8), Buffer.from([0, 0, 1, 0x71])])
+  const header = Buffer.alloc(14)
+  header.writeUInt16BE(60)
+  header.writeBigUInt64BE(BigInt(content.length), 4)
+  return Buffer.concat([method(1, 60, 60, fields), frame(2, 1, header), ...framesOf(content)])
+}
+
+const framesOf = (content: Buffer): Buffer[] =>
+  Array.from({ length: Math.ceil(content.length / 100_000) }, (_unused, at) =>
+    frame(3, 1, content.subarray(at * 100_000, (at + 1) * 100_000)),
+  )
+
+/** basic.ack of one message. */
+export function amqpAck(tag: bigint): Buffer {
+  const fields = Buffer.alloc(9)
+  fields.writeBigUInt64BE(tag)
+  return method(1, 60, 80, fields)
+}
+
+/** connection.close with a code and words. */
+export function amqpClose(code: number, text: string): Buffer {
+  const head = Buffer.alloc(3)
+  head.writeUInt16BE(code)
+  head.writeUInt8(text.length, 2)
+  return method(0, 10, 50, Buffer.concat([head, Buffer.from(text), Buffer.alloc(4)]))
+}
+
+/** queue.declare-ok of a queue of this name. */
+export const amqpQueueOk = (name: string): Buffer =>
+  method(1, 50, 11, Buffer.concat([Buffer.from([name.length]), Buffer.from(name), Buffer.alloc(8)]))
+
+/** basic.consume-ok */
+export const amqpConsumeOk = method(1, 60, 21, Buffer.from([1, 0x63]))
+
+/** A method on a channel that nobody opened. */
+export const amqpStray = method(7, 60, 80, Buffer.alloc(9))
+
+export const amqpHeartbeat = frame(8, 0, Buffer.alloc(0))
 
 /** A method frame whose end never comes. */
 export const amqpEndless = (bytes: number): Buffer => {

@@ -36,7 +36,10 @@ export function neutronSink({ readPassword, ...choices }: Choices): SinkUnderTes
     agent: 'agent-1',
     version: '0.1.0',
     // As a source of secrets gives it.
-    readSecret: async () => Secret.line(await (readPassword?.() ?? Promise.resolve(brokerUser.password))),
+    readSecret: async (source) =>
+      source.kind === 'file' && source.path.endsWith('.key')
+        ? Secret.line(readFileSync(source.path, 'utf8'))
+        : Secret.line(await (readPassword?.() ?? Promise.resolve(brokerUser.password))),
     readFile: (path) => readFileSync(path, 'utf8'),
   })
   const states: SinkState[] = []

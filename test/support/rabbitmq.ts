@@ -44,11 +44,11 @@ export class Rabbitmq implements AsyncDisposable {
     this.#portMapper = portMapper
   }
 
-  /** `certificates`: a directory with ca.pem, server.pem and server.key. */
-  static async start(certificates?: string): Promise<Rabbitmq> {
+  /** `certificates`: a directory with ca.pem, server.pem and server.key; `clients`: whoever has none of that CA is refused. */
+  static async start(certificates?: string, clients: 'any' | 'certified' = 'any'): Promise<Rabbitmq> {
     const directory = mkdtempSync(join(tmpdir(), 'keepward-rabbitmq-'))
     const [port, tlsPort, distribution, mapper] = await freePorts()
-    writeFileSync(join(directory, 'rabbitmq.conf'), configText(port, tlsPort, certificates))
+    writeFileSync(join(directory, 'rabbitmq.conf'), configText(port, tlsPort, certificates, clients === 'certified'))
     writeFileSync(join(directory, 'plugins'), '[].')
     writeFileSync(join(directory, '.erlang.cookie'), randomBytes(12).toString('hex'), { mode: 0o400 })
     const environment = {
@@ -128,7 +128,7 @@ async function ended(child: ChildProcess | undefined): Promise<void> {
   await over
 }
 
-function configText(port: number, tlsPort: number, certificates: string | undefined): string {
+function configText(port: number, tlsPort: number, certificates: string | undefined, asks: boolean): string {
   const lines = [
     `listeners.tcp.1 = 127.0.0.1:${String(port)}`,
     `default_user = ${brokerUser.user}`,
@@ -143,8 +143,8 @@ function configText(port: number, tlsPort: number, certificates: string | undefi
     `ssl_options.cacertfile = ${certificates ?? ''}/ca.pem`,
     `ssl_options.certfile = ${certificates ?? ''}/server.pem`,
     `ssl_options.keyfile = ${certificates ?? ''}/server.key`,
-    'ssl_options.verify = verify_none',
-    'ssl_options.fail_if_no_peer_cert = false',
+    `ssl_options.verify = ${asks ? 'verify_peer' : 'verify_none'}`,
+    `ssl_options.fail_if_no_peer_cert = ${String(asks)}`,
   ]
   return `${[...lines, ...(certificates === undefined ? [] : tls)].join('\n')}\n`
 }

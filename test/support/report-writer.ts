@@ -7,12 +7,15 @@ import { openSink } from '../../src/report/open.ts'
 import { Reporting } from '../../src/report/reporting.ts'
 import type { SinkSettings } from '../../src/report/settings.ts'
 import { heartbeat } from './far-end.ts'
+import { routerOf } from './neutron-sink.ts'
 
 /** What it is told in its one argument, as JSON. */
 export interface WriterTask {
   readonly directory: string
   readonly sinks: readonly SinkSettings[]
   readonly routers: number
+  /** Their ids are UUIDs, `routerOf` of the number. */
+  readonly uuids?: true
   /** It writes until the journal has so many transitions, */
   readonly transitions: number
   /** one each so many milliseconds at most. */
@@ -23,7 +26,9 @@ export interface WriterTask {
 // has it, as often as that becomes so, and lives until it is ended.
 
 const task = JSON.parse(process.argv[2] ?? '') as WriterTask
-const routers = Array.from({ length: task.routers }, (_unused, at) => `router-${String(at)}`)
+const routers = Array.from({ length: task.routers }, (_unused, at) =>
+  task.uuids === true ? routerOf(at) : `router-${String(at)}`,
+)
 const dir = SafeDir.open(task.directory, { mode: 'any' })
 const journal = await openJournal({
   ...{ dir, name: 'journal.db', agent: 'host1', boot: 'boot1', clock: systemClock },

@@ -36,6 +36,8 @@ const heartbeatSeconds = 15
 const maxFrameBytes = 131_072
 /** Of what comes, answers: one has a traceback at most. */
 const maxMessageBytes = 1024 * 1024
+/** Some are under way at once; the others were given up, as with a queue that has lost its majority. */
+const maxUnconfirmed = 1000
 
 /** One connection to one broker: it is opened, it works, and once it is lost it is of no more use. */
 export class Connection {
@@ -46,6 +48,8 @@ export class Connection {
   readonly #socket: AbortController
   /** What is published and not confirmed, by how to know it when it is returned. */
   readonly #published = new Map<string, { isReturned: boolean }>()
+  /** Those whose sender waits no more too. */
+  #unconfirmed = 0
   #isLost = false
 
   private constructor(parts: ConnectionParts, model: ChannelModel, channel: ConfirmChannel, socket: AbortController) {
@@ -94,8 +98,11 @@ export class Connection {
     const isLost = (error?: Error) => {
       connection.#lose(trouble ?? error ?? new Error('it closes the connection'))
     }
-    model.on('close', isLost)
-    channel.on('close', isLost)
+    // An error comes before the end, for which a broker that means ill lets us wait for ever.
+    for (const end of ['error', 'close']) {
+      model.on(end, isLost)
+      channel.on(end, isLost)
+    }
     model.on('blocked', parts.blocked)
     model.on('unblocked', () => {
       parts.blocked(undefined)
@@ -137,7 +144,9 @@ export class Connection {
     const known = { isReturned: false }
     this.#published.set(key, known)
     const { promise, resolve, reject } = Promise.withResolvers<undefined>()
+    if (++this.#unconfirmed > maxUnconfirmed) this.#lose(new Trouble('unreachable', 'confirms nothing'))
     const confirmed = (error: unknown) => {
+      this.#unconfirmed -= 1
       this.#published.delete(key)
       if (error instanceof Error && error.message === nacked) reject(new Error('The broker refuses the message'))
       else if (error instanceof Error) reject(new Unconfirmed('The connection to the broker was lost'))
@@ -146,8 +155,10 @@ export class Connection {
     }
     try {
       this.#channel.publish(exchange, topic, content, { ...properties, mandatory: true }, confirmed)
-    } catch {
+    } catch (error) {
       this.#published.delete(key)
+      // It may be about to close, and wait for the broker to agree.
+      this.#lose(error)
       reject(new Unconfirmed('The connection to the broker was lost'))
     }
     return promise
@@ -202,13 +213,37 @@ function addressOf({ broker, settings, password }: ConnectionParts): Options.Con
   }
 }
 
-/** amqplib bounds frames, and gathers as many as a message claims to have: its way in, which its types do not show, is narrowed. */
+/** What amqplib does not show of a channel. */
+interface Inside {
+  accept: (frame: Frame) => void
+  /** Number of the first message that is not confirmed, and all from there on. */
+  readonly lwm: number
+  readonly unconfirmed: readonly unknown[]
+}
+
+interface Frame {
+  /** Of the header of a message. */
+  readonly size?: number
+  /** Those of a confirmation have both. */
+  readonly fields?: { readonly deliveryTag?: number; readonly multiple?: boolean }
+}
+
+/**
+ * amqplib bounds frames. It gathers as many as a message claims to have, and for a confirmation it walks up to whatever number that names:
+ * its way in is narrowed.
+ */
 function boundMessages(channel: ConfirmChannel, socket: AbortController): void {
-  const inside = channel as unknown as { accept: (frame: { readonly size?: number }) => void }
+  const inside = channel as unknown as Inside
   const accept = inside.accept.bind(channel)
+  const lose = (text: string) => {
+    socket.abort(new Trouble('unreachable', text))
+  }
   inside.accept = (frame) => {
-    if ((frame.size ?? 0) <= maxMessageBytes) accept(frame)
-    else socket.abort(new Trouble('unreachable', `says more than ${String(maxMessageBytes)} bytes in one message`))
+    const { size = 0, fields } = frame
+    if (size > maxMessageBytes) lose(`says more than ${String(maxMessageBytes)} bytes in one message`)
+    else if (fields?.multiple !== undefined && (fields.deliveryTag ?? 0) >= inside.lwm + inside.unconfirmed.length)
+      lose('confirms what was not sent')
+    else accept(frame)
   }
 }
 

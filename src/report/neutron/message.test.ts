@@ -98,6 +98,9 @@ test('parseReply() takes nothing that is too long, no JSON, or of another envelo
   expect(parseReply(Buffer.from('{"oslo.version":'))).toBeUndefined()
   expect(parseReply(Buffer.from([0xff, 0xfe]))).toBeUndefined()
   expect(parseReply(replied(done, '3.0'))).toBeUndefined()
+  // Neither can be made a text.
+  expect(parseReply(Buffer.from('{"oslo.version":{"toString":1}}'))).toBeUndefined()
+  expect(parseReply(Buffer.from(`{"oslo.version":${'['.repeat(4e5)}${']'.repeat(4e5)}}`))).toBeUndefined()
   expect(parseReply(Buffer.from(JSON.stringify(done)))).toBeUndefined()
 })
 

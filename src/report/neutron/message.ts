@@ -112,7 +112,8 @@ const maxExcerpt = 200
 export function parseReply(content: Buffer): Reply | undefined {
   if (content.length > maxReplyBytes) return undefined
   const envelope = objectIn(content.toString('utf8'))
-  if (envelope === undefined || !String(envelope['oslo.version']).startsWith('2.')) return undefined
+  const version = envelope?.['oslo.version']
+  if (envelope === undefined || typeof version !== 'string' || !version.startsWith('2.')) return undefined
   const reply = objectIn(envelope['oslo.message'])
   const callId = reply?.['_msg_id']
   if (reply === undefined || typeof callId !== 'string') return undefined
