@@ -1,5 +1,4 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { jetstreamManager } from '@nats-io/jetstream'
 import { escapeControls } from '../../base/controls.ts'
 import { describeError, KeepwardError } from '../../base/error.ts'
 import { eventId, eventOf } from '../event.ts'
@@ -10,8 +9,8 @@ import { readTlsFiles } from '../tls.ts'
 import { connectNats, excerpt } from './connect.ts'
 import { failureOf, isDoubtful } from './failure.ts'
 import { eventSubject, heartbeatSubject, inboxOf, stateBucket, statesOf, streamOfBucket } from './layout.ts'
-import { Link, requestDeadlineMs } from './link.ts'
-import { checkNats } from './setup.ts'
+import { Link } from './link.ts'
+import { checkNats, infoForAgent } from './setup.ts'
 import { isTold, States } from './state.ts'
 import { weaknessOf } from './weakness.ts'
 
@@ -75,10 +74,9 @@ class NatsSink implements Sink {
 
   async keepOnly(routers: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
     await this.#asked(signal, async (link) => {
-      const manager = await jetstreamManager(link.connection, { checkAPI: false, timeout: requestDeadlineMs })
-      const filter = { subjects_filter: `${statesOf(this.#tools.agent)}.*` }
-      const { state } = await manager.streams.info(streamOfBucket(stateBucket), filter)
-      await this.#states.keepOnly(link, routers, Object.keys(state.subjects ?? {}))
+      const subjects = `${statesOf(this.#tools.agent)}.*`
+      const info = await infoForAgent(link.connection, streamOfBucket(stateBucket), subjects)
+      await this.#states.keepOnly(link, routers, Object.keys(info?.state.subjects ?? {}))
     })
   }
 
