@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { escapeControls } from '../../base/controls.ts'
 import { describeError, KeepwardError } from '../../base/error.ts'
@@ -8,7 +9,16 @@ import type { Heartbeat, Sink, SinkState, SinkTrouble } from '../sink.ts'
 import { readTlsFiles } from '../tls.ts'
 import { connectNats, excerpt } from './connect.ts'
 import { failureOf, isDoubtful } from './failure.ts'
-import { eventSubject, heartbeatSubject, inboxOf, stateBucket, statesOf, streamOfBucket } from './layout.ts'
+import {
+  agentBucket,
+  eventStream,
+  eventSubject,
+  heartbeatSubject,
+  inboxOf,
+  stateBucket,
+  statesOf,
+  streamOfBucket,
+} from './layout.ts'
 import { Link } from './link.ts'
 import { checkNats, infoForAgent } from './setup.ts'
 import { isTold, States } from './state.ts'
@@ -69,7 +79,11 @@ class NatsSink implements Sink {
   async #publish(link: Link, { router, record, isRepeat }: Report, data: Uint8Array): Promise<void> {
     const { agent } = this.#tools
     if (isRepeat && (await isTold(link, agent, record))) return
-    await link.publish(eventSubject(agent, router), data, eventId(record))
+    const [subject, id] = [eventSubject(agent, router), eventId(record)]
+    if ((await link.publish(eventStream, subject, data, id)) === 'stored') return
+    // An id counts on all subjects: who knows it could have used it before us.
+    if (await isTold(link, agent, record)) return
+    await link.publish(eventStream, subject, data, `${id}:${randomUUID()}`)
   }
 
   async keepOnly(routers: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
@@ -82,7 +96,9 @@ class NatsSink implements Sink {
 
   async beat(beat: Heartbeat, signal: AbortSignal): Promise<void> {
     const data = Buffer.from(JSON.stringify({ format: 1, ...beat }))
-    await this.#asked(signal, (link) => link.put(heartbeatSubject(this.#tools.agent), data))
+    await this.#asked(signal, (link) =>
+      link.put(streamOfBucket(agentBucket), heartbeatSubject(this.#tools.agent), data),
+    )
   }
 
   async close(): Promise<void> {
