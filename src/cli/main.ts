@@ -186,7 +186,7 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
     .option('--plaintext', 'take nats:// too, which is not encrypted', false)
   command(
     'permissions <agent>',
-    'print the user of one agent for the config of nats-server, with no right but those that it needs',
+    'print the account and user of one agent for the config of nats-server, with no right but those that it needs',
     async () => (await import('./nats.ts')).permissions,
     nats,
   ).option('--nkey <public>', 'the public NKey of that agent')

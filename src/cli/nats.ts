@@ -1,8 +1,8 @@
 import { describeError, KeepwardError } from '../base/error.ts'
 import { connectNats, type Access } from '../report/nats/connect.ts'
-import { agentPermissions, operatorInbox, userText } from '../report/nats/permissions.ts'
-import { systemCertificates } from '../report/tls.ts'
+import { accountOf, accountText, agentPermissions, operatorInbox } from '../report/nats/permissions.ts'
 import { setUpNats, type Done, type SetupOptions } from '../report/nats/setup.ts'
+import { systemCertificates } from '../report/tls.ts'
 import { table } from '../text/table.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
@@ -72,7 +72,7 @@ const words: Readonly<Record<Done['what'], string>> = {
   newer: 'made by a newer Keepward, left alone',
 }
 
-/** `keepward nats permissions AGENT`: the user of one agent, for the config of nats-server. */
+/** `keepward nats permissions AGENT`: the account and user of one agent, for the config of nats-server. */
 export function permissions({ json }: Globals, { nkey }: Record<string, unknown>, agent = ''): Promise<number> {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(agent)) throw invalid(`${agent} is not the id of an agent`)
   const publicKey = typeof nkey === 'string' ? nkey : `PUBLIC_NKEY_OF_${agent}`
@@ -80,7 +80,8 @@ export function permissions({ json }: Globals, { nkey }: Record<string, unknown>
     const what = nkey.startsWith('SU') ? 'a seed, which stays with its agent' : 'not the public NKey of a user (U...)'
     throw invalid(`--nkey is ${what}`)
   }
-  const allowed = agentPermissions(agent)
-  print({ json }, { agent, nkey: publicKey, ...allowed }, () => userText(publicKey, allowed))
+  print({ json }, { agent, nkey: publicKey, account: accountOf(agent), ...agentPermissions(agent) }, () =>
+    accountText(agent, publicKey),
+  )
   return Promise.resolve(ExitStatus.ok)
 }

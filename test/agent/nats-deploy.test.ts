@@ -4,7 +4,14 @@ import { join } from 'node:path'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { headers, PermissionViolationError, type NatsConnection } from '@nats-io/nats-core/internal'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { agentPermissions, consumerPermissions, operatorPermissions } from '../../src/report/nats/permissions.ts'
+import {
+  accountText,
+  agentPermissions,
+  consumerPermissions,
+  exportedServices,
+  operatorPermissions,
+} from '../../src/report/nats/permissions.ts'
+import { checkNats } from '../../src/report/nats/setup.ts'
 import { testJournal, transition } from '../support/journal.ts'
 import { deploy, type Deployed, type Person } from '../support/nats-deploy.ts'
 import { connectAs } from '../support/nats-server.ts'
@@ -137,6 +144,33 @@ describe('deploy/nats/single.conf', () => {
     expect(await valueIn(consumer, 'keepward-state', 'host1.r1')).toMatchObject({ router: 'r1' })
   })
 
+  test('an agent has no answer of the server stored as the word of another, or carried out as an order', async () => {
+    await using agent = await as('host2')
+    const own = '$KV.keepward-state.host2.r9'
+    const victims = ['keepward.v1.event.host1.r9', '$KV.keepward-state.host1.r1', '$KV.keepward-agents.host1']
+    const orders = ['DELETE', 'PURGE', 'UPDATE'].map((verb) => `$JS.API.STREAM.${verb}.KV_keepward-agents`)
+    const changed = { name: 'KV_keepward-agents', subjects: ['x'] }
+    // Nothing is an order to delete or purge, and a config one to update.
+    for (const words of ['', JSON.stringify(changed), JSON.stringify({ agent: 'host1', router: 'r1', seq: 99 })]) {
+      await agent.request(own, words)
+      for (const reply of [...victims, ...orders]) {
+        agent.publish(`$JS.API.DIRECT.GET.KV_keepward-state.${own}`, '', { reply })
+        agent.publish('keepward.v1.api.STREAM.INFO.KEEPWARD_EVENTS', '', { reply })
+        agent.publish('keepward.v1.event.host2.r9', '{}', { reply })
+      }
+    }
+    // One connection's words are heard in order: what the server was to answer it has answered.
+    await agent.request(own, 'last')
+    await using other = await as('host1')
+    expect(await checkNats(other)).toEqual([])
+    await using consumer = await as('consumer')
+    const told = await storedEvents(consumer)
+    const ofOther = told.map(({ subject }) => subject).filter((subject) => subject.includes('.host1.'))
+    expect(ofOther).toEqual(['keepward.v1.event.host1.r1'])
+    expect(await valueIn(consumer, 'keepward-state', 'host1.r1')).toMatchObject({ router: 'r1', seq: 1 })
+    expect(await valueIn(consumer, 'keepward-agents', 'host1')).toMatchObject({ agent: 'host1', health: 'healthy' })
+  })
+
   test('a server of another CA, of another name or in the clear is not spoken to', async () => {
     await using stranger = await deploy(1)
     const [settings, tools] = secured(deployed)
@@ -178,6 +212,9 @@ describe('deploy/nats/single.conf', () => {
     const listed = [...text.matchAll(/^ +"(.*)"$/gm)].map(([, subject]) => subject)
     const wanted = [operatorPermissions, consumerPermissions('_INBOX.consumer'), agentPermissions('host1')]
     expect(listed).toEqual(wanted.flatMap(({ publish, subscribe }) => [...publish, ...subscribe]))
+    const exported = [...text.matchAll(/^ +\{ service: "(.*)" \}$/gm)].map(([, subject]) => subject)
+    expect(exported).toEqual(exportedServices)
+    expect(text).toContain(accountText('host1', 'UHOST1').replaceAll(/^/gm, '  '))
   })
 })
 

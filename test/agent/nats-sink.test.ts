@@ -1,3 +1,5 @@
+import { jetstream } from '@nats-io/jetstream'
+import { headers } from '@nats-io/nats-core/internal'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { agentBucket, stateBucket } from '../../src/report/nats/layout.ts'
 import { setUpNats } from '../../src/report/nats/setup.ts'
@@ -35,4 +37,21 @@ test('openNatsSink() brings what the journal tells into the stream and the bucke
   })
   const beat = await until('its heartbeat is there', () => valueIn(operator, agentBucket, 'host1'))
   expect(beat).toMatchObject({ agent: 'host1', health: 'healthy' })
+})
+
+test('a record whose id another agent has used up is stored all the same', async () => {
+  await using operator = await connectAs(server.url)
+  await setUpNats(operator, { replicas: undefined })
+  await using store = testJournal()
+  const journal = await store.open()
+  const said = headers()
+  said.set('Nats-Msg-Id', `host1:${journal.epoch.journal}.1:1`)
+  await jetstream(operator).publish('keepward.v1.event.host2.x', '{}', { headers: said })
+  await using reporter = await reporterOf(journal, natsSettings([server.url]))
+  await journal.append(transition('poisoned')).durable
+  await until('it is told', () => reporter.status.delivered === 1)
+  const told = await storedEvents(operator)
+  expect(told.filter(({ subject }) => subject === 'keepward.v1.event.host1.poisoned')).toMatchObject([
+    { event: { seq: 1 } },
+  ])
 })

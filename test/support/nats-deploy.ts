@@ -62,7 +62,7 @@ export async function deploy(size: 1 | 3): Promise<Deployed> {
   }
 }
 
-/** As an operator does it: his keys, and the user of one more agent, as `keepward nats permissions` prints it. */
+/** As an operator does it: his keys, and the account of one more agent, as `keepward nats permissions` prints it. */
 function usersText(keys: Readonly<Record<Person, { readonly publicKey: string }>>): string {
   const entry = join(import.meta.dirname, '..', '..', 'src', 'cmd', 'keepward.ts')
   const printed = execFileSync(
@@ -74,7 +74,7 @@ function usersText(keys: Readonly<Record<Person, { readonly publicKey: string }>
     .replace('UOPERATOR', keys.operator.publicKey)
     .replace('UCONSUMER', keys.consumer.publicKey)
     .replace('UHOST1', keys.host1.publicKey)
-    .replace(/\n {4}\]\n {2}\}\n\}/, `\n${printed}\n    ]\n  }\n}`)
+    .replace(/\n\}\nsystem_account/, () => `\n${printed}\n}\nsystem_account`)
 }
 
 function filled(

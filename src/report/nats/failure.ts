@@ -21,6 +21,10 @@ export const isWrongRevision = (error: unknown): boolean =>
 export const isNoSuchStream = (error: unknown): boolean =>
   error instanceof JetStreamApiError && error.code === code.noSuchStream
 
+/** Nobody listens to what was asked. */
+export const isUnheard = (error: unknown): boolean =>
+  error instanceof errors.NoRespondersError || (error instanceof Error && error.name === 'JetStreamNotEnabled')
+
 /**
  * Why a report was not taken: `report-refused` only for what no retry can mend, which is its length. A full disk, a cluster without a leader and
  * a right that is missing all end some day.

@@ -23,6 +23,8 @@ export const eventsOf = (agent: string): string => `keepward.v1.event.${tokenOf(
 export const stateSubject = (agent: string, router: string): string => `${statesOf(agent)}.${tokenOf(router)}`
 export const statesOf = (agent: string): string => `$KV.${stateBucket}.${tokenOf(agent)}`
 export const heartbeatSubject = (agent: string): string => `$KV.${agentBucket}.${tokenOf(agent)}`
+/** Under which the account of an agent has what it may ask of JetStream: `$JS.API` is there that of its own account, which has none. */
+export const agentApi = 'keepward.v1.api'
 /** Where answers to this agent go; no other may listen there. */
 export const inboxOf = (agent: string): string => `_INBOX.${tokenOf(agent)}`
 

@@ -22,23 +22,23 @@ export class Link {
     this.#requests = new Requests(connection, inbox, requestDeadlineMs)
   }
 
-  /** Resolves once it is stored. A message whose id the stream has seen is dropped, and is as good as stored. */
-  async publish(subject: string, data: Uint8Array, id: string): Promise<void> {
-    await this.#store(subject, data, { 'Nats-Msg-Id': id })
+  /** Resolves once it is stored; with `duplicate` when the stream has dropped it, as it has seen a message of this id on whatever subject. */
+  async publish(stream: string, subject: string, data: Uint8Array, id: string): Promise<'stored' | 'duplicate'> {
+    return (await this.#store(stream, subject, data, { 'Nats-Msg-Id': id })).isDuplicate ? 'duplicate' : 'stored'
   }
 
-  async put(subject: string, data: Uint8Array): Promise<void> {
-    await this.#store(subject, data, {})
+  async put(stream: string, subject: string, data: Uint8Array): Promise<void> {
+    await this.#store(stream, subject, data, {})
   }
 
   /** Only upon that revision, 0: upon none. Resolves with the new one. */
-  replace(subject: string, data: Uint8Array, revision: number): Promise<number> {
-    return this.#store(subject, data, { [lastRevision]: String(revision) })
+  async replace(stream: string, subject: string, data: Uint8Array, revision: number): Promise<number> {
+    return (await this.#store(stream, subject, data, { [lastRevision]: String(revision) })).seq
   }
 
   /** As the key's removal is written down; what was there before goes, as a bucket keeps one message a key. */
-  async remove(subject: string, revision: number): Promise<void> {
-    await this.#store(subject, new Uint8Array(), { 'KV-Operation': 'DEL', [lastRevision]: String(revision) })
+  async remove(stream: string, subject: string, revision: number): Promise<void> {
+    await this.#store(stream, subject, new Uint8Array(), { 'KV-Operation': 'DEL', [lastRevision]: String(revision) })
   }
 
   /** The last message of a subject; a replica may answer that is a little behind. */
@@ -50,17 +50,32 @@ export class Link {
     return { revision: Number(found.get('Nats-Sequence')), data: found.get('KV-Operation') === '' ? data : undefined }
   }
 
-  /** Resolves with the sequence in the stream. */
-  async #store(subject: string, data: Uint8Array, said: Readonly<Record<string, string>>): Promise<number> {
+  /** Any other answer than that this very stream has it is none: whoever listens there could give one. */
+  async #store(
+    stream: string,
+    subject: string,
+    data: Uint8Array,
+    said: Readonly<Record<string, string>>,
+  ): Promise<Stored> {
     const answer = await this.#requests.ask(subject, data, headersOf(said))
-    const { error, seq } = JSON.parse(Buffer.from(answer.data).toString('utf8')) as {
+    const told = JSON.parse(Buffer.from(answer.data).toString('utf8')) as {
       readonly error?: ConstructorParameters<typeof JetStreamApiError>[0]
+      readonly stream?: unknown
       readonly seq?: unknown
+      readonly duplicate?: unknown
     }
-    if (error !== undefined) throw new JetStreamApiError(error)
-    if (typeof seq !== 'number') throw new errors.RequestError('the answer is none of JetStream')
-    return seq
+    if (told.error !== undefined) throw new JetStreamApiError(told.error)
+    const { seq } = told
+    if (told.stream !== stream || typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 1)
+      throw new errors.RequestError(`the answer is none of the stream ${stream}`)
+    return { seq, isDuplicate: told.duplicate === true }
   }
+}
+
+interface Stored {
+  /** In the stream. */
+  readonly seq: number
+  readonly isDuplicate: boolean
 }
 
 const lastRevision = 'Nats-Expected-Last-Subject-Sequence'

@@ -1,4 +1,5 @@
 import {
+  agentApi,
   eventsOf,
   eventStream,
   heartbeatSubject,
@@ -27,7 +28,7 @@ export function agentPermissions(agent: string): Permissions {
       `${eventsOf(agent)}.*`,
       `${statesOf(agent)}.*`,
       heartbeatSubject(agent),
-      ...names.map((name) => `$JS.API.STREAM.INFO.${name}`),
+      ...names.map((name) => `${agentApi}.STREAM.INFO.${name}`),
       `$JS.API.DIRECT.GET.${eventStream}.${eventsOf(agent)}.*`,
       `$JS.API.DIRECT.GET.${streamOfBucket(stateBucket)}.${statesOf(agent)}.*`,
     ],
@@ -65,25 +66,54 @@ export function consumerPermissions(inbox: string): Permissions {
   }
 }
 
-/** A user as it stands in `users` of an account of nats-server's config. `nkey`: its public key. */
-export function userText(nkey: string, { publish, subscribe }: Permissions): string {
+/** The account of the server that has the streams. */
+export const mainAccount = 'KEEPWARD'
+/** Of one agent alone: no id holds what a name of ours begins with. */
+export const accountOf = (agent: string): string => `KEEPWARD_AGENT_${agent}`
+
+/**
+ * What the account of the streams lets those of agents reach. Each agent has an account of its own, since a server sends answers wherever the
+ * asker says, with no look at his rights: in one account with the streams an agent would have its own words stored as another's, or carried out
+ * as an order of the operator's. From an account of its own an answer goes nowhere but to where the agent itself could write.
+ */
+export const exportedServices: readonly string[] = agentPermissions('*').publish.map(inMain)
+
+/** How the account of the streams calls what an agent asks for. */
+function inMain(subject: string): string {
+  return subject.replace(agentApi, '$JS.API')
+}
+
+/** The account of one agent as it stands in `accounts` of nats-server's config. `nkey`: its public key. */
+export function accountText(agent: string, nkey: string): string {
+  const { publish, subscribe } = agentPermissions(agent)
   const list = (subjects: readonly string[]) =>
-    subjects.map((subject) => `        ${JSON.stringify(subject)}`).join('\n')
+    subjects.map((subject) => `            ${JSON.stringify(subject)}`).join('\n')
+  const imports = publish.map((subject) => {
+    const to = subject === inMain(subject) ? '' : `, to: ${JSON.stringify(subject)}`
+    return `    { service: { account: ${mainAccount}, subject: ${JSON.stringify(inMain(subject))} }${to} }`
+  })
   return [
-    '{',
-    `  nkey: ${nkey}`,
-    '  permissions: {',
-    '    publish: {',
-    '      allow: [',
+    `${JSON.stringify(accountOf(agent))}: {`,
+    '  users: [',
+    '    {',
+    `      nkey: ${nkey}`,
+    '      permissions: {',
+    '        publish: {',
+    '          allow: [',
     list(publish),
-    '      ]',
-    '    }',
-    '    subscribe: {',
-    '      allow: [',
+    '          ]',
+    '        }',
+    '        subscribe: {',
+    '          allow: [',
     list(subscribe),
-    '      ]',
+    '          ]',
+    '        }',
+    '      }',
     '    }',
-    '  }',
+    '  ]',
+    '  imports: [',
+    ...imports,
+    '  ]',
     '}',
   ].join('\n')
 }

@@ -2,8 +2,8 @@ import { jetstreamManager, type StreamConfig, type StreamInfo } from '@nats-io/j
 import type { NatsConnection } from '@nats-io/nats-core/internal'
 import { KeepwardError } from '../../base/error.ts'
 import { excerpt } from './connect.ts'
-import { isNoSuchStream } from './failure.ts'
-import { descriptionOf, differences, layoutVersion, streams, versionIn, type StreamLayout } from './layout.ts'
+import { isNoSuchStream, isUnheard } from './failure.ts'
+import { agentApi, descriptionOf, differences, layoutVersion, streams, versionIn, type StreamLayout } from './layout.ts'
 import { requestDeadlineMs } from './link.ts'
 
 export interface SetupOptions {
@@ -71,7 +71,7 @@ const notOurs = (name: string): KeepwardError =>
 
 /** Only look. What is wrong, as sentences; none: an agent can work. Rejects when nobody answers. */
 export async function checkNats(connection: NatsConnection): Promise<readonly string[]> {
-  const found = await Promise.all(streams.map(({ kind }) => infoOf(connection, kind.name)))
+  const found = await Promise.all(streams.map(({ kind }) => infoForAgent(connection, kind.name)))
   return streams.flatMap((layout, at) => wrongWith(layout, found[at]))
 }
 
@@ -87,14 +87,36 @@ function wrongWith(layout: StreamLayout, info: StreamInfo | undefined): readonly
   return wrong.map((what) => `stream ${name}: ${what}`)
 }
 
-async function infoOf(connection: NatsConnection, name: string): Promise<StreamInfo | undefined> {
+/** As an agent asks: in an account of its own, and else in that of the streams. `subjects`: of which to count messages. Undefined: there is no such stream. */
+export async function infoForAgent(
+  connection: NatsConnection,
+  name: string,
+  subjects?: string,
+): Promise<StreamInfo | undefined> {
   try {
-    return await (await managerOf(connection)).streams.info(name)
+    return await infoOf(connection, name, agentApi, subjects)
+  } catch (error) {
+    if (!isUnheard(error)) throw error
+    return infoOf(connection, name, ownApi, subjects)
+  }
+}
+
+async function infoOf(
+  connection: NatsConnection,
+  name: string,
+  api = ownApi,
+  subjects?: string,
+): Promise<StreamInfo | undefined> {
+  try {
+    const manager = await managerOf(connection, api)
+    return await manager.streams.info(name, subjects === undefined ? undefined : { subjects_filter: subjects })
   } catch (error) {
     if (isNoSuchStream(error)) return undefined
     throw error
   }
 }
 
-const managerOf = (connection: NatsConnection) =>
-  jetstreamManager(connection, { checkAPI: false, timeout: requestDeadlineMs })
+const ownApi = '$JS.API'
+
+const managerOf = (connection: NatsConnection, apiPrefix = ownApi) =>
+  jetstreamManager(connection, { apiPrefix, checkAPI: false, timeout: requestDeadlineMs })

@@ -1,5 +1,5 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
-import { jetstreamManager } from '@nats-io/jetstream'
 import { escapeControls } from '../../base/controls.ts'
 import { describeError, KeepwardError } from '../../base/error.ts'
 import { eventId, eventOf } from '../event.ts'
@@ -10,9 +10,18 @@ import { pauseAfter } from '../pace.ts'
 import { readTlsFiles } from '../tls.ts'
 import { connectNats, excerpt } from './connect.ts'
 import { failureOf, isDoubtful } from './failure.ts'
-import { eventSubject, heartbeatSubject, inboxOf, stateBucket, statesOf, streamOfBucket } from './layout.ts'
-import { Link, requestDeadlineMs } from './link.ts'
-import { checkNats } from './setup.ts'
+import {
+  agentBucket,
+  eventStream,
+  eventSubject,
+  heartbeatSubject,
+  inboxOf,
+  stateBucket,
+  statesOf,
+  streamOfBucket,
+} from './layout.ts'
+import { Link } from './link.ts'
+import { checkNats, infoForAgent } from './setup.ts'
 import { isTold, States } from './state.ts'
 import { weaknessOf } from './weakness.ts'
 
@@ -71,21 +80,26 @@ class NatsSink implements Sink {
   async #publish(link: Link, { router, record, isRepeat }: Report, data: Uint8Array): Promise<void> {
     const { agent } = this.#tools
     if (isRepeat && (await isTold(link, agent, record))) return
-    await link.publish(eventSubject(agent, router), data, eventId(record))
+    const [subject, id] = [eventSubject(agent, router), eventId(record)]
+    if ((await link.publish(eventStream, subject, data, id)) === 'stored') return
+    // An id counts on all subjects: who knows it could have used it before us.
+    if (await isTold(link, agent, record)) return
+    await link.publish(eventStream, subject, data, `${id}:${randomUUID()}`)
   }
 
   async keepOnly(routers: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
     await this.#asked(signal, async (link) => {
-      const manager = await jetstreamManager(link.connection, { checkAPI: false, timeout: requestDeadlineMs })
-      const filter = { subjects_filter: `${statesOf(this.#tools.agent)}.*` }
-      const { state } = await manager.streams.info(streamOfBucket(stateBucket), filter)
-      await this.#states.keepOnly(link, routers, Object.keys(state.subjects ?? {}))
+      const subjects = `${statesOf(this.#tools.agent)}.*`
+      const info = await infoForAgent(link.connection, streamOfBucket(stateBucket), subjects)
+      await this.#states.keepOnly(link, routers, Object.keys(info?.state.subjects ?? {}))
     })
   }
 
   async beat(beat: Heartbeat, signal: AbortSignal): Promise<void> {
     const data = Buffer.from(JSON.stringify({ format: 1, ...beat }))
-    await this.#asked(signal, (link) => link.put(heartbeatSubject(this.#tools.agent), data))
+    await this.#asked(signal, (link) =>
+      link.put(streamOfBucket(agentBucket), heartbeatSubject(this.#tools.agent), data),
+    )
   }
 
   async close(): Promise<void> {

@@ -8,6 +8,8 @@ const clockToleranceMs = 60_000
 /** Two that write the same key at once are this agent twice, or a write that came late. */
 const tries = 5
 
+const stateStream = streamOfBucket(stateBucket)
+
 type Told = Pick<JournalRecord, 'epoch' | 'seq' | 'at'>
 
 /** The last state of each router, in the bucket: never an older one over a newer. */
@@ -32,7 +34,7 @@ export class States {
         return
       }
       try {
-        this.#revisions.set(subject, await link.replace(subject, data, found))
+        this.#revisions.set(subject, await link.replace(stateStream, subject, data, found))
         return
       } catch (error) {
         if (!isWrongRevision(error) || left === 0) throw error
@@ -43,7 +45,7 @@ export class States {
 
   /** Upon which revision to write, or that there is no need to. */
   async #look(link: Link, subject: string, record: Told): Promise<number | { readonly isThere: number }> {
-    const last = await link.last(streamOfBucket(stateBucket), subject)
+    const last = await link.last(stateStream, subject)
     if (last === undefined) return 0
     return isAsNew(last, record) ? { isThere: last.revision } : last.revision
   }
@@ -53,9 +55,9 @@ export class States {
     const wanted = new Set([...routers].map((router) => stateSubject(this.#agent, router)))
     for (const subject of keys) {
       if (wanted.has(subject)) continue
-      const last = await link.last(streamOfBucket(stateBucket), subject)
+      const last = await link.last(stateStream, subject)
       if (last?.data === undefined) continue
-      await link.remove(subject, last.revision)
+      await link.remove(stateStream, subject, last.revision)
       this.#revisions.delete(subject)
     }
   }

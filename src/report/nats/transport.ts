@@ -1,6 +1,11 @@
 import { setTransportFactory, type ConnectionOptions, type Server, type Transport } from '@nats-io/nats-core/internal'
 import type { Socket } from 'node:net'
+import { guardParser } from './parse.ts'
 import type { Way } from './way.ts'
+
+/** A server that asks more often than this, and reads no answer, is none. */
+const maxUnread = 1000
+const answerBytes = 'PONG\r\n'.length
 
 /** What the library hands through to its transport. */
 export interface WayOptions extends ConnectionOptions {
@@ -9,6 +14,7 @@ export interface WayOptions extends ConnectionOptions {
 
 /** Have the library use ways that are open already. It knows one kind of transport at a time, in the whole process. */
 export function useWays(): void {
+  guardParser()
   setTransportFactory({ factory: () => new WayTransport() })
 }
 
@@ -21,6 +27,8 @@ class WayTransport implements Transport {
   #info: Buffer | undefined
   #encrypted = false
   #done = false
+  /** Answers to PING since all that we said was taken. */
+  #unread = 0
   closeError?: Error
 
   get isClosed(): boolean {
@@ -60,8 +68,15 @@ class WayTransport implements Transport {
   }
 
   send(frame: Uint8Array): void {
+    const socket = this.#socket
+    if (this.#done || socket === undefined) return
+    if (!socket.writableNeedDrain) this.#unread = 0
+    else if (frame.length === answerBytes && (this.#unread += 1) > maxUnread) {
+      this.#end()
+      return
+    }
     // Whether it left is not asked: the answer that does not come says it.
-    if (!this.#done) this.#socket?.write(frame)
+    socket.write(frame)
   }
 
   close(error?: Error): Promise<void> {
