@@ -1,5 +1,6 @@
 import { describeError, KeepwardError } from '../base/error.ts'
 import type { Journal } from '../journal/journal.ts'
+import { Deadlines } from './deadlines.ts'
 import { takeIn } from './intake.ts'
 import { Outbox, type Due, type OutboxFigures } from './outbox.ts'
 import { pauseAfter } from './pace.ts'
@@ -52,6 +53,7 @@ export class Reporter implements AsyncDisposable {
   readonly #parts: ReporterParts
   readonly #outbox: Outbox
   readonly #ending = new AbortController()
+  readonly #deadlines = new Deadlines(sendDeadlineMs)
   readonly #refused = new Map<string, string>()
   readonly #underWay = new Set<Promise<void>>()
   readonly #attempts = new Set<Promise<void>>()
@@ -72,6 +74,7 @@ export class Reporter implements AsyncDisposable {
   #connections = 0
   #awaySinceMs: number | undefined = performance.now()
   #kept: number
+  #keeping: Promise<void> | undefined
 
   private constructor(parts: ReporterParts, after: number) {
     this.#parts = parts
@@ -110,7 +113,8 @@ export class Reporter implements AsyncDisposable {
 
   /** Throws `journal-failed` when the journal does not say how far the sink has come. */
   static async start(parts: ReporterParts): Promise<Reporter> {
-    return new Reporter(parts, await parts.journal.cursor(parts.name))
+    // A cursor ahead of its journal, whatever made it so, must not have the sink wait until that has come so far.
+    return new Reporter(parts, Math.min(await parts.journal.cursor(parts.name), parts.journal.status.durableSeq))
   }
 
   get status(): ReporterStatus {
@@ -128,6 +132,7 @@ export class Reporter implements AsyncDisposable {
   /** What is under way is given up; it is sent again by whoever comes next. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort()
+    this.#deadlines.giveUp()
     for (const timer of this.#timers) clearInterval(timer)
     clearTimeout(this.#pumpTimer)
     this.#roomMade.resolve(undefined)
@@ -136,6 +141,7 @@ export class Reporter implements AsyncDisposable {
     const timer = setTimeout(resolve, giveUpMs, undefined)
     await Promise.race([promise, Promise.all([this.#reading, ...this.#underWay, ...this.#attempts])])
     clearTimeout(timer)
+    await this.#keeping
     await this.#keep()
     await this.#parts.sink.close()
   }
@@ -159,23 +165,24 @@ export class Reporter implements AsyncDisposable {
 
   #repeat(): void {
     if (!this.#isThere()) return
-    const { routers, sink } = this.#parts
+    const { journal, routers, sink } = this.#parts
     const known = routers()
     for (const by of [this.#confirmed, this.#refused])
       for (const router of by.keys()) if (!known.has(router)) by.delete(router)
-    this.#outbox.repeat(known, performance.now())
+    this.#outbox.repeat(known, journal.newest, performance.now())
     this.#pump()
-    this.#attempt(async () => sink.keepOnly?.(known, this.#deadline()))
+    this.#attempt((signal) => sink.keepOnly?.(known, signal))
   }
 
   #beat(): void {
     const { sink, beat } = this.#parts
-    if (this.#isThere()) this.#attempt(async () => sink.beat?.(beat(), this.#deadline()))
+    if (this.#isThere()) this.#attempt((signal) => sink.beat?.(beat(), signal))
   }
 
   /** What is done again on a timer may fail; it is waited for at the end. */
-  #attempt(work: () => Promise<void>): void {
-    const attempt = work()
+  #attempt(work: (signal: AbortSignal) => Promise<void> | undefined): void {
+    const attempt = this.#deadlines
+      .run(work)
       .catch((error: unknown) => {
         if (!this.#isEnding()) this.#lastError = describeError(error)
       })
@@ -183,10 +190,6 @@ export class Reporter implements AsyncDisposable {
         this.#attempts.delete(attempt)
       })
     this.#attempts.add(attempt)
-  }
-
-  #deadline(): AbortSignal {
-    return AbortSignal.any([this.#ending.signal, AbortSignal.timeout(sendDeadlineMs)])
   }
 
   #pump(): void {
@@ -252,10 +255,12 @@ export class Reporter implements AsyncDisposable {
   #send(report: Report): void {
     // Unless it is confirmed, nobody knows which of the two the other end has.
     this.#confirmed.delete(report.router)
-    const sent = asked(() => this.#parts.sink.send(report, this.#deadline()))
+    const sent = this.#deadlines
+      .run((signal) => this.#parts.sink.send(report, signal))
       .then(
         () => {
-          this.#refused.delete(report.router)
+          // To who wants each record the next one makes up for nothing: it is shown until all is told once more.
+          if (report.isRepeat || this.#parts.delivery === 'latest') this.#refused.delete(report.router)
           this.#confirmed.set(report.router, report)
           this.#delivered += 1
           this.#outbox.ended(report)
@@ -289,7 +294,13 @@ export class Reporter implements AsyncDisposable {
     this.#roomMade = Promise.withResolvers()
   }
 
-  async #keep(): Promise<void> {
+  /** One at a time: a disk that does not answer gets no queue of them. */
+  #keep(): Promise<void> {
+    this.#keeping ??= this.#keepNow().finally(() => (this.#keeping = undefined))
+    return this.#keeping
+  }
+
+  async #keepNow(): Promise<void> {
     const seq = this.#outbox.deliveredSeq
     if (seq === this.#kept) return
     try {
@@ -301,9 +312,6 @@ export class Reporter implements AsyncDisposable {
     }
   }
 }
-
-/** What throws at once fails as what is rejected does. */
-const asked = async (work: () => Promise<void>): Promise<void> => work()
 
 const calm: Smoothing = (_report, { nowMs, flapsUntilMs }: Past) =>
   flapsUntilMs !== undefined && flapsUntilMs > nowMs ? { untilMs: flapsUntilMs } : 'now'
