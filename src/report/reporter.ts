@@ -1,5 +1,6 @@
 import { describeError, KeepwardError } from '../base/error.ts'
 import type { Journal } from '../journal/journal.ts'
+import { Cursor } from './cursor.ts'
 import { Deadlines } from './deadlines.ts'
 import { takeIn } from './intake.ts'
 import { Outbox, type Due, type OutboxFigures } from './outbox.ts'
@@ -73,26 +74,21 @@ export class Reporter implements AsyncDisposable {
   #failures = 0
   #connections = 0
   #awaySinceMs: number | undefined = performance.now()
-  #kept: number
-  #keeping: Promise<void> | undefined
+  readonly #cursor: Cursor
 
-  private constructor(parts: ReporterParts, after: number) {
+  private constructor(parts: ReporterParts, cursor: Cursor) {
     this.#parts = parts
-    this.#kept = after
-    this.#outbox = new Outbox(parts.delivery, after, parts.journal.newest.values(), performance.now())
+    this.#cursor = cursor
+    this.#outbox = new Outbox(parts.delivery, cursor.seq, parts.journal.newest.values(), performance.now())
     this.#timers = [
       setInterval(() => void this.#keep(), keepEveryMs),
-      setInterval(() => {
-        this.#repeat()
-      }, parts.repeatMs),
-      setInterval(() => {
-        this.#beat()
-      }, beatEveryMs),
+      setInterval(this.#repeat.bind(this), parts.repeatMs),
+      setInterval(this.#beat.bind(this), beatEveryMs),
     ]
     this.#ignoreState = parts.sink.onState((state) => {
       const wasThere = this.#isThere()
       this.#state = state
-      if (wasThere !== this.#isThere()) this.#awaySinceMs = this.#isThere() ? undefined : performance.now()
+      this.#awaySinceMs = state.trouble === undefined ? undefined : (this.#awaySinceMs ?? performance.now())
       if (wasThere || !this.#isThere()) return
       this.#outbox.resume()
       this.#beat()
@@ -113,14 +109,16 @@ export class Reporter implements AsyncDisposable {
 
   /** Throws `journal-failed` when the journal does not say how far the sink has come. */
   static async start(parts: ReporterParts): Promise<Reporter> {
-    // A cursor ahead of its journal, whatever made it so, must not have the sink wait until that has come so far.
-    return new Reporter(parts, Math.min(await parts.journal.cursor(parts.name), parts.journal.status.durableSeq))
+    return new Reporter(parts, await Cursor.read(parts.journal, parts.name))
   }
 
   get status(): ReporterStatus {
+    const { isTried, ...state } = this.#state
+    // Nothing is left that could show whether its trouble is over.
+    const isUntried = isTried === true && this.#outbox.waiting === 0
     return {
       ...this.#outbox.figures(performance.now()),
-      state: this.#state,
+      state: isUntried ? { ...state, trouble: undefined } : state,
       refused: this.#refused,
       delivered: this.#delivered,
       failures: this.#failures,
@@ -141,7 +139,7 @@ export class Reporter implements AsyncDisposable {
     const timer = setTimeout(resolve, giveUpMs, undefined)
     await Promise.race([promise, Promise.all([this.#reading, ...this.#underWay, ...this.#attempts])])
     clearTimeout(timer)
-    await this.#keeping
+    await this.#cursor.settled()
     await this.#keep()
     await this.#parts.sink.close()
   }
@@ -160,7 +158,7 @@ export class Reporter implements AsyncDisposable {
   }
 
   #isThere(): boolean {
-    return this.#state.trouble === undefined
+    return this.#state.trouble === undefined || this.#state.isTried === true
   }
 
   #repeat(): void {
@@ -294,18 +292,9 @@ export class Reporter implements AsyncDisposable {
     this.#roomMade = Promise.withResolvers()
   }
 
-  /** One at a time: a disk that does not answer gets no queue of them. */
-  #keep(): Promise<void> {
-    this.#keeping ??= this.#keepNow().finally(() => (this.#keeping = undefined))
-    return this.#keeping
-  }
-
-  async #keepNow(): Promise<void> {
-    const seq = this.#outbox.deliveredSeq
-    if (seq === this.#kept) return
+  async #keep(): Promise<void> {
     try {
-      await this.#parts.journal.keepCursor(this.#parts.name, seq)
-      this.#kept = seq
+      await this.#cursor.keep(this.#outbox.deliveredSeq)
     } catch (error) {
       // What is sent again because of it is dropped by who has it.
       this.#lastError = describeError(error)
