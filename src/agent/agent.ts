@@ -63,7 +63,7 @@ export class Agent {
     const executors = makeExecutors({ host: this.host, clock: parts.clock, recorder: this.recorder })
     this.routers = new RouterSet(executors, {
       clock: parts.clock,
-      recorded: (id) => recordedRole(parts.journal.heads.get(id), parts.boot),
+      recorded: (id) => recordedRole(parts.journal.newest.get(id), parts.boot),
       news: (id) => this.recorder.newsOf(id),
       onDefect: (id, error) => {
         parts.chronicle.defect(id, error)

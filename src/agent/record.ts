@@ -14,7 +14,7 @@ export function transitionBody({ from, to, lastedMs, cause }: Transition) {
   } satisfies JsonObject
 }
 
-/** What the newest transition of a router says of it at the agent's start. */
+/** What the newest transition of a router says of it when the agent takes it up. */
 export function recordedRole(head: JournalRecord | undefined, boot: string): Recorded | undefined {
   const role = roles.find((one) => one === head?.body['to'])
   return head === undefined || role === undefined ? undefined : { role, since: head.at, sameBoot: head.boot === boot }

@@ -74,8 +74,10 @@ async function runLoaded({ told, teardown, ...opening }: Running): Promise<numbe
   const privileges = ownPrivileges()
   demandNone(privileges)
   await using open = new AsyncDisposableStack()
-  const { agent, secrets } = await openAgent(open, { ...opening, serves: !teardown })
+  const { agent, secrets, report } = await openAgent(open, { ...opening, serves: !teardown })
   await agent.start()
+  // Not before: what a sink keeps of routers that the agent does not run is removed there.
+  report?.()
   for (const { source, of } of secrets) agent.recorder.secretRead(source, of)
   if (teardown) {
     await agent.teardown()
@@ -110,6 +112,8 @@ async function runLoaded({ told, teardown, ...opening }: Running): Promise<numbe
 interface Opened {
   readonly agent: Agent
   readonly secrets: readonly SecretRead[]
+  /** Begin to report to the sinks. */
+  readonly report: (() => void) | undefined
 }
 
 /** Open all that an agent needs, each put on the stack that closes it, last opened first. */
@@ -227,6 +231,7 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
   }
   if (vaultTrouble !== undefined) onVaultTrouble(vaultTrouble)
   const secrets: SecretRead[] = []
+  let report: (() => void) | undefined
   if (names !== undefined)
     secrets.push({ source: { kind: 'file', path: state.pathOf(pseudonymKeyName) }, of: 'pseudonyms' })
   if (serves) {
@@ -247,7 +252,10 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
     const ownVault = await openOwnVault(vault, agent, clock)
     open.defer(() => ownVault?.close())
     if (ownVault !== undefined) open.defer(handInKeys(ownVault, changes, agent))
-    if (sinks.length > 0) open.defer(startSinks({ settings: sinks, agent, vault: ownVault, clock }))
+    if (sinks.length > 0)
+      report = () => {
+        open.defer(startSinks({ settings: sinks, agent, vault: ownVault, clock }))
+      }
     const rotateKeys = async (graceMs: number, applicant: Applicant | undefined) => {
       const rotated = await changes.master.rotate(clock().wallMs, graceMs)
       agent.recorder.keysRotated(applicant, rotated.untilMs)
@@ -259,7 +267,7 @@ async function openAgent(open: AsyncDisposableStack, opening: Opening & { serves
     const parts = { agent, executables, metrics, log, version, dir: runDir, policy, rotateKeys, metricsPort }
     open.defer(await startControl(parts))
   }
-  return { agent, secrets }
+  return { agent, secrets, report }
 }
 
 type SecretRead = StateChanges['secrets'][number]

@@ -25,6 +25,8 @@ export async function takeIn({ journal, outbox, signal, onRead, onError }: Intak
     }
     try {
       for await (const record of journal.subscribe({ after: outbox.readSeq, signal })) {
+        // Retention was faster than the reading of the first page.
+        if (record.seq > outbox.readSeq + 1) outbox.skip(record.seq - 1, journal.newest.values(), performance.now())
         outbox.read(record, performance.now())
         await onRead(record.router)
       }

@@ -40,6 +40,10 @@ class Records {
     this.all.push(made)
     return made
   }
+  get heads(): Map<string, JournalRecord> {
+    const transitions = this.all.filter(({ kind, router }) => kind === 'transition' && router !== undefined)
+    return new Map(transitions.map((one) => [one.router ?? '', one]))
+  }
   newest(router: string): JournalRecord | undefined {
     return this.all.findLast((one) => one.router === router && one.kind === 'transition')
   }
@@ -103,13 +107,18 @@ test('a sink that is there again waits for no pause', () => {
 test('the newest of each router is told once more, and is no news', () => {
   const records = new Records()
   const known = [records.append('r1'), records.append('r2'), records.append('r3')]
+  const heads = new Map(known.map((one) => [one.router ?? '', one]))
   const outbox = new Outbox('latest', 2, known)
   // What was not delivered before is news.
   expect(outbox.deliveredSeq).toBe(2)
   expect(said(drain(outbox))).toEqual(['r3 3..3'])
-  outbox.repeat(new Set(['r1', 'r3']), 0)
-  // Of one that is no more nothing is said again.
+  outbox.repeat(new Set(['r1', 'r3']), heads, 0)
+  // Of one that is no more nothing is said again,
   expect(said(drain(outbox))).toEqual(['r1 1..1 again'])
+  // until it is back, although its role has not changed. What is not read yet is no repetition.
+  heads.set('r4', { ...records.append('r4'), seq: 99 })
+  outbox.repeat(new Set(['r2', 'r4']), heads, 0)
+  expect(said(drain(outbox))).toEqual(['r2 2..2 again'])
 })
 
 test('where only the newest counts, what was missed is not read', () => {
@@ -179,7 +188,7 @@ test.each<Delivery>(['latest', 'history'])(
           if (one.do === 'append')
             outbox.read(records.append(one.router, one.other ? 'condition' : 'transition'), nowMs)
           else if (one.do === 'send') send()
-          else if (one.do === 'repeat') outbox.repeat(new Set(routers), nowMs)
+          else if (one.do === 'repeat') outbox.repeat(new Set(routers), records.heads, nowMs)
           else if (one.do === 'resume') outbox.resume()
           else if (one.do === 'wait') nowMs += 1000
           else if (one.do === 'crash') {

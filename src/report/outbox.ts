@@ -35,6 +35,8 @@ export class Outbox {
   readonly #ready = new Set<string>()
   /** Until when a router that failed is left alone. */
   readonly #pausing = new Map<string, number>()
+  /** No pause ends before. */
+  #nextMs = Infinity
   /** Those of them that did not fail, and are to wait. */
   readonly #held = new Set<string>()
   /** Of each router the newest change of role that was read. */
@@ -90,21 +92,24 @@ export class Outbox {
     return this.#readSeq
   }
 
-  /** Have a sink that may have lost everything hear the newest of each of these routers of which nothing waits; others are forgotten. */
-  repeat(routers: ReadonlySet<string>, nowMs: number): void {
+  /**
+   * Have a sink that may have lost everything hear the newest of each of these routers of which nothing waits; others are forgotten, and found among
+   * the `heads` when they are back.
+   */
+  repeat(routers: ReadonlySet<string>, heads: ReadonlyMap<string, JournalRecord>, nowMs: number): void {
     for (const router of this.#newest.keys()) if (!routers.has(router)) this.#newest.delete(router)
-    for (const [router, record] of this.#newest)
-      if (!this.#lanes.has(router)) this.#add({ router, record, fromSeq: record.seq, isRepeat: true }, nowMs)
+    for (const router of routers) {
+      const record = this.#newest.get(router) ?? heads.get(router)
+      // What is not read yet is no repetition.
+      if (record === undefined || record.seq > this.#readSeq || this.#lanes.has(router)) continue
+      this.#newest.set(router, record)
+      this.#add({ router, record, fromSeq: record.seq, isRepeat: true }, nowMs)
+    }
   }
 
   /** A report that may be sent now; it is under way until it is said how it ended. */
   next(nowMs: number): Due | undefined {
-    for (const [router, untilMs] of this.#pausing) {
-      if (untilMs > nowMs) continue
-      this.#held.delete(router)
-      this.#pausing.delete(router)
-      this.#ready.add(router)
-    }
+    if (nowMs >= this.#nextMs) this.#endPauses(nowMs)
     const [router] = this.#ready
     if (router === undefined) return undefined
     this.#ready.delete(router)
@@ -113,9 +118,9 @@ export class Outbox {
     return lane?.waiting[0]
   }
 
-  /** When one that failed may be tried again. */
+  /** When to look for one that may be tried again; some that was the first may be gone by then. */
   get nextMs(): number | undefined {
-    return this.#pausing.size === 0 ? undefined : Math.min(...this.#pausing.values())
+    return this.#pausing.size === 0 ? undefined : this.#nextMs
   }
 
   /** It is delivered, or never will be. */
@@ -136,7 +141,7 @@ export class Outbox {
     lane.isUnderWay = false
     lane.failures += 1
     this.#coalesce(lane)
-    this.#pausing.set(router, nowMs + pauseMs(lane.failures))
+    this.#pause(router, nowMs + pauseMs(lane.failures))
   }
 
   /** It is not to be sent before that moment. */
@@ -146,7 +151,7 @@ export class Outbox {
     lane.isUnderWay = false
     this.#coalesce(lane)
     this.#held.add(router)
-    this.#pausing.set(router, untilMs)
+    this.#pause(router, untilMs)
   }
 
   /** What is held back of a router. */
@@ -181,6 +186,24 @@ export class Outbox {
   figures(nowMs: number): OutboxFigures {
     const sinceMs = Math.min(...[...this.#lanes.values()].map(({ waiting }) => waiting[0]?.firstMs ?? nowMs))
     return { waiting: this.#waiting, oldestMs: this.#lanes.size === 0 ? undefined : nowMs - sinceMs }
+  }
+
+  #pause(router: string, untilMs: number): void {
+    this.#pausing.set(router, untilMs)
+    this.#nextMs = Math.min(this.#nextMs, untilMs)
+  }
+
+  #endPauses(nowMs: number): void {
+    this.#nextMs = Infinity
+    for (const [router, untilMs] of this.#pausing) {
+      if (untilMs > nowMs) {
+        this.#nextMs = Math.min(this.#nextMs, untilMs)
+        continue
+      }
+      this.#held.delete(router)
+      this.#pausing.delete(router)
+      this.#ready.add(router)
+    }
   }
 
   #add(report: Report, nowMs: number): void {

@@ -216,3 +216,24 @@ test('a sink that holds a report until now is not asked again at once, for ever'
   await journal.append(transition('r1')).durable
   await staysSo('it is asked now and then', () => asked < 1000, 500)
 })
+
+test('a sink that is tried now and then stays in trouble until it takes something, or nothing is left to try it with', async () => {
+  await using store = testJournal()
+  const journal = await store.open()
+  let takes = false
+  const odd = new Odd(() => (takes ? Promise.resolve() : Promise.reject(new Error('no'))), { isConnectionless: true })
+  await using reporter = await start(journal, odd)
+  odd.tell(away)
+  await journal.append(transition('r1')).durable
+  await until('it waits', () => reporter.status.waiting === 1)
+  odd.tell({ ...away, isTried: true })
+  await until('it is tried', () => reporter.status.failures > 0)
+  const { state, awayMs } = reporter.status
+  expect(state).toEqual(away)
+  odd.tell(away)
+  expect(reporter.status.awayMs).toBeGreaterThanOrEqual(awayMs)
+  takes = true
+  odd.tell({ ...away, isTried: true })
+  await until('it is taken', () => odd.heard.length === 1)
+  expect(reporter.status).toMatchObject({ state: there, waiting: 0 })
+})

@@ -85,7 +85,11 @@ test('what a sink refuses is set aside and named; all else arrives, of the same 
   expect(reporter.status.refused.get('r1')).toBe('It is too long')
   await journal.append(transition('r1')).durable
   await until('the next is heard', () => far.news['r1']?.at(-1) === 3)
-  expect(reporter.status.refused.size).toBe(0)
+  // Who wants each record lacks one for good: it shows until all is told once more, which a new connection asks for.
+  expect(reporter.status.refused.size).toBe(1)
+  far.away('it is away')
+  far.away(undefined)
+  await until('it shows no more', () => reporter.status.refused.size === 0)
   expect(far.news).toEqual({ r1: [3], r2: [2] })
 })
 
@@ -177,4 +181,16 @@ test('a sink smooths by itself: what is known there is not told, what it holds b
   await journal.append(transition('r2', { from: 'backup', to: 'backup' })).durable
   await until('it is known', () => pasts.at(-1)?.confirmed !== undefined && reporter.status.waiting === 0)
   expect(far.heard).toHaveLength(2)
+})
+
+test('a cursor that is ahead of its journal holds up nothing', async () => {
+  await using store = testJournal()
+  const journal = await store.open()
+  await journal.append(transition('r1')).durable
+  await journal.keepCursor('fleet', 1000)
+  const far = new FarEnd()
+  await using reporter = await start(journal, far, { delivery: 'history' })
+  await journal.append(transition('r2')).durable
+  await until('what comes is heard', () => far.news['r2']?.[0] === 2)
+  expect(reporter.status.lastError).toBeUndefined()
 })

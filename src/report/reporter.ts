@@ -1,5 +1,7 @@
 import { describeError, KeepwardError } from '../base/error.ts'
 import type { Journal } from '../journal/journal.ts'
+import { Cursor } from './cursor.ts'
+import { Deadlines } from './deadlines.ts'
 import { takeIn } from './intake.ts'
 import { Outbox, type Due, type OutboxFigures } from './outbox.ts'
 import { pauseAfter } from './pace.ts'
@@ -52,6 +54,7 @@ export class Reporter implements AsyncDisposable {
   readonly #parts: ReporterParts
   readonly #outbox: Outbox
   readonly #ending = new AbortController()
+  readonly #deadlines = new Deadlines(sendDeadlineMs)
   readonly #refused = new Map<string, string>()
   readonly #underWay = new Set<Promise<void>>()
   readonly #attempts = new Set<Promise<void>>()
@@ -71,25 +74,21 @@ export class Reporter implements AsyncDisposable {
   #failures = 0
   #connections = 0
   #awaySinceMs: number | undefined = performance.now()
-  #kept: number
+  readonly #cursor: Cursor
 
-  private constructor(parts: ReporterParts, after: number) {
+  private constructor(parts: ReporterParts, cursor: Cursor) {
     this.#parts = parts
-    this.#kept = after
-    this.#outbox = new Outbox(parts.delivery, after, parts.journal.newest.values(), performance.now())
+    this.#cursor = cursor
+    this.#outbox = new Outbox(parts.delivery, cursor.seq, parts.journal.newest.values(), performance.now())
     this.#timers = [
       setInterval(() => void this.#keep(), keepEveryMs),
-      setInterval(() => {
-        this.#repeat()
-      }, parts.repeatMs),
-      setInterval(() => {
-        this.#beat()
-      }, beatEveryMs),
+      setInterval(this.#repeat.bind(this), parts.repeatMs),
+      setInterval(this.#beat.bind(this), beatEveryMs),
     ]
     this.#ignoreState = parts.sink.onState((state) => {
       const wasThere = this.#isThere()
       this.#state = state
-      if (wasThere !== this.#isThere()) this.#awaySinceMs = this.#isThere() ? undefined : performance.now()
+      this.#awaySinceMs = state.trouble === undefined ? undefined : (this.#awaySinceMs ?? performance.now())
       if (wasThere || !this.#isThere()) return
       this.#outbox.resume()
       this.#beat()
@@ -110,13 +109,16 @@ export class Reporter implements AsyncDisposable {
 
   /** Throws `journal-failed` when the journal does not say how far the sink has come. */
   static async start(parts: ReporterParts): Promise<Reporter> {
-    return new Reporter(parts, await parts.journal.cursor(parts.name))
+    return new Reporter(parts, await Cursor.read(parts.journal, parts.name))
   }
 
   get status(): ReporterStatus {
+    const { isTried, ...state } = this.#state
+    // Nothing is left that could show whether its trouble is over.
+    const isUntried = isTried === true && this.#outbox.waiting === 0
     return {
       ...this.#outbox.figures(performance.now()),
-      state: this.#state,
+      state: isUntried ? { ...state, trouble: undefined } : state,
       refused: this.#refused,
       delivered: this.#delivered,
       failures: this.#failures,
@@ -128,6 +130,7 @@ export class Reporter implements AsyncDisposable {
   /** What is under way is given up; it is sent again by whoever comes next. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort()
+    this.#deadlines.giveUp()
     for (const timer of this.#timers) clearInterval(timer)
     clearTimeout(this.#pumpTimer)
     this.#roomMade.resolve(undefined)
@@ -136,6 +139,7 @@ export class Reporter implements AsyncDisposable {
     const timer = setTimeout(resolve, giveUpMs, undefined)
     await Promise.race([promise, Promise.all([this.#reading, ...this.#underWay, ...this.#attempts])])
     clearTimeout(timer)
+    await this.#cursor.settled()
     await this.#keep()
     await this.#parts.sink.close()
   }
@@ -154,28 +158,29 @@ export class Reporter implements AsyncDisposable {
   }
 
   #isThere(): boolean {
-    return this.#state.trouble === undefined
+    return this.#state.trouble === undefined || this.#state.isTried === true
   }
 
   #repeat(): void {
     if (!this.#isThere()) return
-    const { routers, sink } = this.#parts
+    const { journal, routers, sink } = this.#parts
     const known = routers()
     for (const by of [this.#confirmed, this.#refused])
       for (const router of by.keys()) if (!known.has(router)) by.delete(router)
-    this.#outbox.repeat(known, performance.now())
+    this.#outbox.repeat(known, journal.newest, performance.now())
     this.#pump()
-    this.#attempt(async () => sink.keepOnly?.(known, this.#deadline()))
+    this.#attempt((signal) => sink.keepOnly?.(known, signal))
   }
 
   #beat(): void {
     const { sink, beat } = this.#parts
-    if (this.#isThere()) this.#attempt(async () => sink.beat?.(beat(), this.#deadline()))
+    if (this.#isThere()) this.#attempt((signal) => sink.beat?.(beat(), signal))
   }
 
   /** What is done again on a timer may fail; it is waited for at the end. */
-  #attempt(work: () => Promise<void>): void {
-    const attempt = work()
+  #attempt(work: (signal: AbortSignal) => Promise<void> | undefined): void {
+    const attempt = this.#deadlines
+      .run(work)
       .catch((error: unknown) => {
         if (!this.#isEnding()) this.#lastError = describeError(error)
       })
@@ -183,10 +188,6 @@ export class Reporter implements AsyncDisposable {
         this.#attempts.delete(attempt)
       })
     this.#attempts.add(attempt)
-  }
-
-  #deadline(): AbortSignal {
-    return AbortSignal.any([this.#ending.signal, AbortSignal.timeout(sendDeadlineMs)])
   }
 
   #pump(): void {
@@ -252,10 +253,12 @@ export class Reporter implements AsyncDisposable {
   #send(report: Report): void {
     // Unless it is confirmed, nobody knows which of the two the other end has.
     this.#confirmed.delete(report.router)
-    const sent = asked(() => this.#parts.sink.send(report, this.#deadline()))
+    const sent = this.#deadlines
+      .run((signal) => this.#parts.sink.send(report, signal))
       .then(
         () => {
-          this.#refused.delete(report.router)
+          // To who wants each record the next one makes up for nothing: it is shown until all is told once more.
+          if (report.isRepeat || this.#parts.delivery === 'latest') this.#refused.delete(report.router)
           this.#confirmed.set(report.router, report)
           this.#delivered += 1
           this.#outbox.ended(report)
@@ -290,20 +293,14 @@ export class Reporter implements AsyncDisposable {
   }
 
   async #keep(): Promise<void> {
-    const seq = this.#outbox.deliveredSeq
-    if (seq === this.#kept) return
     try {
-      await this.#parts.journal.keepCursor(this.#parts.name, seq)
-      this.#kept = seq
+      await this.#cursor.keep(this.#outbox.deliveredSeq)
     } catch (error) {
       // What is sent again because of it is dropped by who has it.
       this.#lastError = describeError(error)
     }
   }
 }
-
-/** What throws at once fails as what is rejected does. */
-const asked = async (work: () => Promise<void>): Promise<void> => work()
 
 const calm: Smoothing = (_report, { nowMs, flapsUntilMs }: Past) =>
   flapsUntilMs !== undefined && flapsUntilMs > nowMs ? { untilMs: flapsUntilMs } : 'now'

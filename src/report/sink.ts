@@ -25,6 +25,8 @@ export interface Sink {
 export interface SinkState {
   /** Why it cannot be sent to now; undefined: it can. */
   readonly trouble: SinkTrouble | undefined
+  /** It may be sent to all the same: what becomes of that says whether the trouble is over. */
+  readonly isTried?: true
   /** What is weak about the other end or the way there; undefined: nothing that is known. */
   readonly insecure: string | undefined
 }

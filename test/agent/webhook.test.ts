@@ -366,12 +366,12 @@ describe('what it answers', () => {
     await failureOf(sink)
     const since = performance.now()
     expect([troubles(), sink.width]).toEqual([[undefined, 'unreachable'], 1])
-    await until('it is there', () => troubles().length === 3)
+    await until('it is tried', () => troubles().length === 3)
     expect(performance.now() - since).toBeGreaterThan(900)
-    expect([troubles().at(-1), sink.width]).toEqual([undefined, 1])
+    expect([states.at(-1)?.isTried, sink.width]).toEqual([true, 1])
     endpoint.answer = (response) => response.writeHead(204).end()
     await tell(sink)
-    expect(sink.width).toBe(8)
+    expect([troubles(), sink.width]).toEqual([[undefined, 'unreachable', 'unreachable', undefined], 8])
   })
 
   test('one that is not there is in trouble after three reports', async () => {

@@ -154,10 +154,13 @@ test('without a Neutron nothing is made: the sink is not ready until a server co
     kind: 'not-ready',
     text: 'Nobody listens on the topic q-l3-plugin: does neutron-server run?',
   })
-  await using server = await RpcServer.start({ port: broker.port, virtualHost })
   await it.there()
+  // It may be tried, and is not well before that succeeds.
+  expect(it.state).toMatchObject({ trouble: { kind: 'not-ready' }, isTried: true })
+  await using server = await RpcServer.start({ port: broker.port, virtualHost })
   await it.sink.send(reportOf(routerOf(1), 'backup'), signal())
   await until('it is handled', () => server.states[routerOf(1)]?.at(-1) === 'standby')
+  expect(it.state?.trouble).toBeUndefined()
 })
 
 test('a state that a server takes long over does not stand against a later one (item 40)', async () => {

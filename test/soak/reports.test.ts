@@ -1,5 +1,3 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,12 +7,11 @@ import type { JournalRecord } from '../../src/journal/record.ts'
 import type { NatsSettings } from '../../src/report/settings.ts'
 import { setUpNats } from '../../src/report/nats/setup.ts'
 import { Disk } from '../support/disk.ts'
-import { testJournal } from '../support/journal.ts'
 import { connectAs, NatsServer } from '../support/nats-server.ts'
-import { natsSettings, stateOfRouters, storedEvents, type StoredEvent } from '../support/nats-sink.ts'
+import { natsSettings, stateOfRouters, storedEvents } from '../support/nats-sink.ts'
 import { seededRandom } from '../../bench/statistics.ts'
 import { Relay } from '../support/relay.ts'
-import type { WriterTask } from '../support/report-writer.ts'
+import { during, judgeHistory, judgeLatest, transitionsIn, Writer } from '../support/report-soak.ts'
 import { until } from '../support/until.ts'
 
 const routers = 40
@@ -117,63 +114,13 @@ test(
     await until('every sink has all', () => writer.isCurrent, 60_000)
     await writer.stop()
 
-    await using opened = testJournal(directory)
-    const journal = await opened.open()
-    const records: JournalRecord[] = []
-    for (let after = 0; ;) {
-      const page = await journal.read({ after, limit: 1000, kind: 'transition' })
-      records.push(...page)
-      const last = page.at(-1)
-      if (last === undefined) break
-      after = last.seq
-    }
+    const records = await transitionsIn(directory)
     expect(records.length).toBeGreaterThanOrEqual(transitions)
     for (const one of [history, late]) judgeHistory(await one.events(), records)
     judgeLatest(await latest.events(), records)
     for (const one of [history, latest, late]) judgeStates(await one.states(), records)
   },
 )
-
-/** Starts and ends `what`, with so much time between. */
-async function during(start: () => void, end: () => void, ms: number): Promise<void> {
-  start()
-  await wait(ms)
-  end()
-}
-
-class Writer {
-  task: WriterTask
-  isCurrent = false
-  #child: ChildProcess | undefined
-
-  constructor(task: WriterTask) {
-    this.task = task
-  }
-
-  async start(): Promise<void> {
-    this.isCurrent = false
-    const program = join(import.meta.dirname, '..', 'support', 'report-writer.ts')
-    const child = spawn(process.execPath, [program, JSON.stringify(this.task)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    this.#child = child
-    child.stdout.on('data', () => (this.isCurrent = child === this.#child))
-    await once(child, 'spawn')
-    await wait(200)
-  }
-
-  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
-    const child = this.#child
-    this.#child = undefined
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-    child.kill(signal)
-    await once(child, 'exit')
-  }
-
-  stop(): Promise<void> {
-    return this.kill('SIGTERM')
-  }
-}
 
 async function broker(store: AsyncDisposableStack) {
   const server = store.use(await NatsServer.start())
@@ -194,43 +141,6 @@ async function broker(store: AsyncDisposableStack) {
       natsSettings([`nats://127.0.0.1:${String(relay.port)}`], { name, delivery, repeatMs: 5000 }),
     events: () => as(storedEvents),
     states: () => as(stateOfRouters),
-  }
-}
-
-/** What a consumer has that drops what is not newer. */
-function newsByRouter(events: readonly StoredEvent[]): Map<string, StoredEvent['event'][]> {
-  const news = new Map<string, StoredEvent['event'][]>()
-  for (const { event } of events) {
-    const known = news.get(String(event['router'])) ?? []
-    if (event.seq > (known.at(-1)?.seq ?? 0)) news.set(String(event['router']), [...known, event])
-  }
-  return news
-}
-
-const hashes = (records: readonly object[]) => records.map((one) => ('hash' in one ? String(one.hash) : ''))
-
-function judgeHistory(events: readonly StoredEvent[], records: readonly JournalRecord[]): void {
-  const news = newsByRouter(events)
-  for (const [router, all] of Map.groupBy(records, (record) => record.router ?? '')) {
-    // Nothing is missing, nothing is of another order, nothing that the journal has not.
-    expect(hashes(news.get(router) ?? [])).toEqual(hashes(all))
-    expect(news.get(router)?.map((event) => event['routerSeq'])).toEqual(all.map((_unused, at) => at + 1))
-  }
-  // What came twice bears the id that it had.
-  const ids = Map.groupBy(events, ({ id }) => id)
-  for (const [id, same] of ids) expect([id, new Set(hashes(same.map(({ event }) => event))).size]).toEqual([id, 1])
-}
-
-function judgeLatest(events: readonly StoredEvent[], records: readonly JournalRecord[]): void {
-  const news = newsByRouter(events)
-  for (const [router, all] of Map.groupBy(records, (record) => record.router ?? '')) {
-    const heard = news.get(router) ?? []
-    expect(heard.at(-1)?.['hash']).toBe(all.at(-1)?.hash)
-    const known = new Map(all.map((record) => [record.seq, record.hash]))
-    for (const { seq, hash } of heard as { seq: number; hash?: unknown }[]) expect(hash).toBe(known.get(seq))
-    // Each change is in a range that was told.
-    const missed = all.filter(({ seq }) => !heard.some((event) => event.fromSeq <= seq && seq <= event.seq))
-    expect(missed).toEqual([])
   }
 }
 

@@ -53,8 +53,8 @@ export function neutronSink({ readPassword, ...choices }: Choices): SinkUnderTes
       until(
         'the sink can be sent to',
         () => {
-          const { trouble } = states.at(-1) ?? {}
-          if (trouble !== undefined) throw new Error(trouble.text)
+          const { trouble, isTried } = states.at(-1) ?? {}
+          if (trouble !== undefined && isTried !== true) throw new Error(trouble.text)
           return true
         },
         deadlineMs,

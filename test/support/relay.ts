@@ -4,20 +4,22 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 /** A TCP way to a server on loopback that can be cut, or fall silent. */
 export class Relay implements AsyncDisposable {
   readonly port: number
+  readonly targetPort: number
   readonly #server: Server
   readonly #pairs = new Set<readonly [Socket, Socket]>()
   #is: 'open' | 'cut' | 'silent' = 'open'
 
-  private constructor(server: Server, port: number) {
+  private constructor(server: Server, port: number, targetPort: number) {
     this.#server = server
     this.port = port
+    this.targetPort = targetPort
   }
 
   static async to(targetPort: number): Promise<Relay> {
     const server = createServer({ pauseOnConnect: true })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
-    const relay = new Relay(server, (server.address() as AddressInfo).port)
+    const relay = new Relay(server, (server.address() as AddressInfo).port, targetPort)
     server.on('connection', (near) => {
       relay.#join(near, targetPort)
     })

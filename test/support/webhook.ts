@@ -61,9 +61,9 @@ export class Endpoint {
   }
 
   /** With what `makeCertificates` made in the directory. */
-  static async start(directory: string, { wantsClients = false } = {}): Promise<Endpoint> {
+  static async start(directory: string, { wantsClients = false, port = 0 } = {}): Promise<Endpoint> {
     const endpoint = new Endpoint(directory, wantsClients)
-    endpoint.#server.listen(0, '127.0.0.1')
+    endpoint.#server.listen(port, '127.0.0.1')
     await once(endpoint.#server, 'listening')
     return endpoint
   }

@@ -43,7 +43,7 @@ class NeutronSink implements Sink {
   readonly #retelling = new Map<string, Promise<void>>()
   #trouble: SinkTrouble | undefined = { kind: 'unreachable', text: 'No broker was reached so far' }
   /** What a broker or a server lacks that are there. */
-  #lack: { readonly text: string; readonly timer: NodeJS.Timeout } | undefined
+  #lack: { readonly text: string; readonly timer: NodeJS.Timeout; isTried: boolean } | undefined
   #lacks = 0
 
   constructor(settings: NeutronSettings, tools: SinkTools) {
@@ -96,7 +96,7 @@ class NeutronSink implements Sink {
         await this.#tell(router, state, key, signal)
       } while (this.#underWay.get(router) === true)
       this.#told.set(router, state)
-      this.#lacks = 0
+      this.#found()
     } catch (error) {
       this.#told.delete(router)
       if (error instanceof Unroutable) this.#miss(`${error.message}: does neutron-server run?`)
@@ -156,23 +156,32 @@ class NeutronSink implements Sink {
 
   /** Nothing is sent for a while; then whoever comes first finds out whether it is there. */
   #miss(text: string): void {
-    if (this.#lack !== undefined) return
+    if (this.#lack?.isTried === false) return
     const pauseMs = Math.min(maxHoldMs, firstHoldMs * 2 ** Math.min(this.#lacks, 10))
     const timer = setTimeout(
       () => {
-        this.#lack = undefined
+        lack.isTried = true
         this.#say()
       },
       pauseMs * (0.5 + Math.random() / 2),
     )
     this.#lacks += 1
-    this.#lack = { text, timer }
+    const lack = { text, timer, isTried: false }
+    this.#lack = lack
+    this.#say()
+  }
+
+  #found(): void {
+    this.#lacks = 0
+    if (this.#lack?.isTried !== true) return
+    this.#lack = undefined
     this.#say()
   }
 
   get #state(): SinkState {
     const lack = this.#lack && ({ kind: 'not-ready', text: this.#lack.text } as const)
-    return { trouble: this.#trouble ?? lack, insecure: this.#insecure }
+    const isTried = this.#trouble === undefined && this.#lack?.isTried === true
+    return { trouble: this.#trouble ?? lack, ...(isTried ? { isTried } : {}), insecure: this.#insecure }
   }
 
   #say(): void {

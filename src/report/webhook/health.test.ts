@@ -17,7 +17,9 @@ const failing = (suspect: Failure['suspect'], pauseMs?: number): Failure => ({
 function watched() {
   const health = new Health(8)
   const said: (string | undefined)[] = []
-  health.onState(({ trouble }) => said.push(trouble?.text))
+  health.onState(({ trouble, isTried }) =>
+    said.push(isTried === true ? `tried: ${String(trouble?.text)}` : trouble?.text),
+  )
   return { health, said }
 }
 
@@ -25,15 +27,15 @@ function watched() {
 function pausesOf(health: Health, count: number): number[] {
   const pauses: number[] = []
   let sinceMs = Date.now()
-  health.onState(({ trouble }) => {
-    if (trouble === undefined) pauses.push((Date.now() - sinceMs) / 1000)
+  health.onState(({ isTried }) => {
+    if (isTried === true) pauses.push((Date.now() - sinceMs) / 1000)
   })
-  while (pauses.length <= count) {
+  while (pauses.length < count) {
     sinceMs = Date.now()
     health.failed('r1', failing('settings'), 'fails')
     vi.advanceTimersToNextTimer()
   }
-  return pauses.slice(1)
+  return pauses
 }
 
 test('a Health is told at once that the endpoint is there', () => {
@@ -64,9 +66,13 @@ test('wrong settings are trouble at once; after a pause there is room for one, a
   health.failed('r2', failing('settings'), 'redirects still')
   expect(said).toEqual([undefined, 'redirects'])
   vi.advanceTimersByTime(1000)
-  expect([said, health.width]).toEqual([[undefined, 'redirects', undefined], 1])
+  expect([said.splice(0), health.width]).toEqual([[undefined, 'redirects', 'tried: redirects'], 1])
+  health.failed('r1', failing('settings'), 'redirects')
+  vi.advanceTimersByTime(2000)
+  // It was never well in between.
+  expect([said.splice(0), health.width]).toEqual([['redirects', 'tried: redirects'], 1])
   health.answered()
-  expect(health.width).toBe(8)
+  expect([said, health.width]).toEqual([[undefined], 8])
 })
 
 test('pauses are longer and longer, up to a minute', () => {
@@ -83,7 +89,7 @@ test('an endpoint that asks for a pause has it', () => {
   vi.advanceTimersByTime(19_999)
   expect(said).toEqual([undefined, 'is told too much'])
   vi.advanceTimersByTime(1)
-  expect(said).toEqual([undefined, 'is told too much', undefined])
+  expect(said).toEqual([undefined, 'is told too much', 'tried: is told too much'])
 })
 
 test('close() leaves no timer behind', () => {
@@ -91,4 +97,13 @@ test('close() leaves no timer behind', () => {
   health.failed('r1', failing('settings'), 'redirects')
   health.close()
   expect([vi.getTimerCount(), said]).toEqual([0, [undefined, 'redirects']])
+})
+
+test('an endpoint that takes a report while it is left alone is there after its pause', () => {
+  const { health, said } = watched()
+  health.failed('r1', failing('settings'), 'redirects')
+  health.answered()
+  expect(said).toEqual([undefined, 'redirects'])
+  vi.advanceTimersByTime(1000)
+  expect([said, health.width]).toEqual([[undefined, 'redirects', undefined], 8])
 })

@@ -5,8 +5,8 @@ const firstPauseMs = 1000
 const enough = 3
 
 /**
- * Whether an endpoint takes reports, by what becomes of them. In trouble it is left alone for longer and longer; then it is said to be
- * there, with room for one report, and what becomes of that one decides.
+ * Whether an endpoint takes reports, by what becomes of them. In trouble it is left alone for longer and longer; then it is tried with one
+ * report, and what becomes of that one decides.
  */
 export class Health {
   readonly #width: number
@@ -17,6 +17,7 @@ export class Health {
   #failures = 0
   #pauseMs = 0
   #trouble: SinkTrouble | undefined
+  #isTried = false
   #timer: NodeJS.Timeout | undefined
 
   constructor(width: number, pauseMs = firstPauseMs) {
@@ -40,17 +41,20 @@ export class Health {
     this.#failing.clear()
     this.#failures = 0
     this.#pauseMs = 0
+    if (this.#isTried) this.#tell(undefined)
   }
 
   /** `text`: the failure for a person. */
   failed(router: string, failure: Failure, text: string): void {
     this.#failures += 1
     if (this.#failing.size < 2) this.#failing.add(router)
-    if (this.#trouble !== undefined || !this.#isTrouble(failure)) return
+    if (this.#isLeftAlone() || !this.#isTrouble(failure)) return
     this.#pauseMs = Math.min(maxPauseMs, Math.max(this.#firstPauseMs, this.#pauseMs * 2))
     const pauseMs = failure.pauseMs ?? this.#pauseMs * (0.75 + Math.random() / 4)
     this.#timer = setTimeout(() => {
-      this.#tell(undefined)
+      // What was under way meanwhile may have been taken.
+      if (this.#pauseMs === 0) this.#tell(undefined)
+      else this.#tell(this.#trouble, true)
     }, pauseMs).unref()
     this.#tell({ kind: failure.kind, text })
   }
@@ -66,12 +70,17 @@ export class Health {
     return this.#failures >= enough && (suspect === 'endpoint' || this.#failing.size > 1)
   }
 
-  #tell(trouble: SinkTrouble | undefined): void {
+  #isLeftAlone(): boolean {
+    return this.#trouble !== undefined && !this.#isTried
+  }
+
+  #tell(trouble: SinkTrouble | undefined, isTried = false): void {
     this.#trouble = trouble
+    this.#isTried = isTried
     for (const listener of this.#listeners) listener(this.#state)
   }
 
   get #state(): SinkState {
-    return { trouble: this.#trouble, insecure: undefined }
+    return { trouble: this.#trouble, ...(this.#isTried ? { isTried: true } : {}), insecure: undefined }
   }
 }
