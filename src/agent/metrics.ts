@@ -67,9 +67,15 @@ export function makeMetrics(): Metrics {
   )
   const sink = gauge(
     'keepward_sink',
-    'What waits for a sink, the age in seconds of the oldest, delivered, tries in vain, routers refused; 1: it is ready',
+    'What waits for a sink, the age in seconds of the oldest, routers refused; 1: it is ready',
     ['sink', 'what'],
   )
+  const sinkReports = new Counter({
+    name: 'keepward_sink_reports_total',
+    help: 'Reports that a sink has taken (delivered), and tries in vain (failed)',
+    labelNames: ['sink', 'result'],
+    registers,
+  })
   const subscribers = gauge('keepward_event_subscribers', 'Subscribers of the event stream', [])
   return {
     transitions: new Counter({
@@ -141,9 +147,12 @@ export function makeMetrics(): Metrics {
       for (const [what, value] of Object.entries(source.stateChange())) stateChange.set({ what }, value)
       for (const [what, value] of Object.entries(source.hooks())) hooks.set({ what }, value)
       sink.reset()
+      sinkReports.reset()
       for (const { name, state, waiting, oldestMs = 0, delivered, failures, refused } of status.sinks) {
         const oldestSeconds = oldestMs / 1000
-        const figures = { waiting, oldestSeconds, delivered, failures, refused: refused.length }
+        sinkReports.inc({ sink: name, result: 'delivered' }, delivered)
+        sinkReports.inc({ sink: name, result: 'failed' }, failures)
+        const figures = { waiting, oldestSeconds, refused: refused.length }
         for (const [what, value] of Object.entries({ ...figures, ready: state === 'ready' ? 1 : 0 }))
           sink.set({ sink: name, what }, value)
       }

@@ -151,9 +151,9 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
   ).addOption(
     new Option(
       '--for <use>',
-      'pass: a VRRP password; hmac: a key that signs adverts; sender: a key of stateChange.senders',
+      'pass: a VRRP password; hmac: a key that signs adverts; sender: a key of stateChange.senders; nkey: a seed for NATS; webhook: a key that signs requests',
     )
-      .choices(['pass', 'hmac', 'sender'])
+      .choices(['pass', 'hmac', 'sender', 'nkey', 'webhook'])
       .default('pass'),
   )
   command(
@@ -184,6 +184,12 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
       ).choices(['1', '3']),
     )
     .option('--plaintext', 'take nats:// too, which is not encrypted', false)
+  command(
+    'public <file>',
+    'print the public NKey of the seed in a file',
+    async () => (await import('./nats.ts')).publicKey,
+    nats,
+  )
   command(
     'permissions <agent>',
     'print the account and user of one agent for the config of nats-server, with no right but those that it needs',

@@ -1,3 +1,4 @@
+import { fromSeed } from '@nats-io/nkeys'
 import { describeError, KeepwardError } from '../base/error.ts'
 import { connectNats, type Access } from '../report/nats/connect.ts'
 import { accountOf, accountText, agentPermissions, operatorInbox } from '../report/nats/permissions.ts'
@@ -61,7 +62,7 @@ async function connectToOne(servers: readonly string[], access: Omit<Access, 'se
 
 const render = (done: readonly Done[]): string =>
   table(
-    ['Stream', 'Replicas', 'State', 'Was'],
+    ['STREAM', 'REPLICAS', 'STATE', 'WAS'],
     done.map(({ stream, what, replicas, details }) => [stream, String(replicas), words[what], details.join('; ')]),
   )
 
@@ -70,6 +71,19 @@ const words: Readonly<Record<Done['what'], string>> = {
   changed: 'changed',
   right: 'right already',
   newer: 'made by a newer Keepward, left alone',
+}
+
+/** `keepward nats public FILE`: what nats-server is told of whoever has that seed. */
+export function publicKey({ json }: Globals, _options: Record<string, unknown>, file = ''): Promise<number> {
+  let nkey: string
+  try {
+    nkey = fromSeed(Buffer.from(secretIn(file).revealText().trim())).getPublicKey()
+  } catch (error) {
+    // What the library says of a seed may repeat it.
+    throw error instanceof KeepwardError ? error : invalid(`${file} holds no seed of an NKey (SU...)`)
+  }
+  print({ json }, { nkey }, () => nkey)
+  return Promise.resolve(ExitStatus.ok)
 }
 
 /** `keepward nats permissions AGENT`: the account and user of one agent, for the config of nats-server. */

@@ -40,6 +40,8 @@ test.each([
   { words: [], form: /^[A-HJ-NP-Za-km-z2-9]{8}\n$/ },
   { words: ['--for', 'hmac'], form: /^hex:[0-9a-f]{64}\n$/ },
   { words: ['--for', 'sender'], form: /^[0-9a-f]{64}\n$/ },
+  { words: ['--for', 'nkey'], form: /^SU[A-Z2-7]{56}\n$/ },
+  { words: ['--for', 'webhook'], form: /^whsec_[A-Za-z0-9+/]{43}=\n$/ },
   { words: ['--json'], form: /^\{"for":"pass","secret":"[A-HJ-NP-Za-km-z2-9]{8}"\}\n$/ },
 ])('keepward secrets new $words prints another one each time', async ({ words, form }) => {
   const [[code, first], [, second]] = [
@@ -48,6 +50,22 @@ test.each([
   ]
   expect([code, first, second]).toEqual([0, expect.stringMatching(form), expect.stringMatching(form)])
   expect(first).not.toBe(second)
+})
+
+test('keepward nats public tells the public key of a seed, and no word of what is none', async () => {
+  const seed = join(root, 'seed')
+  // Of NATS' own documentation of NKeys.
+  writeFileSync(seed, 'SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY\n')
+  expect(await keepward('nats', 'public', seed)).toEqual([
+    0,
+    'UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4\n',
+    '',
+  ])
+  writeFileSync(seed, 'SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VX\n')
+  const [code, out, said] = await keepward('nats', 'public', seed)
+  expect([code, out]).toEqual([64, ''])
+  expect(said).toContain('holds no seed of an NKey (SU...)')
+  expect(said).not.toContain('SUACSSL3')
 })
 
 test('keepward secrets rotate refuses to rotate a password, says why, and does so when told', async () => {

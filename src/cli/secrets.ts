@@ -8,9 +8,15 @@ import type { Authentication, RouterSpec } from '../router/spec.ts'
 import { call } from './client.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
-import { newHmacKey, newPassword, newSenderKey } from './new-secret.ts'
+import { newHmacKey, newNkeySeed, newPassword, newSenderKey, newWebhookKey } from './new-secret.ts'
 
-const makers = { pass: newPassword, hmac: newHmacKey, sender: newSenderKey } as const
+const makers = {
+  pass: newPassword,
+  hmac: newHmacKey,
+  sender: newSenderKey,
+  nkey: newNkeySeed,
+  webhook: newWebhookKey,
+} as const
 const isKind = (word: unknown): word is keyof typeof makers => typeof word === 'string' && Object.hasOwn(makers, word)
 
 /** `keepward secrets new`: prints a secret that hosts are to share; nothing is kept of it. */
