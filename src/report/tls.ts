@@ -21,6 +21,9 @@ export async function readTlsFiles(
   }
 }
 
+/** Of a way without TLS. */
+export const noTlsFiles: TlsFiles = { ca: undefined, cert: undefined, key: undefined }
+
 /** Those that come with Node.js are not those that the operator of the host trusts. */
 export const systemCertificates = (): string[] => getCACertificates('system')
 

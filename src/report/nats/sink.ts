@@ -7,7 +7,7 @@ import type { Report } from '../report.ts'
 import type { NatsSettings, SinkTools } from '../settings.ts'
 import type { Heartbeat, Sink, SinkState, SinkTrouble } from '../sink.ts'
 import { pauseAfter } from '../pace.ts'
-import { readTlsFiles } from '../tls.ts'
+import { noTlsFiles, readTlsFiles } from '../tls.ts'
 import { connectNats, excerpt } from './connect.ts'
 import { failureOf, isDoubtful } from './failure.ts'
 import {
@@ -177,7 +177,8 @@ class NatsSink implements Sink {
   async #connect(server: string) {
     const { name, plaintext, nkey } = this.#settings
     const { agent, readSecret } = this.#tools
-    const [tls, seed] = await Promise.all([readTlsFiles(this.#settings, this.#tools), nkey && readSecret(nkey)])
+    const files = server.startsWith('tls:') ? readTlsFiles(this.#settings, this.#tools) : noTlsFiles
+    const [tls, seed] = await Promise.all([files, nkey && readSecret(nkey)])
     return connectNats(
       {
         ...{ server, plaintext, tls, inbox: inboxOf(agent), name: `keepward ${agent} ${name}` },

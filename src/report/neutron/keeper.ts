@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { sentenceOf } from '../../base/error.ts'
 import type { NeutronSettings, SinkTools } from '../settings.ts'
 import type { SinkTrouble } from '../sink.ts'
-import { readTlsFiles } from '../tls.ts'
+import { noTlsFiles, readTlsFiles } from '../tls.ts'
 import type { Broker } from './broker.ts'
 import { Connection } from './connection.ts'
 import { excerpt } from './message.ts'
@@ -71,10 +71,8 @@ export class Keeper {
     let connection: Connection
     try {
       // Both are read anew, so that what was renewed is taken up.
-      const [password, tls] = await withDeadline(
-        Promise.all([tools.readSecret(settings.password), readTlsFiles(settings, tools)]),
-        signal,
-      )
+      const files = broker.isTls ? readTlsFiles(settings, tools) : noTlsFiles
+      const [password, tls] = await withDeadline(Promise.all([tools.readSecret(settings.password), files]), signal)
       const blocked = (reason: string | undefined) => {
         if (this.#connection === undefined) return
         onTrouble(reason === undefined ? undefined : { kind: 'unreachable', text: blockedText(broker, reason) })
