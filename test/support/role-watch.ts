@@ -65,9 +65,13 @@ export function watchRoles(it: LabUnderTest, programs: readonly string[]): RoleW
   }
 
   const running = () => [...new Set(servicesOf(it, programs))]
+  // What the kernel said while the processes were looked at is heard first: a service of a role that has just come is none that stayed.
   const look = () => {
-    const now = performance.now()
     const runs = new Set(running())
+    setImmediate(judge, runs)
+  }
+  const judge = (runs: ReadonlySet<string>) => {
+    const now = performance.now()
     for (const { host, router, primary, sinceMs } of places.values()) {
       const place = `${host} ${router}`
       if (!primary && !hasKeepalived(it, host, router)) unknownUntil.set(place, now + speaksMs)
