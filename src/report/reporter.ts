@@ -38,7 +38,7 @@ export interface ReporterStatus extends OutboxFigures {
 
 const sendDeadlineMs = 10_000
 const keepEveryMs = 1000
-export const beatEveryMs = 5000
+const beatEveryMs = 5000
 const firstPauseMs = 500
 const maxPauseMs = 30_000
 /** Of a sink that wants every record: what is read ahead of it. */

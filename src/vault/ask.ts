@@ -1,9 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import { request } from 'node:https'
-import type { LookupFunction } from 'node:net'
 import { codeOf, errnoOf, KeepwardError } from '../base/error.ts'
 import type { Secret } from '../base/secret.ts'
-import { resolveAll } from '../linux/resolve.ts'
+import { resolveAsNode } from '../linux/resolve.ts'
 
 /** A Vault, and whom it is believed by. */
 export interface Server {
@@ -77,7 +76,7 @@ function send(server: Server, question: Question, signal: AbortSignal): Promise<
   const trust = { ca: server.ca, rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const
   return new Promise((resolve, reject) => {
     const url = `${server.address}/v1/${path}`
-    const asked = request(url, { method, headers, ...trust, agent: false, signal, lookup })
+    const asked = request(url, { method, headers, ...trust, agent: false, signal, lookup: resolveAsNode })
     asked.on('error', reject)
     asked.on('response', resolve)
     asked.end(content)
@@ -144,17 +143,4 @@ function failure(error: unknown, isLate: boolean): NoAnswer {
   const hint =
     'vault.caFile must hold the CA of its certificate, which must be valid now and bear the name of vault.address'
   return isDistrust ? new NoAnswer(`is not believed: ${code}`, hint) : new NoAnswer(`cannot be reached: ${code}`)
-}
-
-const lookup: LookupFunction = (hostname, options, done) => {
-  resolveAll(hostname, options).then(
-    (all) => {
-      const [first] = all
-      if (options.all === true || first === undefined) done(null, [...all])
-      else done(null, first.address, first.family)
-    },
-    (error: unknown) => {
-      done(error instanceof Error ? error : new Error('no address'), [])
-    },
-  )
 }

@@ -1,7 +1,6 @@
-import type { LookupFunction } from 'node:net'
 import { connect, type ChannelModel, type ConfirmChannel, type Options } from 'amqplib'
 import type { Secret } from '../../base/secret.ts'
-import { resolveAll } from '../../linux/resolve.ts'
+import { resolveAsNode } from '../../linux/resolve.ts'
 import type { NeutronSettings } from '../settings.ts'
 import { definedOf, type TlsFiles } from '../tls.ts'
 import type { Broker } from './broker.ts'
@@ -81,7 +80,7 @@ export class Connection {
 
   static async #open(parts: ConnectionParts, socket: AbortController): Promise<Connection> {
     const model = await connect(addressOf(parts), {
-      ...{ noDelay: true, keepAlive: true, signal: socket.signal, lookup },
+      ...{ noDelay: true, keepAlive: true, signal: socket.signal, lookup: resolveAsNode },
       ...(parts.broker.isTls ? { ...definedOf(parts.tls), rejectUnauthorized: true, minVersion: 'TLSv1.2' } : {}),
     })
     // What is wrong is told by who waits, or by the end of the connection; unheard it would end the process.
@@ -259,17 +258,4 @@ async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<
   } finally {
     signal.removeEventListener('abort', aborted)
   }
-}
-
-const lookup: LookupFunction = (name, options, done) => {
-  resolveAll(name, options).then(
-    (all) => {
-      const [first] = all
-      if (options.all === true || first === undefined) done(null, [...all])
-      else done(null, first.address, first.family)
-    },
-    (error: unknown) => {
-      done(error instanceof Error ? error : new Error('no address'), [])
-    },
-  )
 }
