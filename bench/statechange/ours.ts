@@ -1,4 +1,4 @@
-import { chmodSync, existsSync } from 'node:fs'
+import { chmodSync, existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { signalAll, writeHost } from '../../src/lab/processes.ts'
 import { configText } from '../routers.ts'
@@ -25,6 +25,8 @@ export async function startOurs(world: World, host: WorldHost, policy: keyof typ
   const state = join(lab.directory, 'state')
   const plans = Array.from({ length: routers }, (_, index) => world.plan(host, index + 1))
   writeHost(lab, configText({ agent, state, run: runDirectory }, plans) + policies[policy], undefined)
+  // A start takes what was applied last; without it, the file.
+  rmSync(`${lab.config}.applied`, { force: true })
   // On the way to the socket nobody is held up, who is let in is for the server to say.
   for (const directory of [world.directory, lab.directory]) chmodSync(directory, 0o711)
   world.start(host)
