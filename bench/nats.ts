@@ -3,23 +3,32 @@ import { rounded, type Bench } from './result.ts'
 import { median } from './statistics.ts'
 
 /**
- * From the journal to NATS: what one agent and 200 of them bring into it, and how soon one is current again that was away. The server is the
- * one installed, or KEEPWARD_NATS_SERVER; from 2.10 on it is measured with `sync_interval: always` too.
+ * From the journal to NATS: what one agent and 200 of them bring into it, and how soon one is current again that was away. The servers are
+ * those of deploy/nats/, a single one and then a cluster, of the program installed or KEEPWARD_NATS_SERVER; from 2.10 on the single one is measured with
+ * `sync_interval: always` too.
  */
 export const nats: Bench = async ({ runs, quick, say }) => {
   const rounds = runs ?? (quick ? 1 : 3)
   const scale = quick ? 20 : 1
   const found = { bare: Array.of<number>(), one: Array.of<number>(), fleet: Array.of<number>() }
-  const [synced, waits] = [Array.of<number>(), Array.of<number>()]
+  const [synced, replicated, waits] = [Array.of<number>(), Array.of<number>(), Array.of<number>()]
+  let version = ''
   for (let round = 1; round <= rounds; round++) {
-    await using place = await openPlace()
-    say(`nats-server ${place.version}, round ${String(round)} of ${String(rounds)}`)
-    found.bare.push(await bare(place, 60_000 / scale))
-    found.one.push(await oneAgent(place, 60_000 / scale))
-    found.fleet.push(await fleet(place, 60_000 / scale))
-    waits.push(await away(place, 100_000 / scale))
-    if (!knowsSync(place.version)) continue
-    await using careful = await openPlace('sync_interval: always')
+    {
+      await using place = await openPlace()
+      version = place.version
+      say(`nats-server ${version}, round ${String(round)} of ${String(rounds)}`)
+      found.bare.push(await bare(place, 60_000 / scale))
+      found.one.push(await oneAgent(place, 60_000 / scale))
+      found.fleet.push(await fleet(place, 60_000 / scale))
+      waits.push(await away(place, 100_000 / scale))
+    }
+    {
+      await using cluster = await openPlace(3)
+      replicated.push(await fleet(cluster, 60_000 / scale))
+    }
+    if (!knowsSync(version)) continue
+    await using careful = await openPlace(1, true)
     synced.push(await fleet(careful, 20_000 / scale))
   }
   if (synced.length === 0) say('sync_interval: always is not measured: nats-server 2.10 has it first')
@@ -31,7 +40,7 @@ export const nats: Bench = async ({ runs, quick, say }) => {
   const library = rounded(median(found.bare))
   return {
     metrics: {
-      ...{ ...ours, awayMaxMs: rounded(Math.max(...waits)) },
+      ...{ ...ours, awayMaxMs: rounded(Math.max(...waits)), fleetReplicatedPerSecond: rounded(median(replicated)) },
       ...(synced.length === 0 ? {} : { fleetSyncedPerSecond: rounded(median(synced)) }),
     },
     peer: { library: { oneAgentPerSecond: library, fleetPerSecond: library } },

@@ -1,56 +1,75 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import { jetstream } from '@nats-io/jetstream'
+import { Secret } from '../../src/base/secret.ts'
 import type { JournalRecord } from '../../src/journal/record.ts'
 import { eventId, eventOf } from '../../src/report/event.ts'
-import { eventSubject } from '../../src/report/nats/layout.ts'
+import { eventSubject, inboxOf } from '../../src/report/nats/layout.ts'
+import { operatorInbox } from '../../src/report/nats/permissions.ts'
 import { setUpNats } from '../../src/report/nats/setup.ts'
 import type { Delivery, Report } from '../../src/report/report.ts'
 import type { Reporter } from '../../src/report/reporter.ts'
 import { testJournal, transition } from '../../test/support/journal.ts'
-import { connectAs, NatsServer } from '../../test/support/nats-server.ts'
-import { natsSettings, natsTools, reporterOf, watchedSink } from '../../test/support/nats-sink.ts'
-import { makeCertificates } from '../../test/support/vault-server.ts'
+import { deploy, type Deployed } from '../../test/support/nats-deploy.ts'
+import { connectAs } from '../../test/support/nats-server.ts'
+import { natsSettings, natsTools, reporterOf, watchedSink, type Watched } from '../../test/support/nats-sink.ts'
 import { until } from '../until.ts'
 import { stateRoot } from '../world.ts'
 
 const routers = 500
 const agents = 200
+const fleetAgents = Array.from({ length: agents }, (_, n) => `fleet${String(n)}`)
 /** Of one agent at once in the fleet: 200 of them have more under way than any server works on. */
 const agentWidth = 8
 /** As the sink's own. */
 const rawWidth = 256
 
-/** A nats-server with TLS, its store on a disk, with Keepward's streams. */
+/** The servers of deploy/nats/, their stores on a disk, with Keepward's streams, and an account for each agent. */
 export interface Place extends AsyncDisposable {
-  readonly server: NatsServer
-  readonly url: string
-  readonly ca: string
-  readonly directory: string
+  readonly deployed: Deployed
   readonly version: string
 }
 
-export async function openPlace(inJetstream = ''): Promise<Place> {
-  const directory = mkdtempSync(join(stateRoot, 'keepward-nats-'))
-  makeCertificates(directory)
-  const file = (name: string) => JSON.stringify(join(directory, name))
-  const config = `tls { cert_file: ${file('server.pem')}, key_file: ${file('server.key')} }`
-  const server = await NatsServer.start(config, { directory, jetstream: inJetstream })
-  const place = { url: `tls://127.0.0.1:${String(server.port)}`, ca: readFileSync(join(directory, 'ca.pem'), 'utf8') }
-  await using operator = await connectAs(place.url, { ca: place.ca })
-  await setUpNats(operator, { replicas: undefined })
-  return {
-    ...{ ...place, server, directory, version: operator.info?.version ?? '' },
-    [Symbol.asyncDispose]: async () => {
-      await server[Symbol.asyncDispose]()
-      rmSync(directory, { recursive: true })
-    },
+export async function openPlace(size: 1 | 3 = 1, synced = false): Promise<Place> {
+  const deployed = await deploy(size, { agents: ['one', ...fleetAgents], synced, root: stateRoot })
+  try {
+    return { deployed, version: await setUp(deployed), [Symbol.asyncDispose]: () => deployed[Symbol.asyncDispose]() }
+  } catch (error) {
+    await deployed[Symbol.asyncDispose]()
+    throw error
   }
 }
 
-const settingsOf = ({ url }: Place, delivery: Delivery) =>
-  natsSettings([url], { delivery, plaintext: false, caFile: '/ca.pem' })
-const toolsOf = ({ ca }: Place, agent: string) => natsTools({ agent, readFile: () => ca })
+/** Makes the streams, once the servers of a cluster have found each other; answers with the version of a server. */
+async function setUp(deployed: Deployed): Promise<string> {
+  let version = ''
+  const tried = async () => {
+    await using operator = await connectAs(urlOf(deployed), {
+      ...{ ca: deployed.ca, seed: deployed.seeds.operator, inbox: operatorInbox },
+    })
+    version = operator.info?.version ?? ''
+    await setUpNats(operator, { replicas: undefined })
+    return true
+  }
+  await until('NATS is set up', 60_000, () => tried().catch(() => false), 500)
+  return version
+}
+
+const urlOf = ({ urls }: Deployed): string => urls[0] ?? ''
+
+/** The seed is a secret of the file `/seed`. */
+const settingsOf = ({ deployed }: Place, delivery: Delivery) =>
+  natsSettings(deployed.urls, {
+    ...{ delivery, plaintext: false, caFile: '/ca.pem', nkey: { kind: 'file', path: '/seed' } },
+  })
+
+const toolsOf = (place: Place, agent: string) =>
+  natsTools({
+    ...{ agent, readFile: () => place.deployed.ca },
+    readSecret: () => Promise.resolve(seedOf(place, agent)),
+  })
+
+const seedOf = ({ deployed }: Place, agent: string): Secret => deployed.agentSeeds.get(agent) ?? new Secret('')
 
 const perSecond = (count: number, began: number): number => count / ((performance.now() - began) / 1000)
 
@@ -69,11 +88,11 @@ export async function away(place: Place, count: number): Promise<number> {
   await using filled = await journalWith(place, count, 'latest')
   await using reporter = await filled.report()
   await until('it is there', 10_000, () => reporter.status.state.trouble === undefined)
-  await place.server.stop()
+  for (const server of place.deployed.servers) await server.stop()
   await until('all is durable', 120_000, () => filled.fill() >= count)
   await until('the newest of each waits', 10_000, () => reporter.status.waiting === routers)
   await until('it has tried in vain', 10_000, () => reporter.status.state.trouble?.text.includes('REFUSED') === true)
-  await place.server.start()
+  for (const server of place.deployed.servers) await server.start()
   const began = performance.now()
   await until('all is told', 60_000, () => reporter.status.waiting === 0 && reporter.status.delivered >= routers, 2)
   return performance.now() - began
@@ -82,9 +101,14 @@ export async function away(place: Place, count: number): Promise<number> {
 /** Events a second of all agents; each tells what it likes over its own connection, as the reporter would have it do. */
 export async function fleet(place: Place, count: number): Promise<number> {
   const settings = settingsOf(place, 'history')
-  const sinks = Array.from({ length: agents }, (_, n) => watchedSink(settings, toolsOf(place, `fleet${String(n)}`)))
+  const sinks = Array.of<Watched>()
   try {
-    await until('all are there', 60_000, () => sinks.every(({ state }) => state.trouble === undefined))
+    for (const agent of fleetAgents) {
+      const watched = watchedSink(settings, toolsOf(place, agent))
+      sinks.push(watched)
+      // All of them have the processor of this process for their handshakes, within the seconds that a server gives each.
+      await until(`${agent} is there`, 60_000, () => watched.state.trouble === undefined, 5)
+    }
     const each = Math.ceil(count / agents / agentWidth)
     const began = performance.now()
     await Promise.all(
@@ -92,7 +116,7 @@ export async function fleet(place: Place, count: number): Promise<number> {
         Array.from({ length: agentWidth }, async (_, router) => {
           for (let seq = 1; seq <= each; seq++)
             await sink.send(
-              reportOf(`fleet${String(n)}`, `r${String(router)}`, seq * agentWidth + router),
+              reportOf(fleetAgents[n] ?? '', `r${String(router)}`, seq * agentWidth + router),
               AbortSignal.timeout(30_000),
             )
         }),
@@ -106,15 +130,18 @@ export async function fleet(place: Place, count: number): Promise<number> {
 
 /** Events a second that the bare library publishes and sees acknowledged, of the same bytes and ids; no state beside them. */
 export async function bare(place: Place, count: number): Promise<number> {
-  await using connection = await connectAs(place.url, { ca: place.ca })
+  const { deployed } = place
+  await using connection = await connectAs(urlOf(deployed), {
+    ...{ ca: deployed.ca, seed: seedOf(place, 'one'), inbox: inboxOf('one') },
+  })
   const js = jetstream(connection)
   const began = performance.now()
   let seq = 0
   const one = async () => {
     while (seq < count) {
       seq += 1
-      const report = reportOf('bare', `r${String(seq % routers)}`, seq)
-      const subject = eventSubject('bare', report.router)
+      const report = reportOf('one', `r${String(seq % routers)}`, seq)
+      const subject = eventSubject('one', report.router)
       await js.publish(subject, JSON.stringify(eventOf(report)), { msgID: eventId(report.record) })
     }
   }
@@ -138,8 +165,7 @@ interface Filled extends AsyncDisposable {
 }
 
 async function journalWith(place: Place, count: number, delivery: Delivery): Promise<Filled> {
-  const directory = mkdtempSync(join(place.directory, 'journal-'))
-  mkdirSync(directory, { recursive: true })
+  const directory = mkdtempSync(join(place.deployed.directory, 'journal-'))
   const store = testJournal(directory)
   const journal = await store.open({ agent: 'one', retain: { days: 30, sizeBytes: 1e9 } })
   let appended = 0

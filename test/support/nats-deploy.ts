@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Secret } from '../../src/base/secret.ts'
+import { accountText } from '../../src/report/nats/permissions.ts'
 import { makeCertificates } from './vault-server.ts'
 import { freePort, NatsServer, newNkey } from './nats-server.ts'
 
@@ -15,6 +16,8 @@ export interface Deployed extends AsyncDisposable {
   /** CA of the servers, in PEM. */
   readonly ca: string
   readonly seeds: Readonly<Record<Person, Secret>>
+  /** Of the agents that were asked for. */
+  readonly agentSeeds: ReadonlyMap<string, Secret>
   /** Its directory holds ca.pem, and the seed of the operator as operator.seed. */
   readonly directory: string
   /** Give a person another NKey; servers that run read it by SIGHUP. */
@@ -23,22 +26,35 @@ export interface Deployed extends AsyncDisposable {
 
 const read = (name: string) => readFileSync(join(import.meta.dirname, '..', '..', 'deploy', 'nats', name), 'utf8')
 
+interface DeployOptions {
+  /** Agents besides host1 and host2, each with an account of its own. */
+  readonly agents?: readonly string[]
+  /** With `sync_interval: always`, which a server before 2.10 does not know. */
+  readonly synced?: boolean
+  readonly root?: string
+}
+
 /** `size`: 1 is single.conf, 3 is cluster.conf. */
-export async function deploy(size: 1 | 3): Promise<Deployed> {
-  const directory = mkdtempSync(join(tmpdir(), 'kwt-nats-deploy-'))
+export async function deploy(size: 1 | 3, options: DeployOptions = {}): Promise<Deployed> {
+  const { agents = [], synced = false, root = tmpdir() } = options
+  const directory = mkdtempSync(join(root, 'kwt-nats-deploy-'))
   makeCertificates(directory)
   const keys = { operator: newNkey(), consumer: newNkey(), host1: newNkey(), host2: newNkey() }
+  const agentKeys = new Map(agents.map((agent) => [agent, newNkey()]))
+  const accounts = [...agentKeys].map(([agent, { publicKey }]) => accountText(agent, publicKey)).join('\n')
   writeFileSync(join(directory, 'operator.seed'), keys.operator.seed.revealText(), { mode: 0o600 })
   const ports = await Promise.all(Array.from({ length: size }, freePort))
   const routes = await Promise.all(Array.from({ length: size }, freePort))
   const places = Array.from({ length: size }, (_, at) => join(directory, `nats${String(at + 1)}`))
   const writeUsers = () => {
-    for (const place of places) writeFileSync(join(place, 'users.conf'), usersText(keys))
+    for (const place of places) writeFileSync(join(place, 'users.conf'), usersText(keys, accounts))
   }
   for (const place of places) mkdirSync(place)
   writeUsers()
   const started = places.map((place, at) => {
-    const text = filled(read(size === 1 ? 'single.conf' : 'cluster.conf'), directory, place, at, ports, routes)
+    const found = read(size === 1 ? 'single.conf' : 'cluster.conf')
+    const config = synced ? found.replace('# sync_interval', 'sync_interval') : found
+    const text = filled(config, directory, place, at, ports, routes)
     return NatsServer.start(text, { directory: place, port: ports[at] ?? 0, whole: true })
   })
   const servers = await Promise.all(started)
@@ -49,6 +65,7 @@ export async function deploy(size: 1 | 3): Promise<Deployed> {
       const seeds = Object.entries(keys).map(([person, { seed }]) => [person, seed] as const)
       return Object.fromEntries(seeds) as Record<Person, Secret>
     },
+    agentSeeds: new Map([...agentKeys].map(([agent, { seed }]) => [agent, seed])),
     rotate: (person) => {
       keys[person] = newNkey()
       writeUsers()
@@ -63,7 +80,7 @@ export async function deploy(size: 1 | 3): Promise<Deployed> {
 }
 
 /** As an operator does it: his keys, and the account of one more agent, as `keepward nats permissions` prints it. */
-function usersText(keys: Readonly<Record<Person, { readonly publicKey: string }>>): string {
+function usersText(keys: Readonly<Record<Person, { readonly publicKey: string }>>, accounts: string): string {
   const entry = join(import.meta.dirname, '..', '..', 'src', 'cmd', 'keepward.ts')
   const printed = execFileSync(
     process.execPath,
@@ -74,7 +91,7 @@ function usersText(keys: Readonly<Record<Person, { readonly publicKey: string }>
     .replace('UOPERATOR', keys.operator.publicKey)
     .replace('UCONSUMER', keys.consumer.publicKey)
     .replace('UHOST1', keys.host1.publicKey)
-    .replace(/\n\}\nsystem_account/, () => `\n${printed}\n}\nsystem_account`)
+    .replace(/\n\}\nsystem_account/, () => `\n${printed}\n${accounts}\n}\nsystem_account`)
 }
 
 function filled(
