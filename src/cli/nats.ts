@@ -1,6 +1,6 @@
-import { fromSeed } from '@nats-io/nkeys'
 import { describeError, KeepwardError } from '../base/error.ts'
 import { connectNats, type Access } from '../report/nats/connect.ts'
+import { nkeyOf } from '../report/nats/nkey.ts'
 import { accountOf, accountText, agentPermissions, operatorInbox } from '../report/nats/permissions.ts'
 import { setUpNats, type Done, type SetupOptions } from '../report/nats/setup.ts'
 import { systemCertificates } from '../report/tls.ts'
@@ -75,13 +75,8 @@ const words: Readonly<Record<Done['what'], string>> = {
 
 /** `keepward nats public FILE`: what nats-server is told of whoever has that seed. */
 export function publicKey({ json }: Globals, _options: Record<string, unknown>, file = ''): Promise<number> {
-  let nkey: string
-  try {
-    nkey = fromSeed(Buffer.from(secretIn(file).revealText().trim())).getPublicKey()
-  } catch (error) {
-    // What the library says of a seed may repeat it.
-    throw error instanceof KeepwardError ? error : invalid(`${file} holds no seed of an NKey (SU...)`)
-  }
+  const nkey = nkeyOf(secretIn(file).revealText().trim())?.publicKey
+  if (nkey === undefined) throw invalid(`${file} holds no seed of an NKey of a user (SU...)`)
   print({ json }, { nkey }, () => nkey)
   return Promise.resolve(ExitStatus.ok)
 }

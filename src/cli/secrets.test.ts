@@ -64,7 +64,7 @@ test('keepward nats public tells the public key of a seed, and no word of what i
   writeFileSync(seed, 'SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VX\n')
   const [code, out, said] = await keepward('nats', 'public', seed)
   expect([code, out]).toEqual([64, ''])
-  expect(said).toContain('holds no seed of an NKey (SU...)')
+  expect(said).toContain('holds no seed of an NKey of a user (SU...)')
   expect(said).not.toContain('SUACSSL3')
 })
 

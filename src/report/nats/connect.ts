@@ -2,7 +2,6 @@ import {
   credsAuthenticator,
   errors,
   NatsConnectionImpl,
-  nkeyAuthenticator,
   type Authenticator,
   type NatsConnection,
 } from '@nats-io/nats-core/internal'
@@ -10,6 +9,7 @@ import { escapeControls } from '../../base/controls.ts'
 import { describeError, KeepwardError } from '../../base/error.ts'
 import type { Secret } from '../../base/secret.ts'
 import type { TlsFiles } from '../tls.ts'
+import { nkeyOf } from './nkey.ts'
 import { useWays, type WayOptions } from './transport.ts'
 import { openWay } from './way.ts'
 
@@ -74,18 +74,18 @@ const failed = (message: string): KeepwardError => new KeepwardError('nats-faile
 
 function authenticatorOf(identity: Access['identity']): Authenticator | undefined {
   if (identity === undefined) return undefined
-  const authenticator =
-    identity.kind === 'nkey'
-      ? nkeyAuthenticator(Buffer.from(identity.seed.revealText().trim()))
-      : credsAuthenticator(identity.text.revealBytes())
+  if (identity.kind === 'creds') return credentials(identity.text.revealBytes())
+  const nkey = nkeyOf(identity.seed.revealText().trim())
+  if (nkey === undefined) throw failed('What should be the seed of a user NKey is none')
+  return (nonce) => ({ nkey: nkey.publicKey, sig: nonce === undefined ? '' : nkey.sign(nonce) })
+}
+
+function credentials(file: Uint8Array): Authenticator {
+  const authenticator = credsAuthenticator(file)
   try {
     authenticator('challenge')
   } catch {
-    throw failed(
-      identity.kind === 'nkey'
-        ? 'What should be the seed of a user NKey is none'
-        : 'The file of credentials holds none',
-    )
+    throw failed('The file of credentials holds none')
   }
   return authenticator
 }
