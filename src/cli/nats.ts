@@ -3,7 +3,7 @@ import { connectNats, type Access } from '../report/nats/connect.ts'
 import { nkeyOf } from '../report/nats/nkey.ts'
 import { accountOf, accountText, agentPermissions, operatorInbox } from '../report/nats/permissions.ts'
 import { setUpNats, type Done, type SetupOptions } from '../report/nats/setup.ts'
-import { systemCertificates } from '../report/tls.ts'
+import { contextOf } from '../report/tls.ts'
 import { table } from '../text/table.ts'
 import { ExitStatus } from './exit-status.ts'
 import type { Globals } from './globals.ts'
@@ -29,7 +29,7 @@ function accessOf({ ca, nkey, creds, cert, key, plaintext }: Record<string, unkn
   if ((cert === undefined) !== (key === undefined)) throw invalid('--cert and --key are wanted together')
   return {
     ...{ plaintext: plaintext === true, name: 'keepward nats setup', inbox: operatorInbox },
-    tls: { ca: textIn(ca) ?? systemCertificates(), cert: textIn(cert), key: textIn(key) },
+    tls: contextOf({ ca: textIn(ca), cert: textIn(cert), key: textIn(key) }),
     identity: identityOf(nkey, creds),
   }
 }

@@ -1,35 +1,61 @@
-import { getCACertificates, type SecureContextOptions } from 'node:tls'
+import { createHash } from 'node:crypto'
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
+import { errnoOf, KeepwardError } from '../base/error.ts'
 import type { NatsSettings, SinkTools } from './settings.ts'
 
-/** What node:tls wants to know. */
-export interface TlsFiles {
-  readonly ca: string | string[] | undefined
+/** In PEM. */
+export interface TlsTexts {
+  /** Undefined: the host's own. */
+  readonly ca: string | undefined
   readonly cert: string | undefined
   readonly key: string | undefined
 }
 
-/** Read anew for each connection, so that renewed certificates are taken up. Throws what reading them throws. */
-export async function readTlsFiles(
-  { caFile, clientCertificate }: Pick<NatsSettings, 'caFile' | 'clientCertificate'>,
-  { readFile, readSecret }: Pick<SinkTools, 'readFile' | 'readSecret'>,
-): Promise<TlsFiles> {
-  const key = clientCertificate && (await readSecret(clientCertificate.key))
-  return {
-    ca: caFile === undefined ? systemCertificates() : readFile(caFile),
-    cert: clientCertificate && readFile(clientCertificate.file),
-    key: key?.revealText(),
+type TlsSettings = Pick<NatsSettings, 'caFile' | 'clientCertificate'>
+type Reading = Pick<SinkTools, 'readFile' | 'readSecret'>
+
+/**
+ * What a sink speaks TLS with. Its files are read anew each time, so that renewed certificates are taken up; what is made of them stays as long as
+ * they do, since some hundred certificates hold up the event loop for 10 ms and more.
+ */
+export class TlsFiles {
+  readonly #settings: TlsSettings
+  readonly #tools: Reading
+  #made: { readonly digest: string; readonly context: SecureContext } | undefined
+
+  constructor(settings: TlsSettings, tools: Reading) {
+    this.#settings = settings
+    this.#tools = tools
+  }
+
+  /** Throws what reading them throws, and `sink-unavailable` when they are of no use. */
+  async read(): Promise<SecureContext> {
+    const { caFile, clientCertificate } = this.#settings
+    const { readFile, readSecret } = this.#tools
+    const key = clientCertificate && (await readSecret(clientCertificate.key))
+    const texts = {
+      ca: caFile === undefined ? undefined : readFile(caFile),
+      cert: clientCertificate && readFile(clientCertificate.file),
+      key: key?.revealText(),
+    }
+    const digest = createHash('sha256').update(JSON.stringify(texts)).digest('hex')
+    if (this.#made?.digest !== digest) this.#made = { digest, context: contextOf(texts) }
+    return this.#made.context
   }
 }
 
-/** Of a way without TLS. */
-export const noTlsFiles: TlsFiles = { ca: undefined, cert: undefined, key: undefined }
-
-/** Those that come with Node.js are not those that the operator of the host trusts. */
-export const systemCertificates = (): string[] => getCACertificates('system')
-
-/** What is undefined is left to node:tls. */
-export const definedOf = ({ ca, cert, key }: TlsFiles): Pick<SecureContextOptions, keyof TlsFiles> => ({
-  ...(ca === undefined ? {} : { ca }),
-  ...(cert === undefined ? {} : { cert }),
-  ...(key === undefined ? {} : { key }),
-})
+/** TLS 1.2 at least. Throws `sink-unavailable` by code alone: what stands in the file of a key is in no text. */
+export function contextOf({ ca, cert, key }: TlsTexts): SecureContext {
+  try {
+    return createSecureContext({
+      minVersion: 'TLSv1.2',
+      // Those that come with Node.js are not those that the operator of the host trusts.
+      ca: ca ?? getCACertificates('system'),
+      ...(cert === undefined ? {} : { cert }),
+      ...(key === undefined ? {} : { key }),
+    })
+  } catch (error) {
+    const why = errnoOf(error) ?? 'no PEM'
+    throw new KeepwardError('sink-unavailable', `caFile or clientCertificate is of no use: ${why}`)
+  }
+}

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -242,6 +242,20 @@ describe('whom it is sent to', () => {
     const sink = sinkWith({ caFile: join(directory, 'other', 'ca.pem') })
     expect((await failureOf(sink)).message).toMatch(/ is not believed: [A-Z_]+$/)
     expect([endpoint.told, troubles()]).toEqual([[], [undefined, 'not-ready']])
+  })
+
+  test('one that was believed is told nothing once its CA is no longer ours, over no connection and by no session of before', async () => {
+    const caFile = join(directory, 'changing.pem')
+    copyFileSync(join(directory, 'ca.pem'), caFile)
+    const sink = sinkWith({ caFile }, { rereadMs: 0 })
+    await tell(sink)
+    endpoint.answer = (response) => response.writeHead(204, { connection: 'close' }).end()
+    await tell(sink)
+    endpoint.answer = (response) => response.writeHead(204).end()
+    await tell(sink)
+    copyFileSync(join(directory, 'other', 'ca.pem'), caFile)
+    expect((await failureOf(sink)).message).toMatch(/ is not believed: [A-Z_]+$/)
+    expect(endpoint.told).toHaveLength(3)
   })
 
   test('one with the certificate of another name is told nothing', async () => {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createUser } from '@nats-io/nkeys'
 import { Secret } from '../../src/base/secret.ts'
+import { contextOf } from '../../src/report/tls.ts'
 import { connectNats } from '../../src/report/nats/connect.ts'
 import { until } from './until.ts'
 
@@ -140,7 +141,13 @@ interface Who {
 export const connectAs = (url: string, { seed, ca, inbox = '_INBOX.test' }: Who = {}) =>
   connectNats(
     {
-      ...{ server: url, plaintext: true, tls: { ca, cert: undefined, key: undefined }, name: 'test', inbox },
+      ...{
+        server: url,
+        plaintext: true,
+        tls: ca === undefined ? undefined : contextOf({ ca, cert: undefined, key: undefined }),
+        name: 'test',
+        inbox,
+      },
       identity: seed === undefined ? undefined : { kind: 'nkey', seed },
     },
     new AbortController().signal,

@@ -1,3 +1,4 @@
+import type { SecureContext } from 'node:tls'
 import {
   credsAuthenticator,
   errors,
@@ -8,7 +9,6 @@ import {
 import { escapeControls } from '../../base/controls.ts'
 import { describeError, KeepwardError } from '../../base/error.ts'
 import type { Secret } from '../../base/secret.ts'
-import type { TlsFiles } from '../tls.ts'
 import { nkeyOf } from './nkey.ts'
 import { useWays, type WayOptions } from './transport.ts'
 import { openWay } from './way.ts'
@@ -19,7 +19,8 @@ export interface Access {
   readonly server: string
   /** Whether `nats://` will do. */
   readonly plaintext: boolean
-  readonly tls: TlsFiles
+  /** Of `tls://`. */
+  readonly tls: SecureContext | undefined
   readonly identity:
     { readonly kind: 'nkey'; readonly seed: Secret } | { readonly kind: 'creds'; readonly text: Secret } | undefined
   /** Shown by the server to its operator. */

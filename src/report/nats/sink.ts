@@ -7,7 +7,7 @@ import type { Report } from '../report.ts'
 import type { NatsSettings, SinkTools } from '../settings.ts'
 import type { Heartbeat, Sink, SinkState, SinkTrouble } from '../sink.ts'
 import { pauseAfter } from '../pace.ts'
-import { noTlsFiles, readTlsFiles } from '../tls.ts'
+import { TlsFiles } from '../tls.ts'
 import { connectNats, excerpt } from './connect.ts'
 import { failureOf, isDoubtful } from './failure.ts'
 import {
@@ -43,6 +43,7 @@ class NatsSink implements Sink {
   readonly width = width
   readonly #settings: NatsSettings
   readonly #tools: SinkTools
+  readonly #tlsFiles: TlsFiles
   readonly #states: States
   readonly #ending = new AbortController()
   readonly #listeners = new Set<(state: SinkState) => void>()
@@ -55,6 +56,7 @@ class NatsSink implements Sink {
   constructor(settings: NatsSettings, tools: SinkTools) {
     this.#settings = settings
     this.#tools = tools
+    this.#tlsFiles = new TlsFiles(settings, tools)
     this.#states = new States(tools.agent)
     this.#running = this.#run()
   }
@@ -177,8 +179,8 @@ class NatsSink implements Sink {
   async #connect(server: string) {
     const { name, plaintext, nkey } = this.#settings
     const { agent, readSecret } = this.#tools
-    const files = server.startsWith('tls:') ? readTlsFiles(this.#settings, this.#tools) : noTlsFiles
-    const [tls, seed] = await Promise.all([files, nkey && readSecret(nkey)])
+    const reading = server.startsWith('tls:') ? this.#tlsFiles.read() : undefined
+    const [tls, seed] = await Promise.all([reading, nkey && readSecret(nkey)])
     return connectNats(
       {
         ...{ server, plaintext, tls, inbox: inboxOf(agent), name: `keepward ${agent} ${name}` },

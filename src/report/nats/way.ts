@@ -1,9 +1,8 @@
 import type { LookupAddress } from 'node:dns'
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
-import { checkServerIdentity, connect as connectTls } from 'node:tls'
+import { checkServerIdentity, connect as connectTls, type SecureContext } from 'node:tls'
 import { errnoOf, KeepwardError } from '../../base/error.ts'
 import { resolveAll } from '../../linux/resolve.ts'
-import type { TlsFiles } from '../tls.ts'
 
 /** A connection on which the server has said who it is and nobody has spoken since; encrypted unless that was not wanted. */
 export interface Way {
@@ -16,7 +15,7 @@ export interface Place {
   readonly host: string
   readonly port: number
   /** Undefined: in the clear. */
-  readonly tls: TlsFiles | undefined
+  readonly tls: SecureContext | undefined
 }
 
 /** A server says some hundred bytes, and one of each route in a cluster. */
@@ -123,14 +122,11 @@ function offersOf(line: Buffer): { readonly required: boolean; readonly possible
   }
 }
 
-function encrypted(socket: Socket, host: string, { ca, cert, key }: TlsFiles): Promise<Socket> {
+function encrypted(socket: Socket, host: string, secureContext: SecureContext): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const secure = connectTls({
-      ...{ socket, minVersion: 'TLSv1.2', rejectUnauthorized: true },
+      ...{ socket, secureContext, rejectUnauthorized: true },
       ...(isIP(host) === 0 ? { servername: host } : {}),
-      ...(ca === undefined ? {} : { ca }),
-      ...(cert === undefined ? {} : { cert }),
-      ...(key === undefined ? {} : { key }),
       checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
     })
     const fail = (error: Error) => {

@@ -1,8 +1,8 @@
+import type { SecureContext } from 'node:tls'
 import { connect, type ChannelModel, type ConfirmChannel, type Options } from 'amqplib'
 import type { Secret } from '../../base/secret.ts'
 import { resolveAsNode } from '../../linux/resolve.ts'
 import type { NeutronSettings } from '../settings.ts'
-import { definedOf, type TlsFiles } from '../tls.ts'
 import type { Broker } from './broker.ts'
 import type { Encoded } from './message.ts'
 import { Trouble, troubleOf } from './trouble.ts'
@@ -11,7 +11,8 @@ export interface ConnectionParts {
   readonly broker: Broker
   readonly settings: Pick<NeutronSettings, 'virtualHost' | 'user' | 'exchange' | 'topic' | 'replyQueue'>
   readonly password: Secret
-  readonly tls: TlsFiles
+  /** Undefined: in the clear. */
+  readonly tls: SecureContext | undefined
   /** Where answers are to go; undefined: nobody answers. */
   readonly replyQueue: string | undefined
   readonly heard: (reply: Buffer) => void
@@ -81,7 +82,7 @@ export class Connection {
   static async #open(parts: ConnectionParts, socket: AbortController): Promise<Connection> {
     const model = await connect(addressOf(parts), {
       ...{ noDelay: true, keepAlive: true, signal: socket.signal, lookup: resolveAsNode },
-      ...(parts.broker.isTls ? { ...definedOf(parts.tls), rejectUnauthorized: true, minVersion: 'TLSv1.2' } : {}),
+      ...(parts.tls === undefined ? {} : { secureContext: parts.tls, rejectUnauthorized: true }),
     })
     // What is wrong is told by who waits, or by the end of the connection; unheard it would end the process.
     let trouble: unknown

@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { sentenceOf } from '../../base/error.ts'
 import type { NeutronSettings, SinkTools } from '../settings.ts'
 import type { SinkTrouble } from '../sink.ts'
-import { noTlsFiles, readTlsFiles } from '../tls.ts'
+import { TlsFiles } from '../tls.ts'
 import type { Broker } from './broker.ts'
 import { Connection } from './connection.ts'
 import { excerpt } from './message.ts'
@@ -26,6 +26,7 @@ const soundAfterMs = 10_000
 /** Has a connection to one of the brokers, in turn, for as long as it takes. */
 export class Keeper {
   readonly #parts: KeeperParts
+  readonly #tlsFiles: TlsFiles
   readonly #ending = new AbortController()
   readonly #running: Promise<void>
   #connection: Connection | undefined
@@ -33,6 +34,7 @@ export class Keeper {
 
   constructor(parts: KeeperParts) {
     this.#parts = parts
+    this.#tlsFiles = new TlsFiles(parts.settings, parts.tools)
     this.#running = this.#run()
   }
 
@@ -71,7 +73,7 @@ export class Keeper {
     let connection: Connection
     try {
       // Both are read anew, so that what was renewed is taken up.
-      const files = broker.isTls ? readTlsFiles(settings, tools) : noTlsFiles
+      const files = broker.isTls ? this.#tlsFiles.read() : undefined
       const [password, tls] = await withDeadline(Promise.all([tools.readSecret(settings.password), files]), signal)
       const blocked = (reason: string | undefined) => {
         if (this.#connection === undefined) return

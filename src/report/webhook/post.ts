@@ -1,11 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 import { request, type Agent } from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
-import { TLSSocket } from 'node:tls'
+import { TLSSocket, type SecureContext } from 'node:tls'
 import { errnoOf } from '../../base/error.ts'
 import { resolveAll } from '../../linux/resolve.ts'
 import type { WebhookSettings } from '../settings.ts'
-import type { TlsFiles } from '../tls.ts'
 import { refusalOf } from './address-policy.ts'
 import { AddressRefused, noAnswer, verdictOn, type Verdict } from './answer.ts'
 
@@ -13,7 +12,7 @@ export interface Post {
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
-  readonly tls: TlsFiles
+  readonly secureContext: SecureContext
   readonly allowNetworks: WebhookSettings['allowNetworks']
   readonly signal: AbortSignal
 }
@@ -37,10 +36,10 @@ export async function post(one: Post, agent: Agent): Promise<Verdict> {
 
 async function attempt(one: Post, agent: Agent | false): Promise<Verdict | 'stale'> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
-  const { url, headers, body, tls, allowNetworks, signal } = one
+  const { url, headers, body, secureContext, allowNetworks, signal } = one
   const asked = request(url, {
     ...{ method: 'POST', headers: { ...headers, 'content-length': Buffer.byteLength(body) } },
-    ...{ ...tls, rejectUnauthorized: true, minVersion: 'TLSv1.2' as const },
+    ...{ secureContext, rejectUnauthorized: true },
     ...{ agent, signal, lookup: lookupAmong(allowNetworks), maxHeaderSize: maxHeaderBytes },
   })
   asked.on('error', reject)

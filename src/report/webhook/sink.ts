@@ -1,12 +1,12 @@
 import { Agent } from 'node:https'
-import { createSecureContext } from 'node:tls'
-import { describeError, errnoOf, KeepwardError } from '../../base/error.ts'
+import type { SecureContext } from 'node:tls'
+import { describeError, KeepwardError } from '../../base/error.ts'
 import type { Secret } from '../../base/secret.ts'
 import { eventId } from '../event.ts'
 import type { Report } from '../report.ts'
 import type { SinkTools, WebhookSettings } from '../settings.ts'
 import type { Sink, SinkState } from '../sink.ts'
-import { definedOf, readTlsFiles, type TlsFiles } from '../tls.ts'
+import { TlsFiles } from '../tls.ts'
 import { tooLate, type Failure, type Verdict } from './answer.ts'
 import { cloudEvent, cloudEventType } from './cloud-event.ts'
 import { wants } from './filter.ts'
@@ -41,7 +41,7 @@ export function openWebhookSink(settings: WebhookSettings, tools: SinkTools, tim
 }
 
 interface Credentials {
-  readonly tls: TlsFiles
+  readonly secureContext: SecureContext
   readonly secret: Secret
 }
 
@@ -51,7 +51,12 @@ class WebhookSink implements Sink {
   readonly #times: WebhookTimes
   readonly #url: URL
   readonly #health: Health
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: width, maxFreeSockets: width, timeout: idleMs })
+  readonly #tlsFiles: TlsFiles
+  /** Of one trust: what was agreed on with an endpoint under another one would let it in again. */
+  #connections: { readonly context: SecureContext | undefined; readonly agent: Agent } = {
+    context: undefined,
+    agent: newAgent(),
+  }
   readonly #ending = new AbortController()
   #credentials: Promise<Credentials> | undefined
   #readAtMs = 0
@@ -61,6 +66,7 @@ class WebhookSink implements Sink {
     this.#tools = tools
     this.#times = times
     this.#url = url
+    this.#tlsFiles = new TlsFiles(settings, tools)
     this.#health = new Health(width, times.pauseMs)
   }
 
@@ -98,7 +104,7 @@ class WebhookSink implements Sink {
   close(): Promise<void> {
     this.#ending.abort()
     this.#health.close()
-    this.#agent.destroy()
+    this.#connections.agent.destroy()
     return Promise.resolve()
   }
 
@@ -111,7 +117,7 @@ class WebhookSink implements Sink {
       })
       return 'says' in message
         ? message
-        : await post({ url: this.#url, ...message, allowNetworks, signal }, this.#agent)
+        : await post({ url: this.#url, ...message, allowNetworks, signal }, this.#connections.agent)
     } catch (error) {
       if (!signal.aborted) throw error
       if (isTimeout(signal.reason)) return tooLate(this.#times.deadlineMs)
@@ -120,15 +126,15 @@ class WebhookSink implements Sink {
     }
   }
 
-  async #sign(report: Report): Promise<Pick<Post, 'headers' | 'body' | 'tls'>> {
-    const { tls, secret } = await this.#readCredentials()
+  async #sign(report: Report): Promise<Pick<Post, 'headers' | 'body' | 'secureContext'>> {
+    const { secureContext, secret } = await this.#readCredentials()
     const body = JSON.stringify(cloudEvent(report))
     const nowS = Math.floor(Date.now() / 1000)
     const headers = {
       ...{ 'content-type': cloudEventType, 'user-agent': `keepward/${this.#tools.version}` },
       ...signedHeaders(messageId(eventId(report.record)), body, secret, nowS),
     }
-    return { headers, body, tls }
+    return { headers, body, secureContext }
   }
 
   /** Once for all that want it at that moment. */
@@ -145,22 +151,17 @@ class WebhookSink implements Sink {
   }
 
   async #readNow(): Promise<Credentials> {
-    const [tls, secret] = await Promise.all([
-      readTlsFiles(this.#settings, this.#tools),
+    const [secureContext, secret] = await Promise.all([
+      this.#tlsFiles.read(),
       this.#tools.readSecret(this.#settings.secret),
     ])
-    try {
-      createSecureContext(definedOf(tls))
-    } catch (error) {
-      // By code alone: what stands in a file of a key is in no text.
-      throw new KeepwardError(
-        'sink-unavailable',
-        `caFile or clientCertificate is of no use: ${errnoOf(error) ?? 'no PEM'}`,
-      )
-    }
-    return { tls, secret }
+    // What is under way over the others goes on; they end as they are idle.
+    if (this.#connections.context !== secureContext) this.#connections = { context: secureContext, agent: newAgent() }
+    return { secureContext, secret }
   }
 }
+
+const newAgent = (): Agent => new Agent({ keepAlive: true, maxSockets: width, maxFreeSockets: width, timeout: idleMs })
 
 const unreadable = (error: unknown): Failure => ({
   ...{ kind: 'not-ready', suspect: 'settings' },
