@@ -1,4 +1,4 @@
-import { away, bare, fleet, oneAgent, openPlace } from './nats/measure.ts'
+import { away, bare, fleet, fleetBack, oneAgent, openPlace } from './nats/measure.ts'
 import { rounded, type Bench } from './result.ts'
 import { median } from './statistics.ts'
 
@@ -11,7 +11,8 @@ export const nats: Bench = async ({ runs, quick, say }) => {
   const rounds = runs ?? (quick ? 1 : 3)
   const scale = quick ? 20 : 1
   const found = { bare: Array.of<number>(), one: Array.of<number>(), fleet: Array.of<number>() }
-  const [synced, replicated, waits] = [Array.of<number>(), Array.of<number>(), Array.of<number>()]
+  const [synced, replicated] = [Array.of<number>(), Array.of<number>()]
+  const [waits, backs] = [Array.of<number>(), Array.of<number>()]
   let version = ''
   for (let round = 1; round <= rounds; round++) {
     {
@@ -22,6 +23,7 @@ export const nats: Bench = async ({ runs, quick, say }) => {
       found.one.push(await oneAgent(place, 60_000 / scale))
       found.fleet.push(await fleet(place, 60_000 / scale))
       waits.push(await away(place, 100_000 / scale))
+      backs.push(await fleetBack(place))
     }
     {
       await using cluster = await openPlace(3)
@@ -40,7 +42,8 @@ export const nats: Bench = async ({ runs, quick, say }) => {
   const library = rounded(median(found.bare))
   return {
     metrics: {
-      ...{ ...ours, awayMaxMs: rounded(Math.max(...waits)), fleetReplicatedPerSecond: rounded(median(replicated)) },
+      ...{ ...ours, awayMaxMs: rounded(Math.max(...waits)), fleetBackMs: rounded(median(backs)) },
+      fleetReplicatedPerSecond: rounded(median(replicated)),
       ...(synced.length === 0 ? {} : { fleetSyncedPerSecond: rounded(median(synced)) }),
     },
     peer: { library: { oneAgentPerSecond: library, fleetPerSecond: library } },

@@ -100,15 +100,7 @@ export async function away(place: Place, count: number): Promise<number> {
 
 /** Events a second of all agents; each tells what it likes over its own connection, as the reporter would have it do. */
 export async function fleet(place: Place, count: number): Promise<number> {
-  const settings = settingsOf(place, 'history')
-  const sinks = Array.of<Watched>()
-  try {
-    for (const agent of fleetAgents) {
-      const watched = watchedSink(settings, toolsOf(place, agent))
-      sinks.push(watched)
-      // All of them have the processor of this process for their handshakes, within the seconds that a server gives each.
-      await until(`${agent} is there`, 60_000, () => watched.state.trouble === undefined, 5)
-    }
+  return withFleet(place, async (sinks) => {
     const each = Math.ceil(count / agents / agentWidth)
     const began = performance.now()
     await Promise.all(
@@ -123,10 +115,34 @@ export async function fleet(place: Place, count: number): Promise<number> {
       ),
     )
     return perSecond(each * agents * agentWidth, began)
+  })
+}
+
+/** Milliseconds from the moment that the server takes connections until all agents may send again, whose handshakes one process does. */
+export async function fleetBack(place: Place): Promise<number> {
+  return withFleet(place, async (sinks) => {
+    for (const server of place.deployed.servers) await server.stop()
+    await until('nobody is there', 10_000, () => sinks.every(({ state }) => state.trouble !== undefined))
+    for (const server of place.deployed.servers) await server.start()
+    const began = performance.now()
+    await allThere(sinks)
+    return performance.now() - began
+  })
+}
+
+async function withFleet<T>(place: Place, use: (sinks: readonly Watched[]) => Promise<T>): Promise<T> {
+  const settings = settingsOf(place, 'history')
+  const sinks = fleetAgents.map((agent) => watchedSink(settings, toolsOf(place, agent)))
+  try {
+    await allThere(sinks)
+    return await use(sinks)
   } finally {
     await Promise.all(sinks.map((sink) => sink[Symbol.asyncDispose]()))
   }
 }
+
+const allThere = (sinks: readonly Watched[]): Promise<void> =>
+  until('all are there', 60_000, () => sinks.every(({ state }) => state.trouble === undefined), 5)
 
 /** Events a second that the bare library publishes and sees acknowledged, of the same bytes and ids; no state beside them. */
 export async function bare(place: Place, count: number): Promise<number> {
