@@ -21,7 +21,7 @@ import {
   streamOfBucket,
 } from './layout.ts'
 import { Link } from './link.ts'
-import { checkNats, infoForAgent } from './setup.ts'
+import { checkNats, infoForAgent, tooSmall } from './setup.ts'
 import { isTold, States } from './state.ts'
 import { weaknessOf } from './weakness.ts'
 
@@ -91,10 +91,15 @@ class NatsSink implements Sink {
 
   async keepOnly(routers: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
     await this.#asked(signal, async (link) => {
-      const subjects = `${statesOf(this.#tools.agent)}.*`
-      const info = await infoForAgent(link.connection, streamOfBucket(stateBucket), subjects)
-      await this.#states.keepOnly(link, routers, Object.keys(info?.state.subjects ?? {}))
+      await this.#states.keepOnly(link, routers, this.#keys(link))
     })
+  }
+
+  /** Of this agent in the bucket of states. */
+  async #keys(link: Link): Promise<readonly string[]> {
+    const subjects = `${statesOf(this.#tools.agent)}.*`
+    const info = await infoForAgent(link.connection, streamOfBucket(stateBucket), subjects)
+    return Object.keys(info?.state.subjects ?? {})
   }
 
   async beat(beat: Heartbeat, signal: AbortSignal): Promise<void> {
@@ -136,7 +141,7 @@ class NatsSink implements Sink {
     let failures = 0
     while (!signal.aborted) {
       try {
-        await this.#live(servers[at++ % servers.length] ?? '', () => (failures = 0))
+        this.#say(await this.#live(servers[at++ % servers.length] ?? '', () => (failures = 0)))
       } catch (error) {
         this.#say({ kind: 'unreachable', text: escapeControls(describeError(error)) })
       }
@@ -151,10 +156,16 @@ class NatsSink implements Sink {
     }
   }
 
-  /** Until the connection ends. Throws why there is none. */
-  async #live(server: string, connected: () => void): Promise<void> {
+  /** Until the connection ends; returns what that means. Throws why there is none. */
+  async #live(server: string, connected: () => void): Promise<SinkTrouble> {
     const { signal } = this.#ending
     const connection = await this.#connect(server)
+    const small = tooSmall(connection)
+    if (small !== undefined) {
+      // Only a new connection is told that it was raised.
+      await connection.close()
+      return { kind: 'not-ready', text: small }
+    }
     connected()
     const ended = new AbortController()
     void connection.closed().then(() => {
@@ -166,14 +177,13 @@ class NatsSink implements Sink {
     this.#state = { ...this.#state, insecure: weaknessOf(connection.info?.version ?? '', isEncrypted) }
     this.#link = new Link(connection, inboxOf(this.#tools.agent))
     try {
-      if (this.#ending.signal.aborted) return
       await this.#watch(this.#link, AbortSignal.any([signal, ended.signal]))
     } finally {
       this.#link = undefined
       signal.removeEventListener('abort', stop)
       await connection.close()
     }
-    this.#say({ kind: 'unreachable', text: `The connection to ${server} has ended` })
+    return { kind: 'unreachable', text: `The connection to ${server} has ended` }
   }
 
   async #connect(server: string) {
