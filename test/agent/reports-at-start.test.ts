@@ -34,7 +34,7 @@ test('startReporting() reports once the routers are known, and the fleet forgets
     begin: (agent) =>
       startReporting(agent, () => {
         known = agent.routers.queues.map((queue) => queue.id)
-        const settings = [natsSettings([server.url])]
+        const settings = [{ ...natsSettings([]), servers: [server.url], nkey: undefined, clientCertificate: undefined }]
         store.defer(startSinks({ settings, agent, vault: undefined, clock: systemClock }))
       }),
   })

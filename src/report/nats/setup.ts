@@ -82,9 +82,11 @@ const notOurs = (name: string): KeepwardError =>
 
 /** That the server would drop the connection over a long report, as it has said with its first line; undefined: it takes each. */
 export function tooSmall({ info }: NatsConnection): string | undefined {
-  const is = info?.max_payload ?? 0
-  if (is >= maxReportBytes) return undefined
-  return `max_payload of the server is ${String(is)} bytes, must be ${String(maxReportBytes)} or more in its config`
+  // Whoever it is may have said anything there.
+  const is: unknown = info?.max_payload
+  if (typeof is === 'number' && is >= maxReportBytes) return undefined
+  const said = typeof is === 'number' ? `${String(is)} bytes` : 'not said'
+  return `max_payload of the server is ${said}, must be ${String(maxReportBytes)} or more in its config`
 }
 
 /** Only look. What is wrong, as sentences; none: an agent can work. Rejects when nobody answers. */

@@ -33,6 +33,8 @@ const maxPauseMs = 1000
 const checkEveryMs = 30_000
 /** A stream that is not ready is looked at again. */
 const recheckMs = 1000
+/** Characters of what a server says of its streams. */
+const maxWrong = 1000
 
 /** A sink that is connected in the background, for ever; it never throws at the start. */
 export function openNatsSink(settings: NatsSettings, tools: SinkTools): Sink {
@@ -223,7 +225,7 @@ async function lookAt(connection: Parameters<typeof checkNats>[0]): Promise<Sink
   try {
     const wrong = await checkNats(connection)
     if (wrong.length === 0) return undefined
-    return { kind: 'not-ready', text: `${escapeControls(wrong.join('; '))}: keepward nats setup` }
+    return { kind: 'not-ready', text: `${escapeControls(wrong.join('; ')).slice(0, maxWrong)}: keepward nats setup` }
   } catch (error) {
     return { kind: 'unreachable', text: `The streams cannot be looked at: ${excerpt(error)}` }
   }
