@@ -75,9 +75,7 @@ async function runLoaded({ told, teardown, ...opening }: Running): Promise<numbe
   demandNone(privileges)
   await using open = new AsyncDisposableStack()
   const { agent, secrets, report } = await openAgent(open, { ...opening, serves: !teardown })
-  await agent.start()
-  // Not before: what a sink keeps of routers that the agent does not run is removed there.
-  report?.()
+  await startReporting(agent, report)
   for (const { source, of } of secrets) agent.recorder.secretRead(source, of)
   if (teardown) {
     await agent.teardown()
@@ -107,6 +105,12 @@ async function runLoaded({ told, teardown, ...opening }: Running): Promise<numbe
   notifyServiceManager('STOPPING=1')
   log.info('agent stops; keepalived runs on')
   return 0
+}
+
+/** Not the other way round: what a sink keeps of routers that the agent does not run is removed there, and before its start it runs none. */
+export async function startReporting(agent: Pick<Agent, 'start'>, report: (() => void) | undefined): Promise<void> {
+  await agent.start()
+  report?.()
 }
 
 interface Opened {

@@ -165,25 +165,36 @@ export async function buildProgram(ended: (status: number) => void): Promise<Com
     .option('--grace <seconds>', 'notifiers: how long the key before is honoured', '600')
     .option('--accept-role-change', 'a router with a password: have both hosts be primary in between', false)
   const nats = program.command('nats').description('make ready what agents report to over NATS JetStream')
-  command(
+  /** Of those that speak to a server. */
+  const withServer = (one: Command) =>
+    one
+      .option('--server <url...>', 'tls://host:port of a server, or of each of a cluster; may be repeated')
+      .option('--ca <file>', 'CA certificates that the server must be signed by (default: those of the system)')
+      .option('--nkey <file>', 'the seed of the operator’s NKey')
+      .option('--creds <file>', 'the operator’s credentials, instead of an NKey')
+      .option('--cert <file>', 'a client certificate')
+      .option('--key <file>', 'its key')
+      .option('--plaintext', 'take nats:// too, which is not encrypted', false)
+  const setup = command(
     'setup',
     'make the streams and buckets that agents report to, or bring them to the layout of this version',
     async () => (await import('./nats.ts')).setup,
     nats,
   )
-    .option('--server <url...>', 'tls://host:port of a server, or of each of a cluster; may be repeated')
-    .option('--ca <file>', 'CA certificates that the server must be signed by (default: those of the system)')
-    .option('--nkey <file>', 'the seed of the operator’s NKey')
-    .option('--creds <file>', 'the operator’s credentials, instead of an NKey')
-    .option('--cert <file>', 'a client certificate')
-    .option('--key <file>', 'its key')
-    .addOption(
-      new Option(
-        '--replicas <n>',
-        'on how many servers each stream is kept (default: 3 in a cluster, 1 elsewhere)',
-      ).choices(['1', '3']),
-    )
-    .option('--plaintext', 'take nats:// too, which is not encrypted', false)
+  withServer(setup).addOption(
+    new Option(
+      '--replicas <n>',
+      'on how many servers each stream is kept (default: 3 in a cluster, 1 elsewhere)',
+    ).choices(['1', '3']),
+  )
+  withServer(
+    command(
+      'forget <agent>',
+      'remove the states of an agent that is gone for good',
+      async () => (await import('./nats.ts')).forget,
+      nats,
+    ),
+  )
   command(
     'public <file>',
     'print the public NKey of the seed in a file',

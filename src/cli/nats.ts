@@ -1,5 +1,6 @@
 import { describeError, KeepwardError } from '../base/error.ts'
 import { connectNats, type Access } from '../report/nats/connect.ts'
+import { forgetAgent } from '../report/nats/forget.ts'
 import { nkeyOf } from '../report/nats/nkey.ts'
 import { accountOf, accountText, agentPermissions, operatorInbox } from '../report/nats/permissions.ts'
 import { setUpNats, type Done, type SetupOptions } from '../report/nats/setup.ts'
@@ -12,13 +13,18 @@ import { print } from './print.ts'
 
 /** `keepward nats setup`: make what agents report to, and say what was done. */
 export async function setup({ json }: Globals, options: Record<string, unknown>): Promise<number> {
-  const { server, replicas } = options
-  const servers = Array.isArray(server) ? server.filter((one) => typeof one === 'string') : []
-  if (servers.length === 0)
-    throw invalid('--server is missing: name at least one, such as tls://nats1.example.net:4222')
-  await using connection = await connectToOne(servers, accessOf(options))
-  const done = await setUpNats(connection, { replicas: replicasOf(replicas) })
+  await using connection = await connectToOne(options)
+  const done = await setUpNats(connection, { replicas: replicasOf(options['replicas']) })
   print({ json }, done, render)
+  return ExitStatus.ok
+}
+
+/** `keepward nats forget AGENT`: remove the states of an agent that is gone for good. */
+export async function forget({ json }: Globals, options: Record<string, unknown>, agent = ''): Promise<number> {
+  checkAgent(agent)
+  await using connection = await connectToOne(options)
+  const removed = await forgetAgent(connection, agent)
+  print({ json }, { agent, removed }, () => `${removed} ${removed === 1 ? 'entry' : 'entries'} of ${agent} removed`)
   return ExitStatus.ok
 }
 
@@ -28,7 +34,7 @@ function accessOf({ ca, nkey, creds, cert, key, plaintext }: Record<string, unkn
   if (nkey !== undefined && creds !== undefined) throw invalid('--nkey and --creds exclude each other')
   if ((cert === undefined) !== (key === undefined)) throw invalid('--cert and --key are wanted together')
   return {
-    ...{ plaintext: plaintext === true, name: 'keepward nats setup', inbox: operatorInbox },
+    ...{ plaintext: plaintext === true, name: 'keepward nats', inbox: operatorInbox },
     tls: contextOf({ ca: textIn(ca), cert: textIn(cert), key: textIn(key) }),
     identity: identityOf(nkey, creds),
   }
@@ -48,7 +54,12 @@ function replicasOf(word: unknown): SetupOptions['replicas'] {
 }
 
 /** The first that is there. */
-async function connectToOne(servers: readonly string[], access: Omit<Access, 'server'>) {
+async function connectToOne(options: Record<string, unknown>) {
+  const { server } = options
+  const servers = Array.isArray(server) ? server.filter((one) => typeof one === 'string') : []
+  if (servers.length === 0)
+    throw invalid('--server is missing: name at least one, such as tls://nats1.example.net:4222')
+  const access = accessOf(options)
   const failures: string[] = []
   for (const server of servers) {
     try {
@@ -83,7 +94,7 @@ export function publicKey({ json }: Globals, _options: Record<string, unknown>, 
 
 /** `keepward nats permissions AGENT`: the account and user of one agent, for the config of nats-server. */
 export function permissions({ json }: Globals, { nkey }: Record<string, unknown>, agent = ''): Promise<number> {
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(agent)) throw invalid(`${agent} is not the id of an agent`)
+  checkAgent(agent)
   const publicKey = typeof nkey === 'string' ? nkey : `PUBLIC_NKEY_OF_${agent}`
   if (typeof nkey === 'string' && !/^U[A-Z2-7]{55}$/.test(nkey)) {
     const what = nkey.startsWith('SU') ? 'a seed, which stays with its agent' : 'not the public NKey of a user (U...)'
@@ -93,4 +104,8 @@ export function permissions({ json }: Globals, { nkey }: Record<string, unknown>
     accountText(agent, publicKey),
   )
   return Promise.resolve(ExitStatus.ok)
+}
+
+function checkAgent(agent: string): void {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(agent)) throw invalid(`${agent} is not the id of an agent`)
 }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { describeError } from '../base/error.ts'
 import { loadConfig } from './load.ts'
 
 const load = (sinks: string) => loadConfig(`version: 1\nrouters: []\nsinks:\n${sinks}`, 'agent.yaml', 'host-a')
@@ -62,7 +63,7 @@ test.each([
   [
     'a transport_url of oslo.messaging, whose password is not repeated',
     `  - { name: a, ${neutron.replace('b1:5671', 'neutron:hunter/two@b1:5671/v')} }`,
-    'agent.yaml:4:37 sinks[0].neutron.brokers[0]: is "amqps://...@b1:5671/v", must be amqps:// with a host and a port, such as amqps://rabbit.example.net:5671',
+    'agent.yaml:4:37 sinks[0].neutron.brokers[0]: is a text of 36 characters (not shown), must be amqps:// with a host and a port, such as amqps://rabbit.example.net:5671',
   ],
   [
     'a password where its source belongs',
@@ -87,7 +88,7 @@ test.each([
   [
     'a webhook over HTTP',
     "  - { name: a, webhook: { url: 'http://h/', secret: { file: /etc/s } } }",
-    'agent.yaml:4:32 sinks[0].webhook.url: is "http://h/", must be https:// with a host and a path, such as https://hooks.example.net/keepward',
+    'agent.yaml:4:32 sinks[0].webhook.url: is a text of 9 characters (not shown), must be https:// with a host and a path, such as https://hooks.example.net/keepward',
   ],
   [
     'a secret of Vault without a login',
@@ -96,6 +97,36 @@ test.each([
   ],
 ])('loadConfig() refuses %s', (_name, sinks, problem) => {
   expect(() => load(sinks)).toThrow(problem)
+})
+
+test.each([
+  ['a user in the url', "webhook: { url: 'https://keepward:pl4nted@h.example.net/k', secret: { file: /etc/s } }"],
+  ['a path of a url over HTTP', "webhook: { url: 'http://h.example.net/pl4nted', secret: { file: /etc/s } }"],
+  ['a user in a url without a scheme', "webhook: { url: 'keepward:pl4nted@h.example.net', secret: { file: /etc/s } }"],
+  ['a url where its map belongs', 'webhook: https://h.example.net/pl4nted'],
+  ['a list of urls', "webhook: { url: ['https://h.example.net/pl4nted'], secret: { file: /etc/s } }"],
+  ['a user in a server of NATS', "nats: { servers: ['tls://keepward:pl4nted@n1:4222'] }"],
+  ['a token in a server of NATS', "nats: { servers: ['pl4nted@n1:4222'], plaintext: true }"],
+  ['one server', "nats: { servers: 'tls://keepward:pl4nted@n1:4222' }"],
+  ['a server where its map belongs', 'nats: tls://keepward:pl4nted@n1:4222'],
+  ['a user in a broker', `neutron: { brokers: ['amqps://keepward:pl4nted@b1:5671'], user: k, password: { file: /s } }`],
+  ['a query of a broker', "neutron: { brokers: ['amqps://b1:5671/?pl4nted'], user: k, password: { file: /s } }"],
+  ['a user with a password', "neutron: { brokers: ['amqps://b1:5671'], user: 'k:pl4nted', password: { file: /s } }"],
+  [
+    'a virtual host',
+    "neutron: { brokers: ['amqps://b1:5671'], virtualHost: 'k:pl4nted@b1/v', user: k, password: { file: /s } }",
+  ],
+  ['a command with a password', "nats: { servers: ['tls://n1:4222'], nkey: { command: ['/bin/get', 'pl4nted!'] } }"],
+])('loadConfig() names the place of what may be a secret, and does not repeat it: %s', (_name, sink) => {
+  const refusal = () => {
+    try {
+      return load(`  - { name: a, ${sink} }`)
+    } catch (error) {
+      return describeError(error)
+    }
+  }
+  expect(refusal()).toMatch(/^agent\.yaml:4:\d+ sinks\[0\]\./)
+  expect(refusal()).not.toContain('pl4nted')
 })
 
 test('a sink without TLS is what somebody wrote', () => {

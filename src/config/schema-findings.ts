@@ -55,7 +55,8 @@ const isAboutTheInside = (issues: readonly Issue[]): boolean =>
 
 const saysItself = (issue: Issue): boolean => issue.code === 'custom' && issue.params?.['said'] === true
 
-const secretPlaces = ['authentication', 'vault', 'password', 'nkey', 'secret']
+/** An address of a sink may have a password in it, or be as good as one. */
+const secretPlaces = ['authentication', 'vault', 'sinks']
 
 /** What stands there, or under `key`, may be a secret that was written where its source belongs. */
 function show(value: unknown, path: Path): string {

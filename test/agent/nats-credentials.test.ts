@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createAccount, createOperator, createUser, type KeyPair } from '@nats-io/nkeys'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { describeError } from '../../src/base/error.ts'
 import { Secret } from '../../src/base/secret.ts'
-import { NatsServer } from '../support/nats-server.ts'
+import { connectAs, NatsServer } from '../support/nats-server.ts'
 import { natsSettings, natsTools, watchedSink } from '../support/nats-sink.ts'
 import { until } from '../support/until.ts'
 import { makeCertificates } from '../support/vault-server.ts'
@@ -76,6 +77,20 @@ test('a server that wants a client certificate has one of the sink and of keepwa
     'unreachable',
     'unreachable',
   ])
+})
+
+test.each([
+  'tls://keepward:pl4nted@127.0.0.1:4222',
+  'nats://pl4nted@127.0.0.1:4222',
+  'https://127.0.0.1/pl4nted',
+  'keepward:pl4nted@127.0.0.1',
+  'tls:pl4nted',
+  'tls://keepward:pl4n/ted@127.0.0.1:4222',
+])('the address %s is refused and not repeated', async (server) => {
+  const refused = connectAs(server).catch(describeError)
+  expect(await refused).toBe(
+    'The address of a NATS server must be tls:// or nats:// with a host and a port, and without a user',
+  )
 })
 
 test('keepward nats setup takes credentials of nsc', async () => {

@@ -103,6 +103,28 @@ describe('deploy/nats/single.conf', () => {
     await expect(refused(consumer, '$JS.API.STREAM.DELETE.KEEPWARD_EVENTS')).resolves.toBe(true)
   })
 
+  test('keepward nats forget removes the states of one agent, once that lives no more', async () => {
+    const forget = (...words: string[]) =>
+      keepward(
+        ...['nats', 'forget', ...words, '--server', ...deployed.urls, '--ca', join(deployed.directory, 'ca.pem')],
+        ...['--nkey', join(deployed.directory, 'operator.seed')],
+      )
+    await using agent = await as('host2')
+    for (const subject of ['$KV.keepward-state.host2.r1', '$KV.keepward-state.host2.r2', '$KV.keepward-agents.host2'])
+      await agent.request(subject, '{}')
+    const [status, , text] = await forget('host2')
+    expect([status === 0, text]).toEqual([false, expect.stringContaining('host2 has told within the last minute')])
+    const removed = headers()
+    removed.set('KV-Operation', 'DEL')
+    await agent.request('$KV.keepward-agents.host2', '', { timeout: 4000, headers: removed })
+    expect(await forget('host2')).toEqual([0, '2 entries of host2 removed\n', ''])
+    expect(await forget('host2')).toEqual([0, '0 entries of host2 removed\n', ''])
+    await using consumer = await as('consumer')
+    expect(await valueIn(consumer, 'keepward-state', 'host1.r1')).toMatchObject({ router: 'r1' })
+    expect(await valueIn(consumer, 'keepward-state', 'host2.r1')).toBeUndefined()
+    expect((await forget('host.*'))[2]).toContain('host.* is not the id of an agent')
+  })
+
   test('an agent can alter, purge or delete no stream, read no other, and tell nothing as another', async () => {
     await using agent = await as('host2')
     const stream = (verb: string, rest = '') => `$JS.API.STREAM.${verb}.KEEPWARD_EVENTS${rest}`

@@ -55,6 +55,58 @@ test.each<[string, (socket: Socket, sid: string) => void]>([
   expect(watched.state.trouble?.kind).toBe('unreachable')
 })
 
+test.each<[string, (sid: string) => string]>([
+  ['INFO', () => 'INFO {"version":"2.15.1","headers":true,"max_payload":1048576}\r\n'],
+  ['INFO that is long', () => `INFO {"version":"2.15.1","connect_urls":["${'x'.repeat(60_000)}"]}\r\n`],
+  ['PING', () => 'PING\r\n'],
+  ['PONG', () => 'PONG\r\n'],
+  ['+OK', () => '+OK\r\n'],
+  ['-ERR of a right', () => `-ERR 'Permissions Violation for Publish to "x"'\r\n`],
+  ['-ERR of a subscription', () => `-ERR 'Permissions Violation for Subscription to "x"'\r\n`],
+  ['-ERR that nobody knows', () => "-ERR 'x'\r\n"],
+  ['an answer that nobody asked for', (sid) => `MSG _INBOX.host1.x.1 ${sid} 2\r\n{}\r\n`],
+  ['a message that nobody listens to', () => 'MSG x 999 2\r\n{}\r\n'],
+])('a server that says %s without end takes neither the memory nor the time of the agent', async (_name, words) => {
+  let flooded: Socket | undefined
+  const greet = (socket: Socket, sid: string) => {
+    flooded = socket
+    void flood(socket, '', words(sid))
+  }
+  await using hostile = await HostileNats.start({ greet })
+  const watched = watchedSink(natsSettings([hostile.url]))
+  const before = process.memoryUsage().rss
+  await until('it floods', () => (flooded?.bytesWritten ?? 0) > mebibyte)
+  let [most, longest] = [0, 0]
+  const untilMs = performance.now() + 400
+  for (let turnMs = 0; turnMs < untilMs;) {
+    turnMs = performance.now()
+    await wait(1)
+    longest = Math.max(longest, performance.now() - turnMs)
+    most = Math.max(most, process.memoryUsage().rss - before)
+  }
+  await watched[Symbol.asyncDispose]()
+  await until('the connection is ended', () => flooded?.destroyed === true)
+  expect(most).toBeLessThan(100 * mebibyte)
+  expect(longest).toBeLessThan(1000)
+})
+
+test('a server that says no number as its max_payload is not ready, and its words are not repeated', async () => {
+  await using hostile = await HostileNats.start({ info: { max_payload: '\u001b[2J'.repeat(1000) } })
+  await using watched = watchedSink(natsSettings([hostile.url]))
+  await until('it is not ready', () => watched.state.trouble?.kind === 'not-ready')
+  expect(watched.state.trouble?.text).toBe('max_payload of the server is not said, must be 65536 or more in its config')
+})
+
+test('what a server says at length of its streams is cut, and moves no cursor', async () => {
+  await using hostile = await HostileNats.start({ config: { subjects: ['\u001b[2J'.repeat(100_000)] } })
+  await using watched = watchedSink(natsSettings([hostile.url]))
+  const text = await until('it is not ready', () =>
+    watched.state.trouble?.kind === 'not-ready' ? watched.state.trouble.text : undefined,
+  )
+  expect(text).toMatch(/^stream KEEPWARD_EVENTS: subjects is [\x20-\x7e]+: keepward nats setup$/)
+  expect(text.length).toBeLessThan(1100)
+})
+
 test('other servers that a server names are not connected to', async () => {
   await using other = await TcpProxy.start(undefined)
   const connect_urls = Array.from({ length: 2000 }, () => `127.0.0.1:${String(other.port)}`)
@@ -74,6 +126,7 @@ test('other servers that a server names are not connected to', async () => {
 test.each<[string, string]>([
   ['of another stream', '{"stream":"OTHER","seq":1}'],
   ['without a sequence', '{"stream":"KEEPWARD_EVENTS"}'],
+  ['with the sequence 0', '{"stream":"KEEPWARD_EVENTS","seq":0}'],
   ['with a sequence that is none', '{"stream":"KEEPWARD_EVENTS","seq":-1}'],
   ['that is null', 'null'],
   ['that is no JSON', '+ACK'],

@@ -1,7 +1,8 @@
+import { readFileSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/nats-core/internal'
-import type { JournalRecord } from '../../src/journal/record.ts'
+import { maxBodyLength, type JournalRecord } from '../../src/journal/record.ts'
 import { eventOf } from '../../src/report/event.ts'
 import { stateBucket } from '../../src/report/nats/layout.ts'
 import { Link } from '../../src/report/nats/link.ts'
@@ -9,7 +10,7 @@ import { checkNats, setUpNats } from '../../src/report/nats/setup.ts'
 import { States } from '../../src/report/nats/state.ts'
 import type { Report } from '../../src/report/report.ts'
 import { connectAs, NatsServer } from '../support/nats-server.ts'
-import { natsSettings, storedEvents, valueIn, watchedSink } from '../support/nats-sink.ts'
+import { natsSettings, natsTools, storedEvents, valueIn, watchedSink } from '../support/nats-sink.ts'
 import { until } from '../support/until.ts'
 
 let server: NatsServer
@@ -97,6 +98,28 @@ test('keepOnly() removes the keys of routers that do not run here any more, of t
   expect(await valueIn(operator, stateBucket, 'host1.r=2E2')).toMatchObject({ seq: 9 })
 })
 
+test('States.keepOnly() leaves what was put since it was known which routers run, and removes the rest', async () => {
+  const states = new States('host1')
+  for (const router of ['gone', 'r1', 'readded']) await put(states, record(1, { router }))
+  const keys = async () => {
+    await Promise.resolve()
+    // Meanwhile these two are added.
+    for (const router of ['added', 'readded']) await put(states, record(2, { router }))
+    return ['readded', 'gone', 'added', 'r1'].map((router) => `$KV.keepward-state.host1.${router}`)
+  }
+  await states.keepOnly(link, new Set(['r1']), keys())
+  const seqOf = async (router: string) => (await valueIn(operator, stateBucket, `host1.${router}`))?.['seq']
+  expect([await seqOf('added'), await seqOf('readded'), await seqOf('r1'), await seqOf('gone')]).toEqual([
+    2,
+    2,
+    1,
+    undefined,
+  ])
+  // Who is gone by the next time goes then.
+  await states.keepOnly(link, new Set(['r1', 'added']), Promise.resolve(['$KV.keepward-state.host1.readded']))
+  expect([await seqOf('added'), await seqOf('readded')]).toEqual([2, undefined])
+})
+
 test('send() stores a record once when it is sent again, and what is told once more only where it was lost', async () => {
   await using watched = watchedSink(natsSettings([server.url]))
   await until('it is there', () => watched.state.trouble === undefined)
@@ -120,6 +143,35 @@ test('send() is refused for good only where the stream takes no message of that 
   await expect(watched.sink.send(long(2_000_000), signal)).rejects.toMatchObject({ code: 'report-refused' })
   await watched.sink.send(long(16_384), signal)
   expect(watched.state.trouble).toBeUndefined()
+})
+
+test('a server that takes no long message is not ready, nor set up, until its max_payload is raised', async () => {
+  const limit = (bytes: number) => `max_payload: ${bytes}`
+  await using small = await NatsServer.start(limit(65_535))
+  const agent = 'a'.repeat(64)
+  await using watched = watchedSink(natsSettings([small.url]), natsTools({ agent }))
+  await until('it is not ready', () => watched.state.trouble?.kind === 'not-ready')
+  const text = 'max_payload of the server is 65535 bytes, must be 65536 or more in its config'
+  expect(watched.state.trouble).toEqual({ kind: 'not-ready', text })
+  {
+    await using there = await connectAs(small.url)
+    await expect(setUpNats(there, { replicas: undefined })).rejects.toMatchObject({
+      code: 'nats-failed',
+      message: text,
+    })
+  }
+  writeFileSync(small.configFile, readFileSync(small.configFile, 'utf8').replace(limit(65_535), limit(65_536)))
+  small.signal('SIGHUP')
+  await until('streams are missing', () => /^stream KEEPWARD_EVENTS is missing/.test(watched.state.trouble?.text ?? ''))
+  {
+    await using there = await connectAs(small.url)
+    await setUpNats(there, { replicas: undefined })
+  }
+  await until('it is ready', () => watched.state.trouble === undefined)
+  // The longest that there is: of three bytes a character.
+  const body = { text: '\u0800'.repeat(maxBodyLength - '{"text":""}'.length) }
+  const longest = record(Number.MAX_SAFE_INTEGER, { agent, router: 'r'.repeat(64), body })
+  await watched.sink.send(report(longest), AbortSignal.timeout(10_000))
 })
 
 test('setUpNats() mends what is of an older layout or was changed, and leaves alone what is newer or not ours', async () => {

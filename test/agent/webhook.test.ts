@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { heartbeat } from '../support/far-end.ts'
 import { testJournal, transition } from '../support/journal.ts'
@@ -283,12 +284,15 @@ describe('whom it is sent to', () => {
     )
   })
 
-  test.each(['http://example.net/', 'https://user:pl4nted@example.net/', 'ftp://example.net/', 'example.net'])(
-    'a sink for %s is not opened',
-    (url) => {
-      expect(() => sinkWith({ url })).toThrow('The url of hook must be https:// without a user and a password')
-    },
-  )
+  test.each([
+    'http://example.net/',
+    'https://user:pl4nted@example.net/',
+    'ftp://example.net/',
+    'example.net',
+    'https://[fe80::1%25lo]/',
+  ])('a sink for %s is not opened', (url) => {
+    expect(() => sinkWith({ url })).toThrow('The url of hook must be https:// without a user and a password')
+  })
 })
 
 describe('what it answers', () => {
@@ -327,6 +331,98 @@ describe('what it answers', () => {
     expect(wordsOf(await failureOf(sinkWith()))).toBe(
       'sink-unavailable: https://127.0.0.1 does not speak HTTP as it should: HPE_HEADER_OVERFLOW',
     )
+  })
+
+  test.each([
+    [
+      'two lengths',
+      'HTTP/1.1 200 OK\r\ncontent-length: 0\r\ncontent-length: 5\r\n\r\nhello',
+      'HPE_UNEXPECTED_CONTENT_LENGTH',
+    ],
+    [
+      'a length and chunks',
+      'HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+      'HPE_INVALID_TRANSFER_ENCODING',
+    ],
+    ['a length below zero', 'HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n', 'HPE_INVALID_CONTENT_LENGTH'],
+    ['lines that end otherwise', 'HTTP/1.1 200 OK\ncontent-length: 0\n\n', 'HPE_CR_EXPECTED'],
+    ['a folded header', 'HTTP/1.1 200 OK\r\nx: a\r\n b\r\ncontent-length: 0\r\n\r\n', 'HPE_INVALID_HEADER_TOKEN'],
+    ['a header with a zero byte', 'HTTP/1.1 200 OK\r\nx: \0\r\ncontent-length: 0\r\n\r\n', 'HPE_INVALID_HEADER_TOKEN'],
+    ['another version', 'HTTP/9.9 200 OK\r\ncontent-length: 0\r\n\r\n', 'HPE_INVALID_VERSION'],
+    ['no HTTP', 'taken\r\n', 'HPE_INVALID_CONSTANT'],
+    [
+      'another protocol',
+      'HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n',
+      'it ended without an answer',
+    ],
+    [
+      'interim answers without end',
+      'HTTP/1.1 103 Early Hints\r\nlink: </>\r\n\r\n'.repeat(10_000),
+      'interim answers without end',
+    ],
+    ['100 without end', 'HTTP/1.1 100 Continue\r\n\r\n'.repeat(10_000), 'interim answers without end'],
+  ])('an answer of %s is none, and ends the connection', async (_name, words, says) => {
+    endpoint.answer = (response) => void response.socket?.write(words)
+    const sink = sinkWith()
+    expect(wordsOf(await failureOf(sink))).toBe(
+      `sink-unavailable: https://127.0.0.1 does not speak HTTP as it should: ${says}`,
+    )
+    await until('the connection is ended', () => endpoint.sockets.size === 0)
+    endpoint.answer = (response) => response.writeHead(204).end()
+    await tell(sink)
+  })
+
+  test('some interim answers may come before the answer', async () => {
+    endpoint.answer = (response) => {
+      for (let n = 0; n < 5; n++) response.writeEarlyHints({ link: '</a>; rel=preload' })
+      response.writeProcessing()
+      response.writeHead(204).end()
+    }
+    await tell(sinkWith())
+  })
+
+  test('headers of which one more comes again and again are given up at the deadline', async () => {
+    let timer: NodeJS.Timeout | undefined
+    endpoint.answer = (response) => {
+      response.socket?.write('HTTP/1.1 200 OK\r\n')
+      timer = setInterval(() => response.socket?.write('x: y\r\n'), 20)
+    }
+    const sink = sinkWith({}, { deadlineMs: 300 })
+    expect(wordsOf(await failureOf(sink))).toBe('sink-unavailable: https://127.0.0.1 has not answered within 0.3 s')
+    await until('the connection is ended', () => endpoint.sockets.size === 0)
+    clearInterval(timer)
+  })
+
+  test('an answer that nobody asked for is not that to the next report', async () => {
+    const taken = 'HTTP/1.1 204 No Content\r\n\r\n'
+    endpoint.answer = (response) => {
+      response.socket?.write(taken)
+      setTimeout(() => response.socket?.write(taken), 20)
+    }
+    const sink = sinkWith()
+    await tell(sink)
+    await until('the connection is ended', () => endpoint.sockets.size === 0)
+    endpoint.answer = (response) => void response.socket?.write(`${taken}${taken}`)
+    await tell(sink)
+    endpoint.answer = (response) => response.writeHead(422).end()
+    expect((await failureOf(sink)).code).toBe('report-refused')
+  })
+
+  test.each(['', 'connection: keep-alive\r\n'])('an answer of HTTP/1.0 without a length counts: %j', async (header) => {
+    endpoint.answer = (response) => void response.socket?.write(`HTTP/1.0 200 OK\r\n${header}\r\n`)
+    const sink = sinkWith()
+    await tell(sink, 'r1')
+    await tell(sink, 'r2')
+    expect([endpoint.routers, endpoint.connections]).toEqual([['r1', 'r2'], 2])
+  })
+
+  test('what is packed is not unpacked', async () => {
+    const bomb = gzipSync(Buffer.alloc(100 * 1024 * 1024))
+    const before = process.memoryUsage().rss
+    endpoint.answer = (response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb)
+    await tell(sinkWith())
+    expect(last().headers['accept-encoding']).toBeUndefined()
+    expect(process.memoryUsage().rss - before).toBeLessThan(80 * 1024 * 1024)
   })
 
   test('a word at a time is not waited for: what was said first counts', async () => {

@@ -29,6 +29,8 @@ export interface AgentChoices {
   readonly boot?: string
   readonly policy?: Partial<Policy>
   readonly metricsPort?: number
+  /** How it is started; by itself unless given. */
+  readonly begin?: (agent: Agent) => Promise<void>
 }
 
 /** What the agent told its log, one line each. */
@@ -144,7 +146,7 @@ export class TestAgent implements AsyncDisposable {
       stopControl,
     })
     self.test = test
-    await agent.start()
+    await (choices.begin?.(agent) ?? agent.start())
     return test
   }
 

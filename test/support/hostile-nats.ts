@@ -13,6 +13,8 @@ export interface Asked {
 export interface HostileOptions {
   /** Words of the INFO besides those that are needed. */
   readonly info?: Readonly<Record<string, unknown>>
+  /** Of each stream, besides what is right. */
+  readonly config?: Readonly<Record<string, unknown>>
   /** What is said once the client listens; nothing else is then. */
   readonly greet?: (socket: Socket, sid: string) => void
   /** The answer to what is not a question about a stream; undefined: none. */
@@ -83,7 +85,7 @@ export class HostileNats implements AsyncDisposable {
 
   #asked(socket: Socket, asked: Asked, sid: string): void {
     const stream = streams.find(({ kind }) => asked.subject.endsWith(`.STREAM.INFO.${kind.name}`))
-    const config = stream && { ...stream.kind, description: descriptionOf(stream) }
+    const config = stream && { ...stream.kind, description: descriptionOf(stream), ...this.#options.config }
     const answer =
       config === undefined ? this.#options.answer?.(asked) : JSON.stringify({ type: 'x', config, state: {} })
     if (answer === undefined) return

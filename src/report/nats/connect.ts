@@ -40,10 +40,14 @@ const defaultPort = 4222
  */
 export async function connectNats(access: Access, signal: AbortSignal): Promise<NatsConnection> {
   const { server, plaintext, tls, identity, name, inbox } = access
-  const { protocol, hostname, port } = new URL(server)
-  if (protocol !== 'tls:' && protocol !== 'nats:') throw failed(`${server} is neither tls:// nor nats://`)
+  const url = URL.parse(server)
+  // As it was given it may have a password in it.
+  const isAddress = url?.hostname !== '' && /^(tls|nats):$/.test(url?.protocol ?? '')
+  if (url === null || !isAddress || url.username !== '' || url.password !== '')
+    throw failed('The address of a NATS server must be tls:// or nats:// with a host and a port, and without a user')
+  const { protocol, hostname, port } = url
   if (protocol === 'nats:' && !plaintext)
-    throw failed(`${server} would be spoken to in the clear, which is not allowed`)
+    throw failed(`nats://${url.host} would be spoken to in the clear, which is not allowed`)
   const place = {
     host: hostname.replace(/^\[(.*)\]$/, '$1'),
     port: port === '' ? defaultPort : Number(port),

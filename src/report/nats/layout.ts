@@ -55,7 +55,12 @@ export interface StreamLayout {
 
 const nanos = (ms: number): number => ms * 1e6
 const mebibyte = 1024 * 1024
-/** A record has 16 Ki characters at most, of up to four bytes each, and its frame. */
+/**
+ * No report is longer, with its headers: the body of a record has 16 Ki characters at most (`maxBodyLength`), of up to three bytes of UTF-8 each,
+ * and what stands around it 2 KiB.
+ */
+export const maxReportBytes = 64 * 1024
+/** Of a stream: with room for what a newer Keepward may say. */
 const maxMessageBytes = 128 * 1024
 
 const common = {

@@ -1,5 +1,6 @@
 import {
   agentApi,
+  agentBucket,
   eventsOf,
   eventStream,
   heartbeatSubject,
@@ -36,12 +37,16 @@ export function agentPermissions(agent: string): Permissions {
   }
 }
 
-/** Where the answers to `keepward nats setup` go. */
+/** Where the answers to `keepward nats setup` and `keepward nats forget` go. */
 export const operatorInbox = '_INBOX.operator'
 
-/** What `keepward nats setup` needs. */
+/** What `keepward nats setup` needs, and `keepward nats forget`. */
 export const operatorPermissions: Permissions = {
-  publish: ['INFO', 'CREATE', 'UPDATE'].flatMap((verb) => names.map((name) => `$JS.API.STREAM.${verb}.${name}`)),
+  publish: [
+    ...['INFO', 'CREATE', 'UPDATE'].flatMap((verb) => names.map((name) => `$JS.API.STREAM.${verb}.${name}`)),
+    `$JS.API.STREAM.PURGE.${streamOfBucket(stateBucket)}`,
+    `$JS.API.DIRECT.GET.${streamOfBucket(agentBucket)}.${heartbeatSubject('*')}`,
+  ],
   subscribe: [`${operatorInbox}.>`],
 }
 

@@ -3,7 +3,16 @@ import type { NatsConnection } from '@nats-io/nats-core/internal'
 import { KeepwardError } from '../../base/error.ts'
 import { excerpt } from './connect.ts'
 import { isNoSuchStream, isUnheard } from './failure.ts'
-import { agentApi, descriptionOf, differences, layoutVersion, streams, versionIn, type StreamLayout } from './layout.ts'
+import {
+  agentApi,
+  descriptionOf,
+  differences,
+  layoutVersion,
+  maxReportBytes,
+  streams,
+  versionIn,
+  type StreamLayout,
+} from './layout.ts'
 import { requestDeadlineMs } from './link.ts'
 
 export interface SetupOptions {
@@ -25,6 +34,8 @@ export interface Done {
  * server refuses, or when a stream of that name is none of ours.
  */
 export async function setUpNats(connection: NatsConnection, { replicas }: SetupOptions): Promise<readonly Done[]> {
+  const small = tooSmall(connection)
+  if (small !== undefined) throw new KeepwardError('nats-failed', small)
   // A server that stands alone takes the number, and keeps one.
   if (replicas === 3 && connection.info?.cluster === undefined)
     throw new KeepwardError('nats-failed', 'Three replicas need a cluster of three servers, and this one stands alone')
@@ -68,6 +79,15 @@ const notOurs = (name: string): KeepwardError =>
   new KeepwardError('nats-failed', `There is a stream ${name} that Keepward did not make`, {
     hint: 'its description does not begin with “Keepward layout”; remove it, or use another account of the server',
   })
+
+/** That the server would drop the connection over a long report, as it has said with its first line; undefined: it takes each. */
+export function tooSmall({ info }: NatsConnection): string | undefined {
+  // Whoever it is may have said anything there.
+  const is: unknown = info?.max_payload
+  if (typeof is === 'number' && is >= maxReportBytes) return undefined
+  const said = typeof is === 'number' ? `${String(is)} bytes` : 'not said'
+  return `max_payload of the server is ${said}, must be ${String(maxReportBytes)} or more in its config`
+}
 
 /** Only look. What is wrong, as sentences; none: an agent can work. Rejects when nobody answers. */
 export async function checkNats(connection: NatsConnection): Promise<readonly string[]> {

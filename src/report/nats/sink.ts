@@ -21,7 +21,7 @@ import {
   streamOfBucket,
 } from './layout.ts'
 import { Link } from './link.ts'
-import { checkNats, infoForAgent } from './setup.ts'
+import { checkNats, infoForAgent, tooSmall } from './setup.ts'
 import { isTold, States } from './state.ts'
 import { weaknessOf } from './weakness.ts'
 
@@ -33,6 +33,8 @@ const maxPauseMs = 1000
 const checkEveryMs = 30_000
 /** A stream that is not ready is looked at again. */
 const recheckMs = 1000
+/** Characters of what a server says of its streams. */
+const maxWrong = 1000
 
 /** A sink that is connected in the background, for ever; it never throws at the start. */
 export function openNatsSink(settings: NatsSettings, tools: SinkTools): Sink {
@@ -91,10 +93,15 @@ class NatsSink implements Sink {
 
   async keepOnly(routers: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
     await this.#asked(signal, async (link) => {
-      const subjects = `${statesOf(this.#tools.agent)}.*`
-      const info = await infoForAgent(link.connection, streamOfBucket(stateBucket), subjects)
-      await this.#states.keepOnly(link, routers, Object.keys(info?.state.subjects ?? {}))
+      await this.#states.keepOnly(link, routers, this.#keys(link))
     })
+  }
+
+  /** Of this agent in the bucket of states. */
+  async #keys(link: Link): Promise<readonly string[]> {
+    const subjects = `${statesOf(this.#tools.agent)}.*`
+    const info = await infoForAgent(link.connection, streamOfBucket(stateBucket), subjects)
+    return Object.keys(info?.state.subjects ?? {})
   }
 
   async beat(beat: Heartbeat, signal: AbortSignal): Promise<void> {
@@ -136,7 +143,7 @@ class NatsSink implements Sink {
     let failures = 0
     while (!signal.aborted) {
       try {
-        await this.#live(servers[at++ % servers.length] ?? '', () => (failures = 0))
+        this.#say(await this.#live(servers[at++ % servers.length] ?? '', () => (failures = 0)))
       } catch (error) {
         this.#say({ kind: 'unreachable', text: escapeControls(describeError(error)) })
       }
@@ -151,10 +158,16 @@ class NatsSink implements Sink {
     }
   }
 
-  /** Until the connection ends. Throws why there is none. */
-  async #live(server: string, connected: () => void): Promise<void> {
+  /** Until the connection ends; returns what that means. Throws why there is none. */
+  async #live(server: string, connected: () => void): Promise<SinkTrouble> {
     const { signal } = this.#ending
     const connection = await this.#connect(server)
+    const small = tooSmall(connection)
+    if (small !== undefined) {
+      // Only a new connection is told that it was raised.
+      await connection.close()
+      return { kind: 'not-ready', text: small }
+    }
     connected()
     const ended = new AbortController()
     void connection.closed().then(() => {
@@ -166,14 +179,13 @@ class NatsSink implements Sink {
     this.#state = { ...this.#state, insecure: weaknessOf(connection.info?.version ?? '', isEncrypted) }
     this.#link = new Link(connection, inboxOf(this.#tools.agent))
     try {
-      if (this.#ending.signal.aborted) return
       await this.#watch(this.#link, AbortSignal.any([signal, ended.signal]))
     } finally {
       this.#link = undefined
       signal.removeEventListener('abort', stop)
       await connection.close()
     }
-    this.#say({ kind: 'unreachable', text: `The connection to ${server} has ended` })
+    return { kind: 'unreachable', text: `The connection to ${server} has ended` }
   }
 
   async #connect(server: string) {
@@ -213,7 +225,7 @@ async function lookAt(connection: Parameters<typeof checkNats>[0]): Promise<Sink
   try {
     const wrong = await checkNats(connection)
     if (wrong.length === 0) return undefined
-    return { kind: 'not-ready', text: `${escapeControls(wrong.join('; '))}: keepward nats setup` }
+    return { kind: 'not-ready', text: `${escapeControls(wrong.join('; ')).slice(0, maxWrong)}: keepward nats setup` }
   } catch (error) {
     return { kind: 'unreachable', text: `The streams cannot be looked at: ${excerpt(error)}` }
   }

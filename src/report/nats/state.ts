@@ -17,6 +17,9 @@ export class States {
   readonly #agent: string
   /** By subject, the revision after our last write; one that is wrong costs a question. */
   readonly #revisions = new Map<string, number>()
+  /** By subject, the number of our last write. */
+  readonly #writes = new Map<string, number>()
+  #count = 0
 
   constructor(agent: string) {
     this.#agent = agent
@@ -27,6 +30,7 @@ export class States {
     const subject = stateSubject(this.#agent, record.router ?? '')
     let revision = isRepeat ? undefined : this.#revisions.get(subject)
     this.#revisions.delete(subject)
+    this.#writes.set(subject, (this.#count += 1))
     for (let left = tries; ; left--) {
       const found = revision ?? (await this.#look(link, subject, record))
       if (typeof found === 'object') {
@@ -50,15 +54,17 @@ export class States {
     return isAsNew(last, record) ? { isThere: last.revision } : last.revision
   }
 
-  /** Remove the keys of routers that are not among these. */
-  async keepOnly(link: Link, routers: ReadonlySet<string>, keys: Iterable<string>): Promise<void> {
+  /** Remove the keys of routers that are not among these, but for what was put since: those may have been added meanwhile. */
+  async keepOnly(link: Link, routers: ReadonlySet<string>, keys: Promise<Iterable<string>>): Promise<void> {
+    const since = this.#count
     const wanted = new Set([...routers].map((router) => stateSubject(this.#agent, router)))
-    for (const subject of keys) {
+    for (const subject of await keys) {
       if (wanted.has(subject)) continue
       const last = await link.last(stateStream, subject)
-      if (last?.data === undefined) continue
-      await link.remove(stateStream, subject, last.revision)
+      if (last?.data === undefined || (this.#writes.get(subject) ?? 0) > since) continue
       this.#revisions.delete(subject)
+      this.#writes.delete(subject)
+      await link.remove(stateStream, subject, last.revision)
     }
   }
 }

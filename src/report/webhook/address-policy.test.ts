@@ -54,6 +54,8 @@ test.each([
   ['100::1', 'whatever is sent there is discarded (RFC 6666)'],
   ['240.0.0.1', 'it is reserved'],
   ['255.255.255.255', 'it is reserved'],
+  ['::ffff:0:127.0.0.1', 'it is not of the public internet'],
+  ['100:0:0:1::1', 'it is not of the public internet'],
   ['::127.0.0.1', 'it is not of the public internet'],
   ['5f00::1', 'it is not of the public internet'],
   ['4000::1', 'it is not of the public internet'],

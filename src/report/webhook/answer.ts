@@ -53,6 +53,9 @@ function pauseIn(retryAfter: string | undefined, nowMs: number): number | undefi
 /** Nothing is sent to that address. */
 export class AddressRefused extends Error {}
 
+/** What came is not of HTTP, or of no end. */
+export class NoHttp extends Error {}
+
 /**
  * Of an error of node:https, by its code alone: the words of one of TLS repeat what the other side put into its certificate. `wasReached`:
  * it was believed before, and had the request.
@@ -68,8 +71,10 @@ export function noAnswer(error: unknown, code: string | undefined, wasReached: b
       'caFile must hold the CA of its certificate, which must be valid now and bear the host of the url',
     )
   if (/^ERR_(?:SSL|OSSL|TLS)/.test(says)) return notReady(`does not speak TLS with us: ${says}`, 'is the port right?')
-  if (says.startsWith('HPE_'))
-    return { kind: 'unreachable', says: `does not speak HTTP as it should: ${says}`, suspect: 'report' }
+  if (error instanceof NoHttp || says.startsWith('HPE_')) {
+    const what = error instanceof NoHttp ? error.message : says
+    return { kind: 'unreachable', says: `does not speak HTTP as it should: ${what}`, suspect: 'report' }
+  }
   return { kind: 'unreachable', says: `cannot be reached: ${says}`, suspect: wasReached ? 'report' : 'endpoint' }
 }
 

@@ -6,7 +6,7 @@ import { errnoOf } from '../../base/error.ts'
 import { resolveAll } from '../../linux/resolve.ts'
 import type { WebhookSettings } from '../settings.ts'
 import { refusalOf } from './address-policy.ts'
-import { AddressRefused, noAnswer, verdictOn, type Verdict } from './answer.ts'
+import { AddressRefused, noAnswer, NoHttp, verdictOn, type Verdict } from './answer.ts'
 
 export interface Post {
   readonly url: URL
@@ -18,6 +18,8 @@ export interface Post {
 }
 
 const maxHeaderBytes = 16_384
+/** 100 to 199: any number may come before the answer (RFC 9110, 15.2). */
+const maxInterim = 16
 const maxAnswerBytes = 65_536
 const maxAnswerMs = 1000
 
@@ -42,8 +44,16 @@ async function attempt(one: Post, agent: Agent | false): Promise<Verdict | 'stal
     ...{ secureContext, rejectUnauthorized: true },
     ...{ agent, signal, lookup: lookupAmong(allowNetworks), maxHeaderSize: maxHeaderBytes },
   })
+  let interim = 0
+  asked.on('information', () => {
+    if ((interim += 1) > maxInterim) asked.destroy(new NoHttp('interim answers without end'))
+  })
   asked.on('error', reject)
   asked.on('response', resolve)
+  // An answer that takes the connection over for another protocol ends in no error.
+  asked.on('close', () => {
+    reject(new NoHttp('it ended without an answer'))
+  })
   asked.end(body)
   try {
     const response = await promise
