@@ -10,6 +10,8 @@ const status = (change: Partial<ReporterStatus> = {}): ReporterStatus => ({
   delivered: 0,
   failures: 0,
   lastError: undefined,
+  lastErrorMs: undefined,
+  gap: undefined,
   awayMs: 0,
   ...change,
 })
