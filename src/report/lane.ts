@@ -32,9 +32,12 @@ export interface Reread {
 /** How many reports of one router are kept in memory. */
 export interface LaneBounds {
   readonly usual: number
-  /** Once its first one has failed. */
+  /** Once its first one has failed so often that it may fail for ever. */
   readonly failing: number
 }
+
+/** In a row. One that fails now and then is not worth reading again what was read. */
+const manyFailures = 3
 
 /** What waits for a sink of one router: in order, one at a time. */
 export class Lane {
@@ -112,7 +115,7 @@ export class Lane {
   }
 
   get #bound(): number {
-    return this.failures === 0 ? this.#bounds.usual : this.#bounds.failing
+    return this.failures < manyFailures ? this.#bounds.usual : this.#bounds.failing
   }
 }
 

@@ -197,6 +197,25 @@ test('what retention took of a router that failed is made up for with its newest
   )
 })
 
+test.each([5, 40])(
+  'a thousand routers that are never taken leave room for the next, failing after %i records',
+  (before) => {
+    const records = new Records()
+    const outbox = new Outbox('history', 0)
+    const round = () => {
+      for (let n = 0; n < 900; n++) outbox.read(records.append(`r${n}`), 0)
+    }
+    for (let count = 0; count < before; count++) round()
+    for (const nowMs of [1000, 2000, 3000])
+      for (let due = outbox.next(nowMs); due !== undefined; due = outbox.next(nowMs))
+        outbox.failed(due.report, nowMs, () => 500)
+    for (let count = before; count < 50; count++) round()
+    expect(outbox.waiting).toBe(9000)
+    expect(outbox.figures(50_000)).toEqual({ waiting: 45_000, oldestMs: 50_000 })
+    expect(outbox.deliveredSeq).toBe(0)
+  },
+)
+
 test('Reporter tells all others while one router fails with more than may wait, and that one all once it is taken', async () => {
   await using store = testJournal()
   const journal = await store.open({ maxPending: 100_000 })
