@@ -68,7 +68,8 @@ export const sinkStatus = z.object({
   delivered: z.number().describe('Since the agent started'),
   failures: z.number().describe('Tries that were in vain, since the agent started'),
   refused: z.array(z.string()).describe('Routers of which the last report was not taken'),
-  lastError: z.string().optional(),
+  lastError: z.string().optional().describe('What went wrong last, although it may be well again'),
+  lastErrorMs: z.number().optional().describe('How long ago that was'),
 })
 
 export const agentStatus = z.object({

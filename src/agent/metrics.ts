@@ -67,7 +67,7 @@ export function makeMetrics(): Metrics {
   )
   const sink = gauge(
     'keepward_sink',
-    'What waits for a sink, the age in seconds of the oldest, routers refused; 1: it is ready',
+    'What waits for a sink, the age in seconds of the oldest and of the last error, routers refused; 1: it is ready',
     ['sink', 'what'],
   )
   const sinkReports = new Counter({
@@ -148,11 +148,12 @@ export function makeMetrics(): Metrics {
       for (const [what, value] of Object.entries(source.hooks())) hooks.set({ what }, value)
       sink.reset()
       sinkReports.reset()
-      for (const { name, state, waiting, oldestMs = 0, delivered, failures, refused } of status.sinks) {
+      for (const { name, state, waiting, oldestMs = 0, delivered, failures, refused, lastErrorMs } of status.sinks) {
         const oldestSeconds = oldestMs / 1000
         sinkReports.inc({ sink: name, result: 'delivered' }, delivered)
         sinkReports.inc({ sink: name, result: 'failed' }, failures)
-        const figures = { waiting, oldestSeconds, refused: refused.length }
+        const errorAge = lastErrorMs === undefined ? {} : { lastErrorSeconds: lastErrorMs / 1000 }
+        const figures = { waiting, oldestSeconds, refused: refused.length, ...errorAge }
         for (const [what, value] of Object.entries({ ...figures, ready: state === 'ready' ? 1 : 0 }))
           sink.set({ sink: name, what }, value)
       }

@@ -9,13 +9,13 @@ function viewSink({ name, type, status }: SinkStatus): SinkView {
     const none = { waiting: 0, delivered: 0, failures: 0, refused: [] }
     return { name, type, state: 'unreachable', reason: status, ...none }
   }
-  const { state, waiting, oldestMs, delivered, failures, refused, lastError } = status
+  const { state, waiting, oldestMs, delivered, failures, refused, lastError, lastErrorMs } = status
   return {
     ...{ name, type, waiting, delivered, failures },
     state: state.trouble?.kind ?? 'ready',
     ...(state.trouble === undefined ? {} : { reason: state.trouble.text }),
     ...(oldestMs === undefined ? {} : { oldestMs: Math.round(oldestMs) }),
     refused: [...refused.keys()],
-    ...(lastError === undefined ? {} : { lastError }),
+    ...(lastError === undefined ? {} : { lastError, lastErrorMs: Math.round(lastErrorMs ?? 0) }),
   }
 }

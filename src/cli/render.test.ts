@@ -141,10 +141,14 @@ describe('renderStatus()', () => {
 
   test('lists how far each sink is', () => {
     const sinks: AgentStatus['sinks'] = [
-      { name: 'fleet', type: 'nats', state: 'ready', waiting: 0, delivered: 41, failures: 0, refused: [] },
+      {
+        ...{ name: 'fleet', type: 'nats', state: 'ready', waiting: 0, delivered: 41, failures: 1, refused: [] },
+        ...{ lastError: 'too slow', lastErrorMs: 200_000 },
+      },
       {
         ...{ name: 'cloud', type: 'neutron', state: 'unreachable', reason: 'no answer' },
         ...{ waiting: 1, oldestMs: 61_000, delivered: 2, failures: 3, refused: ['r1', 'r2', 'r3', 'r4'] },
+        ...{ lastError: 'timed out', lastErrorMs: 14_000 },
       },
     ]
     expect(renderStatus(agentStatus({ sinks })).split('\n').slice(1)).toEqual([
@@ -152,7 +156,7 @@ describe('renderStatus()', () => {
       '',
       'SINK   TYPE     STATE        WAITING          DELIVERED',
       'fleet  nats     ready        nothing          41',
-      'cloud  neutron  unreachable  1 report, 1m01s  2          refused: r1, r2, r3, …',
+      'cloud  neutron  unreachable  1 report, 1m01s  2          refused: r1, r2, r3, …; 14s ago: timed out',
     ])
   })
 

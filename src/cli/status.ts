@@ -78,15 +78,25 @@ function renderNotes(notes: readonly { readonly one: Condition; readonly where: 
 /** How far each sink is. */
 function renderSinks(sinks: AgentStatus['sinks']): string[] {
   if (sinks.length === 0) return []
-  const rows = sinks.map(({ name, type, state, waiting, oldestMs, delivered, refused }) => [
-    name,
-    type,
-    state,
-    waiting === 0 ? 'nothing' : `${countText(waiting, 'report')}, ${ageText(oldestMs ?? 0)}`,
-    String(delivered),
-    refused.length === 0 ? '' : `refused: ${refused.slice(0, 3).join(', ')}${refused.length > 3 ? ', …' : ''}`,
+  const rows = sinks.map((sink) => [
+    sink.name,
+    sink.type,
+    sink.state,
+    sink.waiting === 0 ? 'nothing' : `${countText(sink.waiting, 'report')}, ${ageText(sink.oldestMs ?? 0)}`,
+    String(sink.delivered),
+    [refusedText(sink), errorText(sink)].filter((text) => text !== '').join('; '),
   ])
   return ['', table(['SINK', 'TYPE', 'STATE', 'WAITING', 'DELIVERED', ''], rows)]
+}
+
+function refusedText({ refused }: AgentStatus['sinks'][number]): string {
+  return refused.length === 0 ? '' : `refused: ${refused.slice(0, 3).join(', ')}${refused.length > 3 ? ', …' : ''}`
+}
+
+/** Of a sink that has all there is, the last error is nothing to act on. */
+function errorText({ state, waiting, lastError, lastErrorMs = 0 }: AgentStatus['sinks'][number]): string {
+  if (lastError === undefined || (state === 'ready' && waiting === 0)) return ''
+  return `${ageText(lastErrorMs)} ago: ${lastError}`
 }
 
 /** Routers that this agent does not know or cannot see, by the word of others alone. */

@@ -1,20 +1,13 @@
 import type { JournalRecord } from '../journal/record.ts'
+import { Lane, type Due, type LaneBounds, type Reread, type Remainder } from './lane.ts'
 import type { Delivery, Report } from './report.ts'
 
-/** What waits for a sink of one router: in order, one at a time. */
-interface Lane {
-  readonly router: string
-  /** The first one is under way where `isUnderWay`. */
-  readonly waiting: Due[]
-  isUnderWay: boolean
-  /** How often the first one failed. */
-  failures: number
-}
-
-/** A report that waits, and when the first record was read that it stands for. */
-export interface Due {
-  readonly report: Report
-  readonly firstMs: number
+/** Records that the journal removed before they were told. */
+export interface Gap {
+  readonly fromSeq: number
+  readonly throughSeq: number
+  /** When it was found. */
+  readonly atMs: number
 }
 
 export interface OutboxFigures {
@@ -24,13 +17,19 @@ export interface OutboxFigures {
   readonly oldestMs: number | undefined
 }
 
+/** A router that fails for ever keeps little, so that a thousand of them leave room for the others. */
+const usualBounds: LaneBounds = { usual: 1000, failing: 10 }
+
 /**
  * What is read of a journal and not delivered yet, by router: many routers at once, of each one report at a time and in order. One
- * that fails holds up its own router alone. Times are of the monotonic clock, in milliseconds.
+ * that fails holds up its own router alone, and what is too much of one router is left to the journal and read again from there. Times are of the monotonic clock, in milliseconds.
  */
 export class Outbox {
   readonly #delivery: Delivery
+  readonly #bounds: LaneBounds
   readonly #lanes = new Map<string, Lane>()
+  /** Those of which nothing waits but what was left to the journal, the one that has waited longest first. */
+  readonly #drained = new Set<Lane>()
   /** Routers whose next report may be sent, the one that has waited longest first. */
   readonly #ready = new Set<string>()
   /** Until when a router that failed is left alone. */
@@ -43,13 +42,21 @@ export class Outbox {
   readonly #newest = new Map<string, JournalRecord>()
   #readSeq: number
   #waiting = 0
+  #gap: Gap | undefined
 
   /**
    * `after`: everything up to this record is delivered. `heads`: of each router the newest change of role in the journal, of which what was there
    * before may be unknown. Where only the newest counts they wait at once, and nothing before them is read.
    */
-  constructor(delivery: Delivery, after: number, heads: Iterable<JournalRecord> = [], nowMs = 0) {
+  constructor(
+    delivery: Delivery,
+    after: number,
+    heads: Iterable<JournalRecord> = [],
+    nowMs = 0,
+    bounds: LaneBounds = usualBounds,
+  ) {
     this.#delivery = delivery
+    this.#bounds = bounds
     this.#readSeq = after
     for (const record of heads) {
       const { router, seq } = record
@@ -75,6 +82,8 @@ export class Outbox {
   skip(throughSeq: number, heads: Iterable<JournalRecord>, nowMs: number): void {
     const fromSeq = this.#readSeq + 1
     this.#readSeq = Math.max(this.#readSeq, throughSeq)
+    // Who begins at the beginning begins with what is there.
+    if (fromSeq > 1) this.#missing(fromSeq, throughSeq, nowMs)
     for (const record of heads) {
       const { router, seq } = record
       if (router === undefined || seq < fromSeq || seq > throughSeq) continue
@@ -83,13 +92,34 @@ export class Outbox {
     }
   }
 
-  /** Reports that are not delivered. */
+  /** Reports that are not delivered and kept in memory. */
   get waiting(): number {
     return this.#waiting
   }
 
   get readSeq(): number {
     return this.#readSeq
+  }
+
+  /** The records that the sink misses for good; undefined: none that are known, or it does not want every record. */
+  get gap(): Gap | undefined {
+    return this.#gap
+  }
+
+  /** What is to be read again from the journal, up to what was read. */
+  get remainder(): (Remainder & { readonly router: string }) | undefined {
+    const [lane] = this.#drained
+    return lane?.remainder === undefined ? undefined : { router: lane.router, ...lane.remainder }
+  }
+
+  /** The router's {@link remainder} was read again. */
+  reread(router: string, reread: Reread, nowMs: number): void {
+    const lane = this.#lanes.get(router)
+    if (lane === undefined || !this.#drained.delete(lane)) return
+    const fromSeq = lane.remainder?.fromSeq ?? 0
+    if (!lane.take(reread)) this.#missing(fromSeq, (reread.records[0]?.seq ?? reread.throughSeq + 1) - 1, nowMs)
+    this.#waiting += lane.waiting.length
+    this.#goOn(lane)
   }
 
   /**
@@ -130,8 +160,7 @@ export class Outbox {
     lane.waiting.shift()
     this.#waiting -= 1
     Object.assign(lane, { isUnderWay: false, failures: 0 })
-    if (lane.waiting.length > 0) this.#ready.add(router)
-    else this.#lanes.delete(router)
+    this.#goOn(lane)
   }
 
   /** It may be tried again after a pause of so many milliseconds, by how often it has failed. */
@@ -141,6 +170,9 @@ export class Outbox {
     lane.isUnderWay = false
     lane.failures += 1
     this.#coalesce(lane)
+    const before = lane.waiting.length
+    lane.shorten()
+    this.#waiting -= before - lane.waiting.length
     this.#pause(router, nowMs + pauseMs(lane.failures))
   }
 
@@ -175,17 +207,14 @@ export class Outbox {
 
   /** Everything up to this record is delivered, or never will be. */
   get deliveredSeq(): number {
-    let seq = this.#readSeq
-    for (const { waiting } of this.#lanes.values()) {
-      const first = waiting.find(({ report }) => !report.isRepeat)
-      if (first !== undefined) seq = Math.min(seq, first.report.fromSeq - 1)
-    }
-    return seq
+    return Math.min(this.#readSeq, ...[...this.#lanes.values()].map((lane) => lane.deliveredSeq ?? Infinity))
   }
 
   figures(nowMs: number): OutboxFigures {
-    const sinceMs = Math.min(...[...this.#lanes.values()].map(({ waiting }) => waiting[0]?.firstMs ?? nowMs))
-    return { waiting: this.#waiting, oldestMs: this.#lanes.size === 0 ? undefined : nowMs - sinceMs }
+    const lanes = [...this.#lanes.values()]
+    const left = lanes.reduce((sum, { remainder }) => sum + (remainder?.count ?? 0), 0)
+    const sinceMs = Math.min(...lanes.map(({ firstMs = nowMs }) => firstMs))
+    return { waiting: this.#waiting + left, oldestMs: lanes.length === 0 ? undefined : nowMs - sinceMs }
   }
 
   #pause(router: string, untilMs: number): void {
@@ -206,17 +235,31 @@ export class Outbox {
     }
   }
 
+  #missing(fromSeq: number, throughSeq: number, atMs: number): void {
+    if (this.#delivery === 'latest') return
+    const { fromSeq: from = fromSeq, throughSeq: through = throughSeq } = this.#gap ?? {}
+    this.#gap = { fromSeq: Math.min(from, fromSeq), throughSeq: Math.max(through, throughSeq), atMs }
+  }
+
   #add(report: Report, nowMs: number): void {
-    const lane = this.#lanes.get(report.router)
+    const { router } = report
+    const known = this.#lanes.get(router)
+    const lane = known ?? new Lane(router, this.#bounds)
+    if (!lane.add({ report, firstMs: nowMs })) return
     this.#waiting += 1
-    if (lane === undefined) {
-      const waiting = [{ report, firstMs: nowMs }]
-      this.#lanes.set(report.router, { router: report.router, waiting, isUnderWay: false, failures: 0 })
-      this.#ready.add(report.router)
+    if (known !== undefined) {
+      this.#coalesce(lane)
       return
     }
-    lane.waiting.push({ report, firstMs: nowMs })
-    this.#coalesce(lane)
+    this.#lanes.set(router, lane)
+    this.#ready.add(router)
+  }
+
+  /** With what is the next of a router of which nothing is under way. */
+  #goOn(lane: Lane): void {
+    if (lane.waiting.length > 0) this.#ready.add(lane.router)
+    else if (lane.remainder !== undefined) this.#drained.add(lane)
+    else this.#lanes.delete(lane.router)
   }
 
   /** Of what is not under way, the newest stands for all, where nobody asks for the history. */

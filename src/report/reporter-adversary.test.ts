@@ -146,6 +146,35 @@ test.each(['latest', 'history'] as const)(
     expect(reporter.status.refused.size).toBe(0)
     await until('the busy one is heard', () => odd.heard.includes('busy'))
     await until('the quiet one is heard', () => odd.heard.includes('quiet'), 3000)
+    // It begins with what there is: what was gone by then is missing to nobody.
+    expect(reporter.status.gap?.fromSeq).not.toBe(1)
+  },
+)
+
+test.each(['latest', 'history'] as const)(
+  'a sink of %s says what retention took of what it was to tell',
+  async (delivery) => {
+    await using store = testJournal()
+    const retain = { days: 30, sizeBytes: 200_000 }
+    const before = await store.open({ retain })
+    await before.keepCursor('odd', (await before.append(transition('quiet')).durable).seq)
+    await until(
+      'the rest is gone',
+      async () => {
+        for (let n = 0; n < 200; n++) before.append(transition('busy', { from: 'x'.repeat(1000) }))
+        await before.append(transition('busy')).durable
+        return before.status.retainedFromSeq > 2
+      },
+      10_000,
+    )
+    await before.close(2000)
+    const journal = await store.open({ retain })
+    const odd = new Odd(() => Promise.resolve())
+    await using reporter = await start(journal, odd, { delivery })
+    await until('the busy one is heard', () => odd.heard.includes('busy') && reporter.status.waiting === 0)
+    const { gap } = reporter.status
+    if (delivery === 'latest') expect(gap).toBeUndefined()
+    else expect(gap?.fromSeq).toBe(2)
   },
 )
 

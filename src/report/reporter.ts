@@ -1,15 +1,18 @@
-import { describeError, KeepwardError } from '../base/error.ts'
 import type { Journal } from '../journal/journal.ts'
 import { Cursor } from './cursor.ts'
 import { Deadlines } from './deadlines.ts'
 import { takeIn } from './intake.ts'
-import { Outbox, type Due, type OutboxFigures } from './outbox.ts'
+import type { Due } from './lane.ts'
+import { Outbox, type Gap, type OutboxFigures } from './outbox.ts'
 import { pauseAfter } from './pace.ts'
+import { Presence } from './presence.ts'
 import type { Delivery, Report } from './report.ts'
+import { reread, rereadSize } from './reread.ts'
 import type { Heartbeat, Past, Sink, SinkState, Smoothing } from './sink.ts'
+import { Tally, type TallyFigures } from './tally.ts'
 
 export interface ReporterParts {
-  readonly journal: Pick<Journal, 'newest' | 'status' | 'subscribe' | 'cursor' | 'keepCursor'>
+  readonly journal: Pick<Journal, 'newest' | 'status' | 'subscribe' | 'read' | 'cursor' | 'keepCursor'>
   readonly sink: Sink
   /** Of the sink, and of its cursor in the journal. */
   readonly name: string
@@ -24,14 +27,10 @@ export interface ReporterParts {
   readonly advertisementIntervalMs?: (router: string) => number | undefined
 }
 
-export interface ReporterStatus extends OutboxFigures {
+export interface ReporterStatus extends OutboxFigures, TallyFigures {
   readonly state: SinkState
-  /** What it does not take, by router. */
-  readonly refused: ReadonlyMap<string, string>
-  readonly delivered: number
-  /** Tries that were in vain. */
-  readonly failures: number
-  readonly lastError: string | undefined
+  /** What the journal removed before it was told, to a sink that wants every record; and how long ago that was found, milliseconds. */
+  readonly gap: (Pick<Gap, 'fromSeq' | 'throughSeq'> & { readonly ageMs: number }) | undefined
   /** For how long it cannot be sent to, milliseconds; 0: it can. */
   readonly awayMs: number
 }
@@ -41,7 +40,7 @@ const keepEveryMs = 1000
 const beatEveryMs = 5000
 const firstPauseMs = 500
 const maxPauseMs = 30_000
-/** Of a sink that wants every record: what is read ahead of it. */
+/** Of a sink that wants every record: what is read ahead of it, beside what is read again. */
 const maxWaiting = 10_000
 /** At the end, for a sink that does not. */
 const giveUpMs = 2000
@@ -55,56 +54,48 @@ export class Reporter implements AsyncDisposable {
   readonly #outbox: Outbox
   readonly #ending = new AbortController()
   readonly #deadlines = new Deadlines(sendDeadlineMs)
-  readonly #refused = new Map<string, string>()
+  readonly #tally: Tally
   readonly #underWay = new Set<Promise<void>>()
   readonly #attempts = new Set<Promise<void>>()
   readonly #timers: NodeJS.Timeout[]
-  readonly #ignoreState: () => void
-  readonly #reading: Promise<void>
+  readonly #presence = new Presence()
+  readonly #reading: Promise<unknown>
   #roomMade = Promise.withResolvers<undefined>()
   #pumpTimer: NodeJS.Timeout | undefined
-  #state: SinkState = {
-    trouble: { kind: 'unreachable', text: 'it has not said that it is there' },
-    insecure: undefined,
-  }
-  /** By router, the newest that the other end has confirmed. */
-  readonly #confirmed = new Map<string, Report>()
-  #lastError: string | undefined
-  #delivered = 0
-  #failures = 0
-  #connections = 0
-  #awaySinceMs: number | undefined = performance.now()
   readonly #cursor: Cursor
 
   private constructor(parts: ReporterParts, cursor: Cursor) {
     this.#parts = parts
     this.#cursor = cursor
+    this.#tally = new Tally(parts.delivery)
     this.#outbox = new Outbox(parts.delivery, cursor.seq, parts.journal.newest.values(), performance.now())
     this.#timers = [
       setInterval(() => void this.#keep(), keepEveryMs),
       setInterval(this.#repeat.bind(this), parts.repeatMs),
       setInterval(this.#beat.bind(this), beatEveryMs),
     ]
-    this.#ignoreState = parts.sink.onState((state) => {
-      const wasThere = this.#isThere()
-      this.#state = state
-      this.#awaySinceMs = state.trouble === undefined ? undefined : (this.#awaySinceMs ?? performance.now())
-      if (wasThere || !this.#isThere()) return
-      this.#outbox.resume()
-      this.#beat()
-      // An end that is asked anew for each report has lost nothing by being away for a moment.
-      if (this.#connections++ === 0 || parts.sink.isConnectionless !== true) this.#repeat()
-      this.#pump()
-    })
-    this.#reading = takeIn({
+    this.#presence.follow(parts.sink, this.#onThere.bind(this))
+    const reading = {
       ...{ journal: parts.journal, outbox: this.#outbox, signal: this.#ending.signal },
-      onRead: (router) => {
-        this.#hasten(router)
-        this.#pump()
-        return this.#outbox.waiting < maxWaiting ? undefined : this.#untilRoom()
-      },
-      onError: (error) => (this.#lastError = describeError(error)),
-    })
+      onError: this.#tally.note.bind(this.#tally),
+    }
+    this.#reading = Promise.all([
+      takeIn({
+        ...reading,
+        onRead: (router) => {
+          this.#hasten(router)
+          this.#pump()
+          return this.#outbox.waiting < maxWaiting ? undefined : this.#untilRoom()
+        },
+      }),
+      // What is read ahead of a sink that is slow must not keep a router from going on.
+      reread({
+        ...reading,
+        maxWaiting: maxWaiting + rereadSize,
+        changed: () => this.#roomMade.promise,
+        onRead: this.#pump.bind(this),
+      }),
+    ])
   }
 
   /** Throws `journal-failed` when the journal does not say how far the sink has come. */
@@ -113,17 +104,15 @@ export class Reporter implements AsyncDisposable {
   }
 
   get status(): ReporterStatus {
-    const { isTried, ...state } = this.#state
-    // Nothing is left that could show whether its trouble is over.
-    const isUntried = isTried === true && this.#outbox.waiting === 0
+    const nowMs = performance.now()
+    const figures = this.#outbox.figures(nowMs)
+    const { gap } = this.#outbox
     return {
-      ...this.#outbox.figures(performance.now()),
-      state: isUntried ? { ...state, trouble: undefined } : state,
-      refused: this.#refused,
-      delivered: this.#delivered,
-      failures: this.#failures,
-      lastError: this.#lastError,
-      awayMs: this.#awaySinceMs === undefined ? 0 : performance.now() - this.#awaySinceMs,
+      ...figures,
+      ...this.#tally.figures(nowMs),
+      state: this.#presence.state(figures.waiting === 0),
+      gap: gap && { fromSeq: gap.fromSeq, throughSeq: gap.throughSeq, ageMs: nowMs - gap.atMs },
+      awayMs: this.#presence.awayMs,
     }
   }
 
@@ -134,7 +123,7 @@ export class Reporter implements AsyncDisposable {
     for (const timer of this.#timers) clearInterval(timer)
     clearTimeout(this.#pumpTimer)
     this.#roomMade.resolve(undefined)
-    this.#ignoreState()
+    this.#presence[Symbol.dispose]()
     const { promise, resolve } = Promise.withResolvers<undefined>()
     const timer = setTimeout(resolve, giveUpMs, undefined)
     await Promise.race([promise, Promise.all([this.#reading, ...this.#underWay, ...this.#attempts])])
@@ -154,19 +143,21 @@ export class Reporter implements AsyncDisposable {
   }
 
   #canSend(): boolean {
-    return this.#isThere() && !this.#isEnding() && this.#underWay.size < this.#parts.sink.width
+    return this.#presence.isThere() && !this.#isEnding() && this.#underWay.size < this.#parts.sink.width
   }
 
-  #isThere(): boolean {
-    return this.#state.trouble === undefined || this.#state.isTried === true
+  #onThere(mayHaveForgotten: boolean): void {
+    this.#outbox.resume()
+    this.#beat()
+    if (mayHaveForgotten) this.#repeat()
+    this.#pump()
   }
 
   #repeat(): void {
-    if (!this.#isThere()) return
+    if (!this.#presence.isThere()) return
     const { journal, routers, sink } = this.#parts
     const known = routers()
-    for (const by of [this.#confirmed, this.#refused])
-      for (const router of by.keys()) if (!known.has(router)) by.delete(router)
+    this.#tally.keepOnly(known)
     this.#outbox.repeat(known, journal.newest, performance.now())
     this.#pump()
     this.#attempt((signal) => sink.keepOnly?.(known, signal))
@@ -174,7 +165,7 @@ export class Reporter implements AsyncDisposable {
 
   #beat(): void {
     const { sink, beat } = this.#parts
-    if (this.#isThere()) this.#attempt((signal) => sink.beat?.(beat(), signal))
+    if (this.#presence.isThere()) this.#attempt((signal) => sink.beat?.(beat(), signal))
   }
 
   /** What is done again on a timer may fail; it is waited for at the end. */
@@ -182,7 +173,7 @@ export class Reporter implements AsyncDisposable {
     const attempt = this.#deadlines
       .run(work)
       .catch((error: unknown) => {
-        if (!this.#isEnding()) this.#lastError = describeError(error)
+        if (!this.#isEnding()) this.#tally.note(error)
       })
       .then(() => {
         this.#attempts.delete(attempt)
@@ -200,6 +191,7 @@ export class Reporter implements AsyncDisposable {
         this.#weigh(due, nowMs)
       } catch (error) {
         this.#failed(due.report, error)
+        this.#makeRoom()
       }
     }
     const { nextMs } = this.#outbox
@@ -240,7 +232,7 @@ export class Reporter implements AsyncDisposable {
     const { router, isRepeat } = report
     const [flapsUntilMs, intervalMs] = [heldUntilMs(router), advertisementIntervalMs?.(router)]
     // A sink that may have lost everything is told again, whatever it has confirmed.
-    const confirmed = isRepeat ? undefined : this.#confirmed.get(router)
+    const confirmed = isRepeat ? undefined : this.#tally.confirmed(router)
     return (sink.smoothing ?? calm)(report, {
       nowMs,
       firstMs,
@@ -251,16 +243,12 @@ export class Reporter implements AsyncDisposable {
   }
 
   #send(report: Report): void {
-    // Unless it is confirmed, nobody knows which of the two the other end has.
-    this.#confirmed.delete(report.router)
+    this.#tally.begun(report)
     const sent = this.#deadlines
       .run((signal) => this.#parts.sink.send(report, signal))
       .then(
         () => {
-          // To who wants each record the next one makes up for nothing: it is shown until all is told once more.
-          if (report.isRepeat || this.#parts.delivery === 'latest') this.#refused.delete(report.router)
-          this.#confirmed.set(report.router, report)
-          this.#delivered += 1
+          this.#tally.ended(report)
           this.#outbox.ended(report)
         },
         (error: unknown) => {
@@ -277,14 +265,8 @@ export class Reporter implements AsyncDisposable {
 
   #failed(report: Report, error: unknown): void {
     if (this.#isEnding()) return
-    this.#lastError = describeError(error)
-    this.#failures += 1
-    if (!(error instanceof KeepwardError && error.code === 'report-refused')) {
-      this.#outbox.failed(report, performance.now(), (failures) => pauseAfter(failures, firstPauseMs, maxPauseMs))
-      return
-    }
-    this.#refused.set(report.router, this.#lastError)
-    this.#outbox.ended(report)
+    if (this.#tally.failed(report, error)) this.#outbox.ended(report)
+    else this.#outbox.failed(report, performance.now(), (failures) => pauseAfter(failures, firstPauseMs, maxPauseMs))
   }
 
   #makeRoom(): void {
@@ -297,7 +279,7 @@ export class Reporter implements AsyncDisposable {
       await this.#cursor.keep(this.#outbox.deliveredSeq)
     } catch (error) {
       // What is sent again because of it is dropped by who has it.
-      this.#lastError = describeError(error)
+      this.#tally.note(error)
     }
   }
 }

@@ -29,7 +29,11 @@ export class Reporting implements AsyncDisposable {
 
   constructor(parts: ReportingParts) {
     this.#parts = parts
-    this.#sinks = parts.settings.map((settings) => ({ settings, reporter: undefined, why: 'it is about to begin' }))
+    this.#sinks = parts.settings.map((settings) => ({
+      settings,
+      reporter: undefined,
+      why: 'its client is being loaded',
+    }))
     this.#beginning = Promise.all(this.#sinks.map((one) => this.#begin(one)))
   }
 
@@ -54,6 +58,7 @@ export class Reporting implements AsyncDisposable {
       let sink: Sink | undefined
       try {
         sink = await open(one.settings, tools)
+        one.why = 'the journal has not said yet how far it has come'
         const { name, delivery, repeatMs } = one.settings
         one.reporter = await Reporter.start({ ...parts, sink, name, delivery, repeatMs })
         return

@@ -218,6 +218,11 @@ export const conditions = {
     title: 'A sink does not take what happened to a router, and will not, however often it is told',
     hint: 'The text names sink, router and reason; other reports go on, and the next of that router is tried',
   },
+  'sink-gap': {
+    severity: 'warning',
+    title: 'Within the last hour the journal removed records before a sink that wants every record was told them',
+    hint: 'The text says which; its consumer finds the gap in `routerSeq`. Mend what kept the sink behind, or have the journal keep more (`journal.retainDays`, `maxSizeMb`)',
+  },
   'sink-insecure': {
     severity: 'warning',
     title: 'A sink is reached without protection, or runs a version with known holes',

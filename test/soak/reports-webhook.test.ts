@@ -2,12 +2,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { expect, onTestFailed, test } from 'vitest'
+import { onTestFailed, test } from 'vitest'
 import { seededRandom } from '../../bench/statistics.ts'
 import type { WebhookSettings } from '../../src/report/settings.ts'
 import { Relay } from '../support/relay.ts'
-import { during, judgeHistory, judgeLatest, transitionsIn, Writer, type ToldEvent } from '../support/report-soak.ts'
-import { until } from '../support/until.ts'
+import { during, judgeHistory, judgeLatest, soak, Writer, type ToldEvent } from '../support/report-soak.ts'
 import { makeCertificates } from '../support/vault-server.ts'
 import { Endpoint } from '../support/webhook.ts'
 
@@ -73,25 +72,8 @@ test(
         }),
       ]),
     ]
-    const endMs = performance.now() + faultsMs
-    let count = 0
-    while (performance.now() < endMs && !writer.isCurrent) {
-      await faults[below(faults.length)]?.()
-      count += 1
-      await wait(below(2000))
-    }
-    expect(count).toBeGreaterThan(20)
-    await until('every sink has all', () => writer.isCurrent, 120_000)
-    await writer.stop()
-
-    // One that was not there from the beginning gets the whole history too.
-    writer.task = { ...task, sinks: [...settings, late.settings('history', 'late')] }
-    await writer.start()
-    await until('every sink has all', () => writer.isCurrent, 60_000)
-    await writer.stop()
-
-    const records = await transitionsIn(directory)
-    expect(records.length).toBeGreaterThanOrEqual(transitions)
+    const limits = { faultsMs, pauseMs: 2000, atLeast: 21, below }
+    const records = await soak({ writer, faults, ...limits, late: late.settings('history', 'late') })
     for (const one of [history, late]) judgeHistory(one.told, records)
     judgeLatest(latest.told, records)
   },

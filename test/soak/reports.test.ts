@@ -11,8 +11,7 @@ import { connectAs, NatsServer } from '../support/nats-server.ts'
 import { natsSettings, stateOfRouters, storedEvents } from '../support/nats-sink.ts'
 import { seededRandom } from '../../bench/statistics.ts'
 import { Relay } from '../support/relay.ts'
-import { during, judgeHistory, judgeLatest, transitionsIn, Writer } from '../support/report-soak.ts'
-import { until } from '../support/until.ts'
+import { during, judgeHistory, judgeLatest, soak, Writer } from '../support/report-soak.ts'
 
 const routers = 40
 const transitions = 10_000
@@ -97,25 +96,8 @@ test(
           below(1000),
         ),
     ]
-    const endMs = performance.now() + faultsMs
-    let count = 0
-    while (performance.now() < endMs && !writer.isCurrent) {
-      await faults[below(faults.length)]?.()
-      count += 1
-      await wait(below(600))
-    }
-    expect(count).toBeGreaterThan(30)
-    await until('every sink has all', () => writer.isCurrent, 60_000)
-    await writer.stop()
-
-    // One that was not there from the beginning gets the whole history too.
-    writer.task = { ...task, sinks: [...settings, late.settings('history', 'late')] }
-    await writer.start()
-    await until('every sink has all', () => writer.isCurrent, 60_000)
-    await writer.stop()
-
-    const records = await transitionsIn(directory)
-    expect(records.length).toBeGreaterThanOrEqual(transitions)
+    const limits = { faultsMs, pauseMs: 600, atLeast: 31, below }
+    const records = await soak({ writer, faults, ...limits, late: late.settings('history', 'late') })
     for (const one of [history, late]) judgeHistory(await one.events(), records)
     judgeLatest(await latest.events(), records)
     for (const one of [history, latest, late]) judgeStates(await one.states(), records)

@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect } from 'vitest'
 import type { JournalRecord } from '../../src/journal/record.ts'
+import type { SinkSettings } from '../../src/report/settings.ts'
 import { testJournal } from './journal.ts'
 import type { WriterTask } from './report-writer.ts'
+import { until } from './until.ts'
 
 /** What a consumer was told, whatever the way; in the order in which it was. */
 export interface ToldEvent {
@@ -55,8 +57,45 @@ export class Writer {
   }
 }
 
+export interface Soak {
+  readonly writer: Writer
+  readonly faults: readonly (() => Promise<void>)[]
+  readonly faultsMs: number
+  /** Between two of them at most. */
+  readonly pauseMs: number
+  readonly atLeast: number
+  /** A whole number from 0 on. */
+  readonly below: (limit: number) => number
+  /** Not there from the beginning. */
+  readonly late: SinkSettings
+}
+
+/** One fault after another until every sink has all, and then a sink more. Returns all changes of role that are to be told. */
+export async function soak({ writer, faults, below, late, ...limits }: Soak): Promise<JournalRecord[]> {
+  const endMs = performance.now() + limits.faultsMs
+  let count = 0
+  while (performance.now() < endMs && !writer.isCurrent) {
+    await faults[below(faults.length)]?.()
+    count += 1
+    await wait(below(limits.pauseMs))
+  }
+  expect(count).toBeGreaterThanOrEqual(limits.atLeast)
+  await until('every sink has all', () => writer.isCurrent, 120_000)
+  await writer.stop()
+
+  const { task } = writer
+  writer.task = { ...task, sinks: [...task.sinks, late] }
+  await writer.start()
+  await until('every sink has all', () => writer.isCurrent, 60_000)
+  await writer.stop()
+
+  const records = await transitionsIn(task.directory)
+  expect(records.length).toBeGreaterThanOrEqual(task.transitions)
+  return records
+}
+
 /** All changes of role in the journal of a writer that has ended. */
-export async function transitionsIn(directory: string): Promise<JournalRecord[]> {
+async function transitionsIn(directory: string): Promise<JournalRecord[]> {
   await using opened = testJournal(directory)
   const journal = await opened.open()
   const records: JournalRecord[] = []

@@ -62,15 +62,23 @@ const write = setInterval(() => {
   }
 }, 1)
 
+/** That nothing waits does not say it: a sink that has just begun has read nothing yet. */
+async function isCurrent(): Promise<boolean> {
+  const { durableSeq, pending } = journal.status
+  if (durableSeq < task.transitions || pending > 0) return false
+  const seqs = await Promise.all(task.sinks.map(({ name }) => journal.cursor(name)))
+  return seqs.every((seq) => seq >= durableSeq)
+}
+
 let said = false
 setInterval(() => {
-  const { status } = reporting
-  const isCurrent =
-    journal.status.durableSeq >= task.transitions &&
-    journal.status.pending === 0 &&
-    status.every((one) => typeof one.status === 'object' && one.status.waiting === 0)
-  if (isCurrent && !said) process.stdout.write('current\n')
-  said = isCurrent
+  void isCurrent().then(
+    (is) => {
+      if (is && !said) process.stdout.write('current\n')
+      said = is
+    },
+    () => undefined,
+  )
 }, 50)
 process.on('SIGTERM', () => {
   clearInterval(write)
