@@ -63,6 +63,7 @@ export class Reporter implements AsyncDisposable {
   readonly #reading: Promise<void>
   #roomMade = Promise.withResolvers<undefined>()
   #pumpTimer: NodeJS.Timeout | undefined
+  #settleTimer: NodeJS.Timeout | undefined
   #state: SinkState = {
     trouble: { kind: 'unreachable', text: 'it has not said that it is there' },
     insecure: undefined,
@@ -93,7 +94,7 @@ export class Reporter implements AsyncDisposable {
       this.#outbox.resume()
       this.#beat()
       // An end that is asked anew for each report has lost nothing by being away for a moment.
-      if (this.#connections++ === 0 || parts.sink.isConnectionless !== true) this.#repeat()
+      if (this.#connections++ === 0 || parts.sink.isConnectionless !== true) this.#repeatTwice()
       this.#pump()
     })
     this.#reading = takeIn({
@@ -132,7 +133,7 @@ export class Reporter implements AsyncDisposable {
     this.#ending.abort()
     this.#deadlines.giveUp()
     for (const timer of this.#timers) clearInterval(timer)
-    clearTimeout(this.#pumpTimer)
+    for (const timer of [this.#pumpTimer, this.#settleTimer]) clearTimeout(timer)
     this.#roomMade.resolve(undefined)
     this.#ignoreState()
     const { promise, resolve } = Promise.withResolvers<undefined>()
@@ -159,6 +160,14 @@ export class Reporter implements AsyncDisposable {
 
   #isThere(): boolean {
     return this.#state.trouble === undefined || this.#state.isTried === true
+  }
+
+  /** Now, and once what was told before the other end was there again has come to its end there. */
+  #repeatTwice(): void {
+    this.#repeat()
+    clearTimeout(this.#settleTimer)
+    const { settlesMs } = this.#parts.sink
+    if (settlesMs !== undefined) this.#settleTimer = setTimeout(this.#repeat.bind(this), settlesMs)
   }
 
   #repeat(): void {
