@@ -174,8 +174,9 @@ export class Reporter implements AsyncDisposable {
     if (!this.#isThere()) return
     const { journal, routers, sink } = this.#parts
     const known = routers()
-    for (const by of [this.#confirmed, this.#refused])
-      for (const router of by.keys()) if (!known.has(router)) by.delete(router)
+    for (const router of this.#refused.keys()) if (!known.has(router)) this.#refused.delete(router)
+    // What it may have lost is not known to it: where something waits, that is told instead.
+    this.#confirmed.clear()
     this.#outbox.repeat(known, journal.newest, performance.now())
     this.#pump()
     this.#attempt((signal) => sink.keepOnly?.(known, signal))
