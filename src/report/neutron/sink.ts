@@ -86,6 +86,13 @@ class NeutronSink implements Sink {
     await this.#deliver(report.router, state, key, signal)
   }
 
+  /** Neutron removes what it has of others by itself. */
+  keepOnly(routers: ReadonlySet<string>): Promise<void> {
+    for (const by of [this.#unsure, this.#told])
+      for (const router of by.keys()) if (!routers.has(router)) by.delete(router)
+    return Promise.resolve()
+  }
+
   async close(): Promise<void> {
     clearTimeout(this.#lack?.timer)
     await this.#keeper.close()
