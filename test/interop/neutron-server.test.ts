@@ -1,5 +1,6 @@
 import { connect } from 'amqplib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { encode, newId, newRequestId } from '../../src/report/neutron/message.ts'
 import { lastOf, telling } from '../support/neutron-agent.ts'
 import { neutronSink, reportOf, routerOf } from '../support/neutron-sink.ts'
 import { brokerUser, installRabbitmq, Rabbitmq } from '../support/rabbitmq.ts'
@@ -114,6 +115,39 @@ test('a state that a server takes long over does not stand against a later one (
   await server.behave({ sleepMs: [0, 0] })
   await it.sink.send(reportOf(routerOf(1), 'backup'), signal())
   await until('the newest stands at last', () => server.states[routerOf(1)]?.join() === 'standby,active,standby')
+})
+
+/** What an agent leaves behind that is killed while a call of its own is under way. */
+async function leaveCall(router: string, state: 'active' | 'standby'): Promise<void> {
+  const { user, password } = brokerUser
+  const model = await connect(`amqp://${user}:${password}@127.0.0.1:${String(broker.port)}/`)
+  const channel = await model.createConfirmChannel()
+  const replyQueue = `reply_${newId()}`
+  await channel.assertQueue(replyQueue, { durable: false, arguments: { 'x-expires': 1_800_000 } })
+  const { content, properties } = encode({
+    ...{ host: 'network-1', states: { [router]: state }, uniqueId: newId(), requestId: newRequestId() },
+    atMs: Date.now(),
+    call: { id: newId(), replyQueue, timeoutMs: 9000 },
+  })
+  channel.publish('neutron', 'q-l3-plugin', content, properties)
+  await channel.waitForConfirms()
+  await model.close()
+}
+
+test('a call of an agent that was killed, which a server carries out after what the next one says, is mended 15 s after that connected (item 40)', async () => {
+  await using server = await RpcServer.start({ port: broker.port })
+  await server.behave({ sleepMs: [6000, 6000] })
+  await leaveCall(routerOf(1), 'active')
+  await until('it is at it', () => server.begun === 1)
+  await server.behave({ sleepMs: [0, 0] })
+  await using it = neutronSink(plain)
+  await it.there()
+  const connectedMs = performance.now()
+  await using next = await telling(it.sink)
+  await next.append(routerOf(1), 'backup')
+  await until('the older one stands', () => server.states[routerOf(1)]?.join() === 'standby,active')
+  await until('the newest stands', () => server.states[routerOf(1)]?.join() === 'standby,active,standby', 20_000)
+  expect(performance.now() - connectedMs).toBeLessThan(17_000)
 })
 
 test('of each router one message is under way: a handler that sleeps at random ends with the newest of each (item 40)', async () => {
