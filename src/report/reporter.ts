@@ -62,6 +62,7 @@ export class Reporter implements AsyncDisposable {
   readonly #reading: Promise<unknown>
   #roomMade = Promise.withResolvers<undefined>()
   #pumpTimer: NodeJS.Timeout | undefined
+  #settleTimer: NodeJS.Timeout | undefined
   readonly #cursor: Cursor
 
   private constructor(parts: ReporterParts, cursor: Cursor) {
@@ -121,7 +122,7 @@ export class Reporter implements AsyncDisposable {
     this.#ending.abort()
     this.#deadlines.giveUp()
     for (const timer of this.#timers) clearInterval(timer)
-    clearTimeout(this.#pumpTimer)
+    for (const timer of [this.#pumpTimer, this.#settleTimer]) clearTimeout(timer)
     this.#roomMade.resolve(undefined)
     this.#presence[Symbol.dispose]()
     const { promise, resolve } = Promise.withResolvers<undefined>()
@@ -149,15 +150,23 @@ export class Reporter implements AsyncDisposable {
   #onThere(mayHaveForgotten: boolean): void {
     this.#outbox.resume()
     this.#beat()
-    if (mayHaveForgotten) this.#repeat()
+    if (mayHaveForgotten) this.#repeatTwice()
     this.#pump()
+  }
+
+  /** Now, and once what was told before the other end was there again has come to its end there. */
+  #repeatTwice(): void {
+    this.#repeat()
+    clearTimeout(this.#settleTimer)
+    const { settlesMs } = this.#parts.sink
+    if (settlesMs !== undefined) this.#settleTimer = setTimeout(this.#repeat.bind(this), settlesMs)
   }
 
   #repeat(): void {
     if (!this.#presence.isThere()) return
     const { journal, routers, sink } = this.#parts
     const known = routers()
-    this.#tally.keepOnly(known)
+    this.#tally.anew(known)
     this.#outbox.repeat(known, journal.newest, performance.now())
     this.#pump()
     this.#attempt((signal) => sink.keepOnly?.(known, signal))

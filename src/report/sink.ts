@@ -13,6 +13,11 @@ export interface Sink {
   onState(listener: (state: SinkState) => void): () => void
   /** The sink's own smoothing; without it a report is held back while its router flaps. */
   readonly smoothing?: Smoothing
+  /**
+   * For how long the other end may carry out what it was told before it was connected to, in whatever order, milliseconds: everything is told once more
+   * then. Undefined: it keeps an order.
+   */
+  readonly settlesMs?: number
   /** What the other end keeps of routers that this agent does not run any more is to go. */
   keepOnly?(routers: ReadonlySet<string>, signal: AbortSignal): Promise<void>
   /** Tell that the agent lives. */

@@ -56,9 +56,10 @@ export class Tally {
     this.#lastError = { text: describeError(error), atMs: performance.now() }
   }
 
-  keepOnly(routers: ReadonlySet<string>): void {
-    for (const by of [this.#confirmed, this.#refused])
-      for (const router of by.keys()) if (!routers.has(router)) by.delete(router)
+  /** All is told once more of these routers: what the other end may have lost is not known to it, where something waits either. */
+  anew(routers: ReadonlySet<string>): void {
+    for (const router of this.#refused.keys()) if (!routers.has(router)) this.#refused.delete(router)
+    this.#confirmed.clear()
   }
 
   figures(nowMs: number): TallyFigures {

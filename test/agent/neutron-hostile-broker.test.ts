@@ -1,44 +1,22 @@
-import type { Socket } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import {
   amqpAck,
-  amqpChannelOk,
+  amqpCallHello,
   amqpClose,
-  amqpConfirmOk,
-  amqpConsumeOk,
-  amqpExchangeOk,
   amqpHeartbeat,
+  amqpHello,
   amqpMessage,
-  amqpOpenOk,
-  amqpQueueOk,
   amqpStart,
   amqpStray,
-  amqpTune,
   amqpTuneTo,
+  answering,
   BadBroker,
 } from '../support/bad-broker.ts'
 import { neutronSink, reportOf, routerOf } from '../support/neutron-sink.ts'
 import { until } from '../support/until.ts'
 
 /* A broker that speaks AMQP and means ill: it costs its own connection at most, and nobody is told a lie. */
-
-const opened = [amqpOpenOk, amqpChannelOk, amqpConfirmOk, amqpExchangeOk]
-const hello = [amqpStart, amqpTune(), ...opened]
-/** Up to where a call can be sent. */
-const callHello = [...hello, amqpQueueOk('reply_'), amqpConsumeOk]
-
-/** One answer for each time that something comes, then `then` for each. */
-const answering =
-  (answers: readonly Buffer[], then: (socket: Socket, said: Buffer) => void = () => undefined) =>
-  (socket: Socket) => {
-    const left = [...answers]
-    socket.on('data', (said) => {
-      const next = left.shift()
-      if (next === undefined) then(socket, said)
-      else socket.write(next)
-    })
-  }
 
 const sinkOn = (broker: BadBroker, method: 'call' | 'cast' = 'cast') =>
   neutronSink({ brokers: [broker.url], plaintext: true, method })
@@ -54,7 +32,7 @@ test.each([
   let said = ''
   await using broker = await BadBroker.start((socket) => {
     socket.on('data', (bytes) => (said += bytes.toString('hex')))
-    answering([amqpStart, tune, ...opened], (to) => to.write(amqpAck(1n)))(socket)
+    answering([amqpStart, tune, ...amqpHello.slice(2)], (to) => to.write(amqpAck(1n)))(socket)
   })
   await using it = sinkOn(broker)
   await it.there()
@@ -76,7 +54,7 @@ test.each([
   [501, 'x'.repeat(255), /breaks off: Connection closed: 501 .{0,200}\.\.\.$/, 'unreachable'],
 ] as const)('connection.close %i is said, leads nowhere else, and is tried again', async (code, text, says, kind) => {
   await using broker = await BadBroker.start((socket) => {
-    answering(hello, (to) => to.write(amqpClose(code, text)))(socket)
+    answering(amqpHello, (to) => to.write(amqpClose(code, text)))(socket)
   })
   await using it = sinkOn(broker)
   await it.there()
@@ -93,7 +71,7 @@ test('a broker that breaks the protocol, lives on and never agrees to part is le
     socket.on('close', () => {
       clearInterval(beat)
     })
-    answering(hello, (to) => to.write(amqpStray))(socket)
+    answering(amqpHello, (to) => to.write(amqpStray))(socket)
   })
   await using it = sinkOn(broker)
   await it.there()
@@ -103,7 +81,7 @@ test('a broker that breaks the protocol, lives on and never agrees to part is le
 })
 
 test('a confirmation of what was never sent ends the connection, and costs no time', async () => {
-  await using broker = await BadBroker.start(answering(hello, (socket) => socket.write(amqpAck(4_000_000_000n))))
+  await using broker = await BadBroker.start(answering(amqpHello, (socket) => socket.write(amqpAck(4_000_000_000n))))
   await using it = sinkOn(broker)
   await it.there()
   const beganMs = performance.now()
@@ -120,7 +98,7 @@ test('a broker that lives and confirms nothing is left after 1000 messages, so t
     socket.on('close', () => {
       clearInterval(beat)
     })
-    answering(hello)(socket)
+    answering(amqpHello)(socket)
   })
   await using it = sinkOn(broker)
   await it.there()
@@ -147,7 +125,7 @@ test('answers to what nobody asked are dropped: no report counts as handled, and
   const strange = replyOf('0'.repeat(32), null)
   let poured = 0
   await using broker = await BadBroker.start(
-    answering(callHello, (socket) => {
+    answering(amqpCallHello, (socket) => {
       // Confirmed, and 20,000 answers to other calls.
       socket.write(amqpAck(1n))
       const pour = () => {
@@ -175,7 +153,7 @@ test('answers to what nobody asked are dropped: no report counts as handled, and
 test('a failure of a megabyte is an excerpt, one that is longer ends the connection', async () => {
   let length = 900_000
   await using broker = await BadBroker.start(
-    answering(callHello, (socket, said) => {
+    answering(amqpCallHello, (socket, said) => {
       const id = /_msg_id\\":\s*\\"([0-9a-f]{32})/.exec(said.toString())?.[1]
       if (id === undefined) return
       socket.write(amqpAck(1n))
@@ -198,7 +176,7 @@ test('a queue of a name of the broker’s own changes nothing: the answer is wan
   let said = ''
   await using broker = await BadBroker.start((socket) => {
     socket.on('data', (bytes) => (said += bytes.toString('latin1')))
-    answering(callHello)(socket)
+    answering(amqpCallHello)(socket)
   })
   await using it = sinkOn(broker, 'call')
   await it.there()

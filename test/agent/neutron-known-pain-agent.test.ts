@@ -35,20 +35,23 @@ test('item 3 (LP#1818614): what the kernel has before anybody listens is told', 
   expect(reporter.status.refused.size).toBe(0)
 })
 
-test('item 4 (LP#1916022): a start tells what was seen, and guesses nothing', async () => {
+test('item 4 (LP#1916022): a start tells what was seen last, and guesses nothing of what it has not seen', async () => {
   const neutron = new Neutron()
   const first = await TestAgent.start({ routers: [watched] })
   await first.role('backup', one)
   first.world.host.elect(watched.id, 'primary')
+  await first.role('primary', one)
   first.world.lets = () => false
-  await using agent = await first.restart({ routers: [watched] })
+  await using agent = await first.restart({ routers: [watched] }, () => {
+    first.world.host.elect(watched.id, 'backup')
+  })
   await using reporter = await telling(agent, neutron)
-  await until('Neutron has what was seen last', () => neutron.table.get(one) !== undefined)
-  const before = neutron.table.get(one)
-  await staysSo('nothing new is told', () => neutron.table.get(one) === before, 300)
+  await until('Neutron has what was seen last', () => neutron.table.get(one) === 'active')
+  await staysSo('nothing new is told', () => neutron.toldOf(one).length === 1, 300)
   expect(agent.router(one).role).toBe('unknown')
   agent.world.lets = () => true
-  await until('Neutron knows', () => neutron.table.get(one) === 'active')
+  await until('Neutron knows', () => neutron.table.get(one) === 'standby')
+  expect(neutron.toldOf(one)).toEqual(['active', 'standby'])
   expect(reporter.status.refused.size).toBe(0)
 })
 

@@ -2,33 +2,22 @@ import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { expect, test } from 'vitest'
 import {
-  amqpChannelOk,
-  amqpConfirmOk,
   amqpDelivery,
   amqpEndless,
-  amqpExchangeOk,
-  amqpOpenOk,
+  amqpHeartbeat,
+  amqpHello,
+  amqpNested,
+  amqpSecure,
   amqpStart,
+  amqpStartOf,
   amqpTune,
+  answering,
   BadBroker,
 } from '../support/bad-broker.ts'
 import { neutronSink, reportOf, routerOf } from '../support/neutron-sink.ts'
 import { until } from '../support/until.ts'
 
-/** One answer for each time that something comes. */
-const answering =
-  (...answers: readonly Buffer[]) =>
-  (socket: Socket) => {
-    const left = [...answers]
-    socket.on('data', () => {
-      const next = left.shift()
-      if (next !== undefined) socket.write(next)
-    })
-  }
-
-/** Up to where a cast can be sent. */
-const hello = [amqpStart, amqpTune(), amqpOpenOk, amqpChannelOk, amqpConfirmOk, amqpExchangeOk]
-const quickHello = [amqpStart, amqpTune(true), ...hello.slice(2)]
+const quickHello = [amqpStart, amqpTune(true), ...amqpHello.slice(2)]
 
 const bad: Readonly<Record<string, { act: (socket: Socket) => void; says: RegExp }>> = {
   'closes at once': {
@@ -66,8 +55,30 @@ const bad: Readonly<Record<string, { act: (socket: Socket) => void; says: RegExp
     },
     says: /breaks off: Frame size 2147483648 exceeds maxFrameSize 131072$/,
   },
+  'answers with the header of another version': {
+    act: (socket) => {
+      socket.end('AMQP\u0000\u0000\u0009\u0000')
+    },
+    says: /breaks off: (Frame size \d+ exceeds maxFrameSize 131072|Socket closed abruptly during opening handshake)$/,
+  },
+  'beats only': {
+    act: answering([amqpHeartbeat, amqpHeartbeat]),
+    says: /breaks off: Expected ConnectionStart; got /,
+  },
+  'knows no PLAIN': {
+    act: answering([amqpStartOf('SCRAM-SHA-256')]),
+    says: /breaks off: SASL mechanism PLAIN is not provided by the server$/,
+  },
+  'asks back': {
+    act: answering([amqpStart, amqpSecure]),
+    says: /breaks off: Wasn't expecting to have to go through secure$/,
+  },
+  'says tables in tables, 20,000 deep': {
+    act: answering([amqpStartOf('PLAIN', amqpNested(20_000))]),
+    says: /breaks off: Maximum call stack size exceeded$/,
+  },
   'says garbage once it is believed': {
-    act: answering(...hello.slice(0, 4), Buffer.alloc(20, 0xff)),
+    act: answering([...amqpHello.slice(0, 4), Buffer.alloc(20, 0xff)]),
     says: /breaks off: Frame size \d+ exceeds maxFrameSize 131072$/,
   },
 }
@@ -105,7 +116,7 @@ test('a broker that accepts and never answers is given up after 10 s, and the ne
 }, 40_000)
 
 test('a broker that stops answering once a message is sent: the send ends with its signal, the connection with its heartbeat', async () => {
-  await using broker = await BadBroker.start(answering(...quickHello))
+  await using broker = await BadBroker.start(answering(quickHello))
   await using it = neutronSink({ brokers: [broker.url], plaintext: true, method: 'cast' })
   await it.there()
   await expect(it.sink.send(reportOf(routerOf(1), 'primary'), AbortSignal.timeout(300))).rejects.toThrow(
@@ -116,7 +127,7 @@ test('a broker that stops answering once a message is sent: the send ends with i
 })
 
 test('a message that claims to be endless ends the connection, and is not gathered', async () => {
-  await using broker = await BadBroker.start(answering(...hello, amqpDelivery(2n ** 40n)))
+  await using broker = await BadBroker.start(answering([...amqpHello, amqpDelivery(2n ** 40n)]))
   await using it = neutronSink({ brokers: [broker.url], plaintext: true, method: 'cast' })
   await it.there()
   const sent = it.sink.send(reportOf(routerOf(1), 'primary'), AbortSignal.timeout(5000))
@@ -132,7 +143,7 @@ test('close() ends in time while a broker hangs', async () => {
   await until('it is tried', () => silent.connections === 1)
   await opening.sink.close()
   await until('its socket is gone', () => silent.open === 0)
-  await using deaf = await BadBroker.start(answering(...hello))
+  await using deaf = await BadBroker.start(answering(amqpHello))
   const open = neutronSink({ brokers: [deaf.url], plaintext: true, method: 'cast' })
   await open.there()
   await open.sink.close()

@@ -84,3 +84,16 @@ test('what is told stands in the database of a real Neutron server once send() r
     expect(states()).toEqual(Object.fromEntries(routers.map((router) => [router, state])))
   }
 })
+
+test('a host that Neutron does not know is answered like any other, and nothing is written: docs/neutron.md says how to look', async () => {
+  await using it = neutronSink({
+    brokers: [`amqp://127.0.0.1:${String(broker.port)}`],
+    plaintext: true,
+    host: 'network-l',
+  })
+  await it.there()
+  const before = states()
+  await it.sink.send(reportOf(routerOf(0), 'primary'), AbortSignal.timeout(60_000))
+  expect(states()).toEqual(before)
+  expect(it.state?.trouble).toBeUndefined()
+})

@@ -1,7 +1,7 @@
 """A Neutron server as the bus sees it: oslo.messaging's own RPC server with the endpoint that takes the states of HA routers.
 
 Takes one JSON object as its argument (see test/support/rpc-server.ts), says {"ready": true} once it listens, and then one JSON object a line
-for each call that it has handled. What it reads on stdin, one JSON object a line, changes how it behaves.
+for each call that it has handled, and {"begins": true} for each that it is going to take its time for. What it reads on stdin, one JSON object a line, changes how it behaves.
 """
 import json
 import os
@@ -29,6 +29,8 @@ class L3RpcCallback:
 
     def update_ha_routers_states(self, context, **kwargs):
         low, high = behaviour["sleepMs"]
+        if high > 0:
+            say({"begins": True})
         time.sleep(random.uniform(low, high) / 1000)
         fail = behaviour["fail"]
         if fail is not None:

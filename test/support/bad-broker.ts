@@ -54,26 +54,37 @@ const frame = (type: number, channel: number, payload: Buffer): Buffer => {
 }
 
 /** A method of AMQP 0-9-1 on a channel; `fields` is as the specification lays it out. */
-const method = (channel: number, classId: number, methodId: number, fields = Buffer.alloc(0)): Buffer => {
+const method = (channel: number, classId: number, methodId: number, fields: Buffer = Buffer.alloc(0)): Buffer => {
   const id = Buffer.alloc(4)
   id.writeUInt16BE(classId)
   id.writeUInt16BE(methodId, 2)
   return frame(1, channel, Buffer.concat([id, fields]))
 }
 
-const longText = (text: string): Buffer => {
+const sized = (bytes: Buffer): Buffer => {
   const length = Buffer.alloc(4)
-  length.writeUInt32BE(text.length)
-  return Buffer.concat([length, Buffer.from(text)])
+  length.writeUInt32BE(bytes.length)
+  return Buffer.concat([length, bytes])
 }
 
-/** connection.start: version 0-9, no properties, one mechanism, one locale. */
-export const amqpStart = method(
-  0,
-  10,
-  10,
-  Buffer.concat([Buffer.from([0, 9, 0, 0, 0, 0]), longText('PLAIN'), longText('en_US')]),
-)
+const longText = (text: string): Buffer => sized(Buffer.from(text))
+const shortText = (text: string): Buffer => Buffer.concat([Buffer.from([text.length]), Buffer.from(text)])
+
+/** connection.start: version 0-9, these properties, one mechanism, one locale. */
+export const amqpStartOf = (mechanism: string, table: Buffer = Buffer.alloc(0)): Buffer =>
+  method(0, 10, 10, Buffer.concat([Buffer.from([0, 9]), sized(table), longText(mechanism), longText('en_US')]))
+
+export const amqpStart = amqpStartOf('PLAIN')
+
+/** A table in a table, so many times. */
+export function amqpNested(depth: number): Buffer {
+  const levels = Buffer.alloc(depth * 6)
+  for (let at = 0; at < depth; at++) {
+    levels.write('\0F', at * 6, 'latin1')
+    levels.writeUInt32BE((depth - at - 1) * 6, at * 6 + 2)
+  }
+  return levels
+}
 
 /** connection.tune: 2047 channels, frames of 128 KiB, a heartbeat of 1 s where `isQuick`. */
 export const amqpTune = (isQuick = false): Buffer => amqpTuneTo(2047, 131_072, isQuick ? 1 : 60)
@@ -105,13 +116,34 @@ export function amqpDelivery(claimedBytes: bigint): Buffer {
   return Buffer.concat([method(1, 60, 60, fields), frame(2, 1, header), frame(3, 1, Buffer.alloc(1000))])
 }
 
-/** basic.deliver of a whole message, in one frame. */
-export function amqpMessage(content: Buffer): Buffer {
-  const fields = Buffer.concat([Buffer.from([1, 0x63]), Buffer.alloc(8), Buffer.from([0, 0, 1, 0x71])])
+/** basic.deliver of a whole message. */
+export const amqpMessage = (content: Buffer): Buffer =>
+  Buffer.concat([
+    method(1, 60, 60, Buffer.concat([shortText('c'), Buffer.alloc(9), shortText(''), shortText('q')])),
+    ...contentOf(content),
+  ])
+
+/** basic.return of a whole message: 312, no route. */
+export const amqpReturn = (content: Buffer): Buffer =>
+  Buffer.concat([
+    method(1, 60, 50, Buffer.concat([Buffer.from([1, 0x38]), shortText('NO_ROUTE'), shortText('x'), shortText('k')])),
+    ...contentOf(content),
+  ])
+
+/** A message whose headers are this table. */
+export function amqpHeaders(table: Buffer): Buffer {
+  const header = Buffer.alloc(14)
+  header.writeUInt16BE(60)
+  header.writeUInt16BE(0x2000, 12)
+  const fields = Buffer.concat([shortText('c'), Buffer.alloc(9), shortText(''), shortText('q')])
+  return Buffer.concat([method(1, 60, 60, fields), frame(2, 1, Buffer.concat([header, sized(table)]))])
+}
+
+function contentOf(content: Buffer): Buffer[] {
   const header = Buffer.alloc(14)
   header.writeUInt16BE(60)
   header.writeBigUInt64BE(BigInt(content.length), 4)
-  return Buffer.concat([method(1, 60, 60, fields), frame(2, 1, header), ...framesOf(content)])
+  return [frame(2, 1, header), ...framesOf(content)]
 }
 
 const framesOf = (content: Buffer): Buffer[] =>
@@ -120,23 +152,38 @@ const framesOf = (content: Buffer): Buffer[] =>
   )
 
 /** basic.ack of one message. */
-export function amqpAck(tag: bigint): Buffer {
+export const amqpAck = (tag: bigint): Buffer => method(1, 60, 80, tagged(tag))
+/** basic.nack of one message. */
+export const amqpNack = (tag: bigint): Buffer => method(1, 60, 120, tagged(tag))
+
+function tagged(tag: bigint): Buffer {
   const fields = Buffer.alloc(9)
   fields.writeBigUInt64BE(tag)
-  return method(1, 60, 80, fields)
+  return fields
 }
 
 /** connection.close with a code and words. */
-export function amqpClose(code: number, text: string): Buffer {
-  const head = Buffer.alloc(3)
+export const amqpClose = (code: number, text: string): Buffer => method(0, 10, 50, ending(code, text))
+/** channel.close with a code and words. */
+export const amqpChannelClose = (code: number, text: string): Buffer => method(1, 20, 40, ending(code, text))
+
+function ending(code: number, text: string): Buffer {
+  const head = Buffer.alloc(2)
   head.writeUInt16BE(code)
-  head.writeUInt8(text.length, 2)
-  return method(0, 10, 50, Buffer.concat([head, Buffer.from(text), Buffer.alloc(4)]))
+  return Buffer.concat([head, shortText(text), Buffer.alloc(4)])
 }
+
+/** connection.blocked for a reason. */
+export const amqpBlocked = (reason: string): Buffer => method(0, 10, 60, shortText(reason))
+/** connection.secure with a challenge. */
+export const amqpSecure = method(0, 10, 20, longText('who are you?'))
+/** basic.cancel: nothing more is consumed by this name. */
+export const amqpCancel = (consumer: string): Buffer =>
+  method(1, 60, 30, Buffer.concat([shortText(consumer), Buffer.from([1])]))
 
 /** queue.declare-ok of a queue of this name. */
 export const amqpQueueOk = (name: string): Buffer =>
-  method(1, 50, 11, Buffer.concat([Buffer.from([name.length]), Buffer.from(name), Buffer.alloc(8)]))
+  method(1, 50, 11, Buffer.concat([shortText(name), Buffer.alloc(8)]))
 
 /** basic.consume-ok */
 export const amqpConsumeOk = method(1, 60, 21, Buffer.from([1, 0x63]))
@@ -152,3 +199,20 @@ export const amqpEndless = (bytes: number): Buffer => {
   head.writeUInt32BE(bytes, 3)
   return head
 }
+
+/** Up to where a cast can be sent. */
+export const amqpHello = [amqpStart, amqpTune(), amqpOpenOk, amqpChannelOk, amqpConfirmOk, amqpExchangeOk]
+/** Up to where a call can be sent. */
+export const amqpCallHello = [...amqpHello, amqpQueueOk('reply_'), amqpConsumeOk]
+
+/** One answer for each time that something comes, then `then` for each. */
+export const answering =
+  (answers: readonly Buffer[], then: (socket: Socket, said: Buffer) => void = () => undefined) =>
+  (socket: Socket): void => {
+    const left = [...answers]
+    socket.on('data', (said) => {
+      const next = left.shift()
+      if (next === undefined) then(socket, said)
+      else socket.write(next)
+    })
+  }

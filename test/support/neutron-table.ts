@@ -17,6 +17,8 @@ export class Neutron {
   readonly told: { readonly router: string; readonly state: string; readonly atMs: number }[] = []
   /** How often the router was told that shows how far a reporter has read. */
   marks = 0
+  /** As the sink's own; undefined: it is in order at once. */
+  settlesMs: number | undefined
   /** What a handler waits for before it writes. */
   before: (report: Report) => Promise<unknown> = () => Promise.resolve()
   #say: (state: SinkState) => void = () => undefined
@@ -24,6 +26,7 @@ export class Neutron {
   sink(): Sink {
     return {
       width: 64,
+      ...(this.settlesMs === undefined ? {} : { settlesMs: this.settlesMs }),
       smoothing: smoothing(windowMs),
       send: async (report) => {
         const state = translate(report)

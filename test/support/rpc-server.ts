@@ -31,9 +31,13 @@ export interface RpcServerOptions {
   readonly rabbit?: Readonly<Record<string, string | number | boolean>>
 }
 
+type Said = Partial<Handled & Readonly<Record<'ready' | 'behaves' | 'begins', boolean>>>
+
 /** An RPC server of Debian's oslo.messaging that takes the states of HA routers. */
 export class RpcServer implements AsyncDisposable {
   readonly handled: Handled[] = []
+  /** How many calls it has begun to sleep over. */
+  begun = 0
   readonly #child: ChildProcess
   #behaves = 0
   #isReady = false
@@ -46,7 +50,7 @@ export class RpcServer implements AsyncDisposable {
     })
     if (this.#child.stdout === null) throw new Error('There is no output')
     createInterface(this.#child.stdout).on('line', (line) => {
-      this.#hear(JSON.parse(line) as Partial<Handled & { ready: boolean; behaves: boolean }>)
+      this.#hear(JSON.parse(line) as Said)
     })
   }
 
@@ -70,9 +74,10 @@ export class RpcServer implements AsyncDisposable {
     return by
   }
 
-  #hear(said: Partial<Handled & { ready: boolean; behaves: boolean }>): void {
+  #hear(said: Said): void {
     if (said.ready === true) this.#isReady = true
     else if (said.behaves === true) this.#behaves += 1
+    else if (said.begins === true) this.begun += 1
     else this.handled.push(said as Handled)
   }
 

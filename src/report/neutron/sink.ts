@@ -18,11 +18,14 @@ export const openNeutronSink = (settings: NeutronSettings, tools: SinkTools): Si
 
 /** Less than a report is given: what a broker still has must be gone before the report is sent again. */
 const callTimeoutMs = 9000
+/** What a broker has is gone before, and a server that took it late has had some time for it. */
+const settlesMs = 15_000
 const firstHoldMs = 1000
 const maxHoldMs = 30_000
 
 class NeutronSink implements Sink {
   readonly width = 64
+  readonly settlesMs = settlesMs
   readonly smoothing: Smoothing
   readonly #settings: NeutronSettings
   readonly #host: string
@@ -81,6 +84,13 @@ class NeutronSink implements Sink {
     const key = `${eventId(report.record)} ${String(report.isRepeat)}`
     await this.#retelling.get(report.router)
     await this.#deliver(report.router, state, key, signal)
+  }
+
+  /** Neutron removes what it has of others by itself. */
+  keepOnly(routers: ReadonlySet<string>): Promise<void> {
+    for (const by of [this.#unsure, this.#told])
+      for (const router of by.keys()) if (!routers.has(router)) by.delete(router)
+    return Promise.resolve()
   }
 
   async close(): Promise<void> {
