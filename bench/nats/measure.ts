@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { jetstream } from '@nats-io/jetstream'
 import { Secret } from '../../src/base/secret.ts'
 import type { JournalRecord } from '../../src/journal/record.ts'
+import { Deadlines } from '../../src/report/deadlines.ts'
 import { eventId, eventOf } from '../../src/report/event.ts'
 import { eventSubject, inboxOf } from '../../src/report/nats/layout.ts'
 import { operatorInbox } from '../../src/report/nats/permissions.ts'
@@ -102,14 +103,14 @@ export async function away(place: Place, count: number): Promise<number> {
 export async function fleet(place: Place, count: number): Promise<number> {
   return withFleet(place, async (sinks) => {
     const each = Math.ceil(count / agents / agentWidth)
+    const deadlines = new Deadlines(30_000)
     const began = performance.now()
     await Promise.all(
       sinks.flatMap(({ sink }, n) =>
         Array.from({ length: agentWidth }, async (_, router) => {
           for (let seq = 1; seq <= each; seq++)
-            await sink.send(
-              reportOf(fleetAgents[n] ?? '', `r${String(router)}`, seq * agentWidth + router),
-              AbortSignal.timeout(30_000),
+            await deadlines.run((signal) =>
+              sink.send(reportOf(fleetAgents[n] ?? '', `r${String(router)}`, seq * agentWidth + router), signal),
             )
         }),
       ),
