@@ -154,7 +154,7 @@ describe('renderStatus()', () => {
     expect(renderStatus(agentStatus({ sinks })).split('\n').slice(1)).toEqual([
       'no routers',
       '',
-      'SINK   TYPE     STATE        WAITING          DELIVERED',
+      'SINK   TYPE     STATE        WAITING          DELIVERED  TROUBLE',
       'fleet  nats     ready        nothing          41',
       'cloud  neutron  unreachable  1 report, 1m01s  2          refused: r1, r2, r3, …; 14s ago: timed out',
     ])

@@ -86,7 +86,7 @@ function renderSinks(sinks: AgentStatus['sinks']): string[] {
     String(sink.delivered),
     [refusedText(sink), errorText(sink)].filter((text) => text !== '').join('; '),
   ])
-  return ['', table(['SINK', 'TYPE', 'STATE', 'WAITING', 'DELIVERED', ''], rows)]
+  return ['', table(['SINK', 'TYPE', 'STATE', 'WAITING', 'DELIVERED', 'TROUBLE'], rows)]
 }
 
 function refusedText({ refused }: AgentStatus['sinks'][number]): string {
