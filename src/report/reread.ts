@@ -40,6 +40,8 @@ export async function reread({ journal, outbox, signal, ...parts }: RereadParts)
     } catch (error) {
       if (isEnding()) return
       parts.onError(error)
+      // What cannot be read of one router must not keep the next from going on.
+      outbox.putOff(router)
       await wait(againMs, undefined, { signal }).catch(() => undefined)
     }
   }
