@@ -20,7 +20,7 @@ export interface OutboxFigures {
   readonly oldestMs: number | undefined
 }
 
-/** A router that fails for ever keeps little, so that a thousand of them leave room for the others. */
+/** A router that fails for ever keeps little, so that hundreds of them leave room for the others. */
 const usualBounds: LaneBounds = { usual: 1000, failing: 10 }
 
 /**
