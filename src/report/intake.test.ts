@@ -10,20 +10,24 @@ const record = (seq: number, router: string): JournalRecord => ({
   ...{ boot: 'b', late: false, previous: '', hash: '' },
 })
 
-const status: JournalStatus = {
-  ...{ kind: 'ok', pending: 0, oldestPendingMonoMs: undefined, durableSeq: 9, retainedFromSeq: 1 },
+const statusFrom = (retainedFromSeq: number): JournalStatus => ({
+  ...{ kind: 'ok', pending: 0, oldestPendingMonoMs: undefined, durableSeq: 9, retainedFromSeq },
   ...{ sizeBytes: 0, commits: 0, lost: 0 },
-}
+})
 
 test('takeIn() takes in what retention takes while the first page is read', async () => {
   const outbox = new Outbox('history', 0)
   const ending = new AbortController()
+  let status = statusFrom(1)
   await takeIn({
     journal: {
       newest: new Map([record(3, 'quiet'), record(9, 'busy')].map((one) => [one.router ?? '', one])),
-      status,
+      get status() {
+        return status
+      },
       // As it does for whoever has read nothing yet: it begins with what is there by then.
       async *subscribe() {
+        status = statusFrom(9)
         yield await Promise.resolve(record(9, 'busy'))
       },
     },

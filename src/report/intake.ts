@@ -17,16 +17,17 @@ const againMs = 500
 /** Read the journal into the outbox from where that is, until the signal or the end of the journal. Never rejects. */
 export async function takeIn({ journal, outbox, signal, onRead, onError }: IntakeParts): Promise<void> {
   const isEnding = () => signal.aborted
+  const removedThroughSeq = () => journal.status.retainedFromSeq - 1
   while (!isEnding()) {
-    const removedThroughSeq = journal.status.retainedFromSeq - 1
-    if (outbox.readSeq < removedThroughSeq) {
-      outbox.skip(removedThroughSeq, journal.newest.values(), performance.now())
+    if (outbox.readSeq < removedThroughSeq()) {
+      outbox.skip(removedThroughSeq(), journal.newest.values(), performance.now())
       await onRead()
     }
     try {
       for await (const record of journal.subscribe({ after: outbox.readSeq, signal })) {
-        // Retention was faster than the reading of the first page.
-        if (record.seq > outbox.readSeq + 1) outbox.skip(record.seq - 1, journal.newest.values(), performance.now())
+        // Retention was faster than the reading of the first page. Of what the journal itself gave up it has another record.
+        if (record.seq > outbox.readSeq + 1 && outbox.readSeq < removedThroughSeq())
+          outbox.skip(record.seq - 1, journal.newest.values(), performance.now())
         outbox.read(record, performance.now())
         await onRead(record.router)
       }

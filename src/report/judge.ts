@@ -1,5 +1,6 @@
 import { ageText } from '../base/age.ts'
 import { countText } from '../base/count.ts'
+import { gapShownMs } from './outbox.ts'
 import type { ReporterStatus } from './reporter.ts'
 import type { SinkStatus } from './reporting.ts'
 
@@ -9,8 +10,6 @@ export type SinkCondition = 'sink-behind' | 'sink-not-ready' | 'sink-refused' | 
 const awayMs = 10_000
 /** Longer than a flapping router is held back. */
 const oldMs = 60_000
-/** What is lost stays lost: it shows long enough to be seen. */
-const gapMs = 3_600_000
 
 /** What is wrong with the sinks now, each with its name. */
 export function judgeSinks(sinks: readonly SinkStatus[]): (readonly [SinkCondition, string])[] {
@@ -35,7 +34,7 @@ function judgeSink(status: ReporterStatus): (readonly [SinkCondition, string])[]
       'sink-refused',
       `router ${first[0]}: ${first[1]}${refused.size === 1 ? '' : `, and ${countText(refused.size - 1, 'more router')}`}`,
     ])
-  if (gap !== undefined && gap.ageMs < gapMs) {
+  if (gap !== undefined && gap.ageMs < gapShownMs) {
     const { fromSeq, throughSeq, ageMs } = gap
     const which = `of ${String(fromSeq)} to ${String(throughSeq)}`
     found.push(['sink-gap', `the journal removed records ${which} before they were told, seen ${ageText(ageMs)} ago`])

@@ -99,6 +99,7 @@ export class Lane {
     if (before === undefined) return true
     const { router } = this
     const { fromSeq, routerSeq, firstMs } = before
+    const removed = first?.routerSeq === undefined || routerSeq === undefined ? 0 : first.routerSeq - routerSeq
     if (head !== undefined && head.seq >= fromSeq && head.seq < (first?.seq ?? throughSeq + 1))
       this.waiting.push({ report: { router, record: head, fromSeq, isRepeat: false }, firstMs })
     for (const record of records)
@@ -109,9 +110,9 @@ export class Lane {
         : {
             ...{ fromSeq: throughSeq + 1, throughSeq: before.throughSeq, firstMs: restMs },
             routerSeq: last?.routerSeq === undefined ? undefined : last.routerSeq + 1,
-            count: Math.max(1, before.count - records.length),
+            count: Math.max(1, before.count - records.length - removed),
           }
-    return first !== undefined && (routerSeq === undefined || first.routerSeq === routerSeq)
+    return first !== undefined && removed === 0
   }
 
   get #bound(): number {

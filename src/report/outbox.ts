@@ -10,6 +10,9 @@ export interface Gap {
   readonly atMs: number
 }
 
+/** What is lost stays lost: it shows long enough to be seen. */
+export const gapShownMs = 3_600_000
+
 export interface OutboxFigures {
   /** Reports that are not delivered. */
   readonly waiting: number
@@ -17,7 +20,7 @@ export interface OutboxFigures {
   readonly oldestMs: number | undefined
 }
 
-/** A router that fails for ever keeps little, so that a thousand of them leave room for the others. */
+/** A router that fails for ever keeps little, so that hundreds of them leave room for the others. */
 const usualBounds: LaneBounds = { usual: 1000, failing: 10 }
 
 /**
@@ -112,12 +115,20 @@ export class Outbox {
     return lane?.remainder === undefined ? undefined : { router: lane.router, ...lane.remainder }
   }
 
+  /** The router's {@link remainder} cannot be read now: the next one's turn. */
+  putOff(router: string): void {
+    const lane = this.#lanes.get(router)
+    if (lane !== undefined && this.#drained.delete(lane)) this.#drained.add(lane)
+  }
+
   /** The router's {@link remainder} was read again. */
   reread(router: string, reread: Reread, nowMs: number): void {
     const lane = this.#lanes.get(router)
     if (lane === undefined || !this.#drained.delete(lane)) return
-    const fromSeq = lane.remainder?.fromSeq ?? 0
-    if (!lane.take(reread)) this.#missing(fromSeq, (reread.records[0]?.seq ?? reread.throughSeq + 1) - 1, nowMs)
+    const { fromSeq = 0, throughSeq = 0 } = lane.remainder ?? {}
+    const [first] = reread.records
+    const takenSeq = first === undefined ? Math.min(throughSeq, reread.throughSeq) : first.seq - 1
+    if (!lane.take(reread)) this.#missing(fromSeq, takenSeq, nowMs)
     this.#waiting += lane.waiting.length
     this.#goOn(lane)
   }
@@ -237,7 +248,9 @@ export class Outbox {
 
   #missing(fromSeq: number, throughSeq: number, atMs: number): void {
     if (this.#delivery === 'latest') return
-    const { fromSeq: from = fromSeq, throughSeq: through = throughSeq } = this.#gap ?? {}
+    // One that shows no more is no part of the next.
+    const known = this.#gap !== undefined && atMs - this.#gap.atMs < gapShownMs ? this.#gap : undefined
+    const { fromSeq: from = fromSeq, throughSeq: through = throughSeq } = known ?? {}
     this.#gap = { fromSeq: Math.min(from, fromSeq), throughSeq: Math.max(through, throughSeq), atMs }
   }
 

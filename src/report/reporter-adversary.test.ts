@@ -122,6 +122,19 @@ test('a sink that throws in place of a rejection is asked again', async () => {
   await until('it is told', () => odd.heard.includes('r1'), 3000)
 })
 
+test('what the journal gave up is no gap that retention made', async () => {
+  await using store = testJournal()
+  const journal = await store.open({ maxPending: 20 })
+  const odd = new Odd(() => Promise.resolve())
+  await using reporter = await start(journal, odd, { delivery: 'history' })
+  await journal.append(transition('r1')).durable
+  await until('it is heard', () => odd.heard.length > 0)
+  for (let n = 0; n < 100; n++) journal.append(transition('r1'))
+  await until('the last is told', async () => (await journal.cursor('odd')) === 101, 5000)
+  expect(journal.status.lost).toBeGreaterThan(0)
+  expect(reporter.status.gap).toBeUndefined()
+})
+
 test.each(['latest', 'history'] as const)(
   'a sink of %s that is added late hears of a router whose last change retention has taken',
   async (delivery) => {

@@ -7,7 +7,7 @@ import { Outbox, type Gap, type OutboxFigures } from './outbox.ts'
 import { pauseAfter } from './pace.ts'
 import { Presence } from './presence.ts'
 import type { Delivery, Report } from './report.ts'
-import { reread, rereadSize } from './reread.ts'
+import { reread } from './reread.ts'
 import type { Heartbeat, Past, Sink, SinkState, Smoothing } from './sink.ts'
 import { Tally, type TallyFigures } from './tally.ts'
 
@@ -42,6 +42,7 @@ const firstPauseMs = 500
 const maxPauseMs = 30_000
 /** Of a sink that wants every record: what is read ahead of it, beside what is read again. */
 const maxWaiting = 10_000
+const maxReread = 1000
 /** At the end, for a sink that does not. */
 const giveUpMs = 2000
 
@@ -92,7 +93,7 @@ export class Reporter implements AsyncDisposable {
       // What is read ahead of a sink that is slow must not keep a router from going on.
       reread({
         ...reading,
-        maxWaiting: maxWaiting + rereadSize,
+        maxWaiting: maxWaiting + maxReread,
         changed: () => this.#roomMade.promise,
         onRead: this.#pump.bind(this),
       }),

@@ -4,6 +4,7 @@ import { FarEnd, heartbeat } from '../../test/support/far-end.ts'
 import { testJournal, transition } from '../../test/support/journal.ts'
 import { Records } from '../../test/support/report-records.ts'
 import { until } from '../../test/support/until.ts'
+import type { Journal } from '../journal/journal.ts'
 import type { JournalRecord } from '../journal/record.ts'
 import { Outbox } from './outbox.ts'
 import type { Report } from './report.ts'
@@ -215,6 +216,52 @@ test.each([5, 40])(
     expect(outbox.deliveredSeq).toBe(0)
   },
 )
+
+test('what was removed of a router waits no more once the rest of it is read, and is all that counts as missing', () => {
+  const records = new Records()
+  const outbox = new Outbox('history', 0, [], 0, { usual: 1, failing: 1 })
+  for (let n = 0; n < 100; n++) outbox.read(records.append('r1'), 0)
+  for (let n = 0; n < 10; n++) outbox.read(records.append('r2'), 0)
+  for (let due = outbox.next(0); due !== undefined; due = outbox.next(0)) outbox.ended(due.report)
+  outbox.reread('r1', { records: records.all.slice(90, 93), throughSeq: 93, head: undefined, restMs: 0 }, 5)
+  // Of r1 10 of 100 are left, of r2 9 of 10.
+  expect(outbox.figures(0).waiting).toBe(19)
+  expect(outbox.gap).toEqual({ fromSeq: 2, throughSeq: 90, atMs: 5 })
+  // All of r2 is removed.
+  outbox.reread('r2', { records: [], throughSeq: 110, head: records.newest('r2'), restMs: 0 }, 6)
+  expect(outbox.gap).toEqual({ fromSeq: 2, throughSeq: 110, atMs: 6 })
+  outbox.skip(200, [], 6 + 3_600_000)
+  expect(outbox.gap).toEqual({ fromSeq: 111, throughSeq: 200, atMs: 6 + 3_600_000 })
+})
+
+test('a router of which the journal cannot be read again holds up no other', async () => {
+  await using store = testJournal()
+  const journal = await store.open({ maxPending: 100_000 })
+  const far = new FarEnd()
+  let isStuck = true
+  far.answer = () => (isStuck ? Promise.reject(new Error('no')) : Promise.resolve())
+  const damaged: Pick<Journal, 'read'> = {
+    read: (query) => (query.router === 'damaged' ? Promise.reject(new Error('not its hash')) : journal.read(query)),
+  }
+  await using reporter = await Reporter.start({
+    ...{ sink: far.sink(), name: 'fleet', delivery: 'history', repeatMs: 60_000, beat: () => heartbeat },
+    ...{ routers: () => new Set(), heldUntilMs: () => undefined },
+    journal: {
+      ...{ newest: journal.newest, status: journal.status, read: damaged.read.bind(damaged) },
+      subscribe: journal.subscribe.bind(journal),
+      cursor: journal.cursor.bind(journal),
+      keepCursor: journal.keepCursor.bind(journal),
+    },
+  })
+  for (const router of ['damaged', 'r1']) for (let n = 0; n < 1100; n++) journal.append(transition(router))
+  await until('all is read', () => reporter.status.waiting === 2200)
+  isStuck = false
+  far.away('it is away')
+  far.away(undefined)
+  await until('the other is heard, and of the one what was kept', () => reporter.status.waiting === 100)
+  expect(far.news['r1']).toHaveLength(1100)
+  expect(far.news['damaged']).toHaveLength(1000)
+}, 20_000)
 
 test('Reporter tells all others while one router fails with more than may wait, and that one all once it is taken', async () => {
   await using store = testJournal()

@@ -14,8 +14,8 @@ export interface RereadParts {
   readonly onError: (error: unknown) => void
 }
 
-/** What is read at once; as much as is kept of a router. */
-export const rereadSize = 1000
+/** What is read at once. It is scattered over the file, and the journal's next commit waits for it: 10 ms where each is to be fetched from an SSD. */
+const rereadSize = 100
 const againMs = 500
 
 /** Read again from the journal what the outbox left there, of one router at a time, until the signal. Never rejects. */
@@ -40,6 +40,8 @@ export async function reread({ journal, outbox, signal, ...parts }: RereadParts)
     } catch (error) {
       if (isEnding()) return
       parts.onError(error)
+      // What cannot be read of one router must not keep the next from going on.
+      outbox.putOff(router)
       await wait(againMs, undefined, { signal }).catch(() => undefined)
     }
   }
