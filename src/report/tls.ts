@@ -44,9 +44,13 @@ export class TlsFiles {
   }
 }
 
+const certificate = /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/
+
 /** TLS 1.2 at least. Throws `sink-unavailable` by code alone: what stands in the file of a key is in no text. */
 export function contextOf({ ca, cert, key }: TlsTexts): SecureContext {
   try {
+    // What is empty counts for node:tls as not given: it would believe every CA that comes with Node.js, or go without a client certificate.
+    if ((ca !== undefined && !certificate.test(ca)) || cert === '' || key === '') throw new Error('no PEM')
     return createSecureContext({
       minVersion: 'TLSv1.2',
       // Those that come with Node.js are not those that the operator of the host trusts.
