@@ -36,6 +36,8 @@ test('TlsFiles.read() says by code alone that a key is of no use, and goes on wi
   const read = { ca: text('ca.pem'), cert: text('server.pem'), key: 'pl4nted' }
   const files = filesWith(read)
   await expect(files.read()).rejects.toThrow(/^caFile or clientCertificate is of no use: [A-Z_0-9]+$/)
+  const failure = () => files.read().catch((error: unknown) => error)
+  expect(await failure()).toBe(await failure())
   read.key = text('server.key')
   await expect(files.read()).resolves.toBeDefined()
 })

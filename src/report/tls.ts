@@ -15,13 +15,13 @@ type TlsSettings = Pick<NatsSettings, 'caFile' | 'clientCertificate'>
 type Reading = Pick<SinkTools, 'readFile' | 'readSecret'>
 
 /**
- * What a sink speaks TLS with. Its files are read anew each time, so that renewed certificates are taken up; what is made of them stays as long as
- * they do, since some hundred certificates hold up the event loop for 10 ms and more.
+ * What a sink speaks TLS with. Its files are read anew each time, so that renewed certificates are taken up; what is made of them, or
+ * that they are of no use, stays as long as they do, since some hundred certificates hold up the event loop for 10 ms and more.
  */
 export class TlsFiles {
   readonly #settings: TlsSettings
   readonly #tools: Reading
-  #made: { readonly digest: string; readonly context: SecureContext } | undefined
+  #made: { readonly digest: string; readonly context: Promise<SecureContext> } | undefined
 
   constructor(settings: TlsSettings, tools: Reading) {
     this.#settings = settings
@@ -39,7 +39,7 @@ export class TlsFiles {
       key: key?.revealText(),
     }
     const digest = createHash('sha256').update(JSON.stringify(texts)).digest('hex')
-    if (this.#made?.digest !== digest) this.#made = { digest, context: contextOf(texts) }
+    if (this.#made?.digest !== digest) this.#made = { digest, context: Promise.resolve(texts).then(contextOf) }
     return this.#made.context
   }
 }
