@@ -36,10 +36,23 @@ test('TlsFiles.read() says by code alone that a key is of no use, and goes on wi
   const read = { ca: text('ca.pem'), cert: text('server.pem'), key: 'pl4nted' }
   const files = filesWith(read)
   await expect(files.read()).rejects.toThrow(/^caFile or clientCertificate is of no use: [A-Z_0-9]+$/)
+  const failure = () => files.read().catch((error: unknown) => error)
+  expect(await failure()).toBe(await failure())
   read.key = text('server.key')
   await expect(files.read()).resolves.toBeDefined()
 })
 
 test('contextOf() takes the certificates of the host where no others are given', () => {
   expect(contextOf({ ca: undefined, cert: undefined, key: undefined })).toBeDefined()
+})
+
+test.each([
+  ['an empty caFile', { ca: '' }],
+  ['a caFile without a certificate', { ca: '-----BEGIN CERTIFICATE\n' }],
+  ['an empty certificate', { cert: '' }],
+  ['an empty key', { key: '' }],
+])('contextOf() does not count %s as none given', (_name, change) => {
+  const texts = { ca: text('ca.pem'), cert: text('server.pem'), key: text('server.key') }
+  expect(contextOf(texts)).toBeDefined()
+  expect(() => contextOf({ ...texts, ...change })).toThrow('caFile or clientCertificate is of no use: no PEM')
 })

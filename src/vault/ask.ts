@@ -73,7 +73,8 @@ function send(server: Server, question: Question, signal: AbortSignal): Promise<
     ...(token === undefined ? {} : { 'x-vault-token': token.revealText() }),
     ...(server.namespace === undefined ? {} : { 'x-vault-namespace': server.namespace }),
   }
-  const trust = { ca: server.ca, rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const
+  // As a list: an empty text counts for node:tls as no CA given, and all that come with Node.js as believed.
+  const trust = { ca: [server.ca], rejectUnauthorized: true, minVersion: 'TLSv1.2' as const }
   return new Promise((resolve, reject) => {
     const url = `${server.address}/v1/${path}`
     const asked = request(url, { method, headers, ...trust, agent: false, signal, lookup: resolveAsNode })

@@ -93,6 +93,12 @@ test.each([
   )
 })
 
+test('a server of tls:// is not spoken to in the clear, whatever it offers and whoever asks', async () => {
+  await using server = await NatsServer.start()
+  const url = server.url.replace('nats:', 'tls:')
+  expect(await connectAs(url).catch(describeError)).toBe(`${url} has nothing to speak TLS with`)
+})
+
 test('keepward nats setup takes credentials of nsc', async () => {
   const [operator, system, account, user] = [createOperator(), createAccount(), createAccount(), createUser()]
   const limits = { subs: -1, data: -1, payload: -1, imports: -1, exports: -1, wildcards: true, conn: -1, leaf: -1 }

@@ -6,6 +6,7 @@ import { testJournal, transition } from '../support/journal.ts'
 import { natsSettings, reporterOf, watchedSink } from '../support/nats-sink.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
 import { until } from '../support/until.ts'
+import { transitionReport } from '../support/webhook.ts'
 
 const printed: string[] = []
 const { log } = console
@@ -95,6 +96,19 @@ test('a server that says no number as its max_payload is not ready, and its word
   await using watched = watchedSink(natsSettings([hostile.url]))
   await until('it is not ready', () => watched.state.trouble?.kind === 'not-ready')
   expect(watched.state.trouble?.text).toBe('max_payload of the server is not said, must be 65536 or more in its config')
+})
+
+test('a server that lowers its max_payload is left, and no report is set aside for it', async () => {
+  await using hostile = await HostileNats.start({})
+  await using watched = watchedSink(natsSettings([hostile.url]))
+  await until('it is ready', () => watched.state.trouble === undefined)
+  await hostile.say('INFO {"version":"2.15.1","headers":true,"max_payload":1000}\r\n')
+  const long = transitionReport('r'.repeat(1000), 1)
+  await expect(watched.sink.send(long, AbortSignal.timeout(8000))).rejects.toMatchObject({
+    code: 'nats-failed',
+    message: 'max_payload of the server is 1000 bytes, must be 65536 or more in its config',
+  })
+  await until('it is asked anew', () => hostile.accepted === 2)
 })
 
 test('what a server says at length of its streams is cut, and moves no cursor', async () => {

@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { until } from '../support/until.ts'
 import { makeCertificates, VaultServer, type Fault } from '../support/vault-server.ts'
@@ -257,6 +258,16 @@ describe('who is believed', () => {
     const address = server.address.replace('127.0.0.1', 'localhost')
     expect(await said({ place: { address } })).toContain('is not believed: ERR_TLS_CERT_ALTNAME_INVALID')
     expect(server.asked).toEqual([])
+  })
+
+  test('nobody where caFile is empty, not even who is signed by a CA that comes with Node.js', async () => {
+    const usual = getCACertificates()
+    setDefaultCACertificates([ca()])
+    try {
+      expect(await said({ readCa: () => '' })).toContain('is not believed')
+    } finally {
+      setDefaultCACertificates(usual)
+    }
   })
 
   test('what the environment says of TLS changes nothing', async () => {

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { heartbeat } from '../support/far-end.ts'
@@ -257,6 +258,27 @@ describe('whom it is sent to', () => {
     copyFileSync(join(directory, 'other', 'ca.pem'), caFile)
     expect((await failureOf(sink)).message).toMatch(/ is not believed: [A-Z_]+$/)
     expect(endpoint.told).toHaveLength(3)
+  })
+
+  test('one that was believed is told nothing once its CA is no longer ours, although a read of before ends last', async () => {
+    const [older, newer] = [Promise.withResolvers<Secret>(), Promise.resolve(new Secret(secret))]
+    const read = { ca: readFileSync(join(directory, 'ca.pem'), 'utf8'), secret: older.promise }
+    const times = { deadlineMs: 10_000, rereadMs: 300, pauseMs: 50 }
+    const tools = { agent: 'host.1', version: '1.2.3', readSecret: () => read.secret, readFile: () => read.ca }
+    const sink = openWebhookSink(settings(), tools, times)
+    opened.push(sink)
+    const early = tell(sink)
+    await wait(times.rereadMs)
+    Object.assign(read, { ca: readFileSync(join(directory, 'other', 'ca.pem'), 'utf8'), secret: newer })
+    const givenUp = new AbortController()
+    const late = tell(sink, 'r2', givenUp.signal)
+    await wait(0)
+    givenUp.abort()
+    await expect(late).rejects.toThrow('was given up')
+    older.resolve(new Secret(secret))
+    await early
+    expect((await failureOf(sink)).message).toMatch(/ is not believed: [A-Z_]+$/)
+    expect(endpoint.routers).toEqual(['r1'])
   })
 
   test('one with the certificate of another name is told nothing', async () => {

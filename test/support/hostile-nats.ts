@@ -27,6 +27,7 @@ export class HostileNats implements AsyncDisposable {
   readonly #sockets = new Set<Socket>()
   readonly #options: HostileOptions
   accepted = 0
+  #heard: () => void = () => undefined
 
   private constructor(options: HostileOptions) {
     this.#options = options
@@ -44,6 +45,16 @@ export class HostileNats implements AsyncDisposable {
 
   get url(): string {
     return `nats://127.0.0.1:${String((this.#server.address() as AddressInfo).port)}`
+  }
+
+  /** To each client. Resolves once one has read it. */
+  async say(words: string): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    this.#heard = () => {
+      resolve(undefined)
+    }
+    for (const socket of this.#sockets) socket.write(`${words}PING\r\n`)
+    await promise
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -72,6 +83,7 @@ export class HostileNats implements AsyncDisposable {
         const payload = unread.slice(end + 2, end + size)
         unread = unread.slice(end + 2 + size)
         if (verb === 'PING') socket.write('PONG\r\n')
+        if (verb === 'PONG') this.#heard()
         if (verb === 'SUB') {
           sid = words.at(-1) ?? ''
           if (!isGreeted) this.#options.greet?.(socket, sid)

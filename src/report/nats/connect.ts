@@ -48,6 +48,7 @@ export async function connectNats(access: Access, signal: AbortSignal): Promise<
   const { protocol, hostname, port } = url
   if (protocol === 'nats:' && !plaintext)
     throw failed(`nats://${url.host} would be spoken to in the clear, which is not allowed`)
+  if (protocol === 'tls:' && tls === undefined) throw failed(`tls://${url.host} has nothing to speak TLS with`)
   const place = {
     host: hostname.replace(/^\[(.*)\]$/, '$1'),
     port: port === '' ? defaultPort : Number(port),

@@ -124,7 +124,9 @@ class NatsSink implements Sink {
     try {
       await orAborted(ask(link), signal)
     } catch (error) {
-      const failure = failureOf(error)
+      // What the server takes may have been lowered meanwhile, which says nothing against a report.
+      const small = tooSmall(link.connection)
+      const failure = small === undefined ? failureOf(error) : new KeepwardError('nats-failed', small)
       if (!signal.aborted && isDoubtful(error, failure) && this.#link === link) this.#doubted(failure)
       throw failure
     }
@@ -204,7 +206,7 @@ class NatsSink implements Sink {
 
   /** Look at the streams: now, as long as they are not as they must be, when something is in doubt, and now and then. */
   async #watch({ connection }: Link, signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
+    while (!signal.aborted && tooSmall(connection) === undefined) {
       this.#doubt = new AbortController()
       const trouble = await lookAt(connection)
       this.#say(trouble)

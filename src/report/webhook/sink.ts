@@ -41,8 +41,14 @@ export function openWebhookSink(settings: WebhookSettings, tools: SinkTools, tim
 }
 
 interface Credentials {
-  readonly secureContext: SecureContext
+  readonly connections: Connections
   readonly secret: Secret
+}
+
+/** Of one trust: what was agreed on with an endpoint under another one would let it in again. */
+interface Connections {
+  readonly secureContext: SecureContext
+  readonly agent: Agent
 }
 
 class WebhookSink implements Sink {
@@ -52,11 +58,7 @@ class WebhookSink implements Sink {
   readonly #url: URL
   readonly #health: Health
   readonly #tlsFiles: TlsFiles
-  /** Of one trust: what was agreed on with an endpoint under another one would let it in again. */
-  #connections: { readonly context: SecureContext | undefined; readonly agent: Agent } = {
-    context: undefined,
-    agent: newAgent(),
-  }
+  #connections: Connections | undefined
   readonly #ending = new AbortController()
   #credentials: Promise<Credentials> | undefined
   #readAtMs = 0
@@ -104,7 +106,7 @@ class WebhookSink implements Sink {
   close(): Promise<void> {
     this.#ending.abort()
     this.#health.close()
-    this.#connections.agent.destroy()
+    this.#connections?.agent.destroy()
     return Promise.resolve()
   }
 
@@ -115,9 +117,9 @@ class WebhookSink implements Sink {
         signal.throwIfAborted()
         return unreadable(error)
       })
-      return 'says' in message
-        ? message
-        : await post({ url: this.#url, ...message, allowNetworks, signal }, this.#connections.agent)
+      if ('says' in message) return message
+      const { agent, ...signed } = message
+      return await post({ url: this.#url, ...signed, allowNetworks, signal }, agent)
     } catch (error) {
       if (!signal.aborted) throw error
       if (isTimeout(signal.reason)) return tooLate(this.#times.deadlineMs)
@@ -126,15 +128,15 @@ class WebhookSink implements Sink {
     }
   }
 
-  async #sign(report: Report): Promise<Pick<Post, 'headers' | 'body' | 'secureContext'>> {
-    const { secureContext, secret } = await this.#readCredentials()
+  async #sign(report: Report): Promise<Pick<Post, 'headers' | 'body'> & Connections> {
+    const { connections, secret } = await this.#readCredentials()
     const body = JSON.stringify(cloudEvent(report))
     const nowS = Math.floor(Date.now() / 1000)
     const headers = {
       ...{ 'content-type': cloudEventType, 'user-agent': `keepward/${this.#tools.version}` },
       ...signedHeaders(messageId(eventId(report.record)), body, secret, nowS),
     }
-    return { headers, body, secureContext }
+    return { headers, body, ...connections }
   }
 
   /** Once for all that want it at that moment. */
@@ -156,8 +158,8 @@ class WebhookSink implements Sink {
       this.#tools.readSecret(this.#settings.secret),
     ])
     // What is under way over the others goes on; they end as they are idle.
-    if (this.#connections.context !== secureContext) this.#connections = { context: secureContext, agent: newAgent() }
-    return { secureContext, secret }
+    if (this.#connections?.secureContext !== secureContext) this.#connections = { secureContext, agent: newAgent() }
+    return { connections: this.#connections, secret }
   }
 }
 
