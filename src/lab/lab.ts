@@ -198,16 +198,28 @@ export class Lab {
 /** Remove a lab, whole or in ruins: its processes, then its namespaces, then its directory. */
 export async function downLab(name: string, directory: string): Promise<{ processes: number; namespaces: number }> {
   const namespaces = namespacesOf(name)
-  const found = [...processesIn(namespaces), ...processesOf(directory)]
-  const running = [...new Map(found.map((one) => [one.pid, one])).values()]
-  await signalAll(inKillingOrder(running), 'SIGKILL')
+  const ended = await endAll(() => [...processesIn(namespaces), ...processesOf(directory)])
   for (const namespace of namespaces) await deleteNamespace(namespace)
   rmSync(directory, { recursive: true, force: true })
   for (let n = 1; n <= maxHosts; n += 1) {
     rmSync(join(identitiesDirectory, `${agentIdOf(name, `h${String(n)}`)}.lock`), { force: true })
   }
-  return { processes: running.length, namespaces: namespaces.length }
+  return { processes: ended, namespaces: namespaces.length }
 }
+
+/** What one of them was just starting is seen after its end alone. Returns how many they were. */
+async function endAll(look: () => ReturnType<typeof processesIn>): Promise<number> {
+  let ended = 0
+  for (let round = 0; round < maxRounds; round++) {
+    const running = [...new Map(look().map((one) => [one.pid, one])).values()]
+    if (running.length === 0) break
+    await signalAll(inKillingOrder(running), 'SIGKILL')
+    ended += running.length
+  }
+  return ended
+}
+
+const maxRounds = 5
 
 const namespacesOf = (name: string): string[] => listNamespaces().filter((one) => one.startsWith(prefixOf(name)))
 

@@ -94,6 +94,16 @@ describe('keepward lab', () => {
     await leavesNothing()
   })
 
+  test('lab down leaves nothing behind of what its processes start as they are ended', async () => {
+    await execute(program, ['lab', '--name', name, 'up', '--hosts', '1', '--routers', '1', '--advert', '200ms'])
+    using namespace = openNamespace(`${prefixOf(name)}h1`)
+    const script = 'for n in $(seq 500); do sh -c "sleep 20; :" $0 & sleep 0.005; done'
+    const starts = inNamespace(namespace.fd, () => spawn('sh', ['-c', script, directory], { stdio: 'ignore' }))
+    const ended = new Promise((resolve) => starts.once('exit', resolve))
+    await leavesNothing()
+    await ended
+  })
+
   test('lab down leaves nothing behind when names of its namespaces were removed under it', async () => {
     await execute(program, ['lab', '--name', name, 'up', '--hosts', '1', '--routers', '1', '--advert', '200ms'])
     const keepalived = `${prefixOf(name)}h1-r1`
