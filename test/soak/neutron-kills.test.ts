@@ -15,11 +15,11 @@ import { RpcServer, type Handled } from '../support/rpc-server.ts'
 import { until } from '../support/until.ts'
 
 const routers = 40
-const transitions = 2500
+const transitions = 10_000
 const seed = Number(process.env['KEEPWARD_SEED'] ?? Math.floor(Math.random() * 100_000))
 
 test(
-  'agent killed, broker killed, way cut or silent, server killed over 2,500 transitions: the server ends with the newest of each router',
+  'agent killed, broker killed, way cut or silent, server killed over 10,000 transitions: the server ends with the newest of each router',
   { timeout: 600_000 },
   async () => {
     onTestFailed(() => {
@@ -41,7 +41,7 @@ test(
     const neutron = store.use(new Neutron(broker.port))
     await neutron.start()
     const sinks = [settings(`amqp://127.0.0.1:${String(relay.port)}`, join(home, 'password'))]
-    const writer = new Writer({ directory, sinks, routers, uuids: true, transitions, everyMs: 25 })
+    const writer = new Writer({ directory, sinks, routers, uuids: true, transitions, everyMs: 12 })
     store.defer(() => writer.end('SIGKILL'))
     await writer.start()
     // Nothing is tried before the first connection is there.
@@ -86,8 +86,10 @@ test(
         await neutron.behave([0, 30])
       },
     ]
-    // Each of them three times, in an order of chance.
-    const order = [...faults, ...faults, ...faults].sort(() => draw() - 0.5)
+    // Each of them six times, in an order of chance.
+    const order = Array.from({ length: 6 }, () => faults)
+      .flat()
+      .sort(() => draw() - 0.5)
     for (const fault of order) {
       await fault()
       await wait(below(1500))
