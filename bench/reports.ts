@@ -9,7 +9,7 @@ import { cleanEnvironment } from '../src/linux/run.ts'
 import { eventStream } from '../src/report/nats/layout.ts'
 import { memoryOf } from './cost.ts'
 import { followBy } from './follow.ts'
-import { measureChanges } from './latency.ts'
+import { diskFigures, measureChanges } from './latency.ts'
 import { rounded, type Bench } from './result.ts'
 import { median, percentile } from './statistics.ts'
 import { stormRounds } from './storm.ts'
@@ -35,7 +35,7 @@ export const reports: Bench = async ({ runs, quick, say }) => {
     const times = await measureChanges(world, host, { routers, changes, say, followWith })
     return { storms, times, agentMb: memoryOf(world.agentPid(host)).pssKb / 1024 }
   })
-  const { toSubscriber, lost } = found.times
+  const { toSubscriber, disk, lost } = found.times
   const lastMs = found.storms.map((round) => round.lastDurableMs)
   const ours = {
     p50Ms: rounded(percentile(toSubscriber, 50)),
@@ -50,7 +50,7 @@ export const reports: Bench = async ({ runs, quick, say }) => {
     agentMb: rounded(found.agentMb),
     ...{ changes: toSubscriber.length, lost, rounds: lastMs.length, stormLost, routers },
   }
-  return { metrics, peer: {}, limit: { p50Ms: 3, p99Ms: 15, stormLastMs: 400 }, ours }
+  return { metrics, peer: { disk: diskFigures(disk) }, limit: { p50Ms: 3, p99Ms: 15, stormLastMs: 400 }, ours }
 }
 
 /** A nats-server on the loopback of the host, with all that an agent wants there. */
