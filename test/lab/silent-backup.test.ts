@@ -141,8 +141,13 @@ test('forwarding that somebody switches off is switched on again, and goes on; t
   // Settings are looked at each 20 s.
   await until('it is set again', () => inNamespace('sysctl', '-n', 'net.ipv6.conf.all.forwarding') === '1\n', 30_000)
   await throughRouter(() => Promise.resolve())
-  const done = (await it.events(primary, 'r1', before)).filter(({ kind }) => kind === 'operation')
-  // An agent that has just started puts its tables in force once more.
-  const steps = done.flatMap(({ body }) => (body['change'] === 'performed' ? (body['steps'] as string[]) : []))
-  expect(steps.filter((step) => step !== 'ensure-table vrrp')).toEqual(['ensure-namespace'])
+  const steps = async () =>
+    (await it.events(primary, 'r1', before))
+      .filter(({ kind, body }) => kind === 'operation' && body['change'] === 'performed')
+      .flatMap(({ body }) => body['steps'] as string[])
+      // An agent that has just started puts its tables in force once more.
+      .filter((step) => step !== 'ensure-table vrrp')
+  // What is set is written down once it is done.
+  await until('the journal tells of it', async () => (await steps()).length > 0)
+  expect(await steps()).toEqual(['ensure-namespace'])
 })
