@@ -129,7 +129,7 @@ test('conntrackd that is killed is started again within 1 s, and learns what it 
     process.kill(pid, 'SIGKILL')
     if (host !== primary) nsExec(host, 'conntrack', '-F')
     await until('another one runs', () => conntrackdOn(host).some((other) => other !== pid), 1000)
-    await until('both know of the download', () => hosts.every((each) => flowsOn(each).includes(flow)), 10_000)
+    await until('both know of the download', () => hosts.every((each) => flowsOn(each).includes(flow)), 3000)
     await ready()
     await it.noCondition(host)
   }
